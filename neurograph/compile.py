@@ -6,6 +6,7 @@ synapses so that each *block* is one slice. Every index table is an array leaf; 
 shape the program.
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 import equinox as eqx
@@ -130,6 +131,16 @@ class CompiledGraph(eqx.Module):
     @property
     def n_levels(self) -> int:
         return max(g.level for g in self.groups) + 1
+
+    def __repr__(self) -> str:
+        lowerings = Counter[str]()
+        for block in self.forward_blocks:
+            lowerings[block.lowering] += block.n_synapses
+        plan = ", ".join(f"{n:,} by {name}" for name, n in lowerings.items())
+        return (
+            f"CompiledGraph: {self.n_neurons:,} neurons in {len(self.groups):,} groups, {self.n_levels:,} levels, "
+            f"{self.n_synapses:,} synapses in {len(self.forward_blocks):,} blocks ({plan}), padding {padding(self):.0%}"
+        )
 
 
 def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int = 1) -> CompiledGraph:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from . import ops, rules
 from .compile import CompiledGraph, Group
-from .genome import Genome, GenomeError, Genomes, SynapseGenome
+from .genome import Genome, GenomeError, Genomes, SynapseGenome, n_states_of
 from .initializers import Initializer, glorot_uniform
 from .rules import Rule
 
@@ -285,19 +285,6 @@ def unroll(
             f"{query.shape[1]}. Make them equal."
         )
     return network, predict(graph, genome, network, query, rule=rule), infos
-
-
-def n_states_of(genome: Genomes) -> int:
-    """k of a genome, or of all genomes of a mapping.
-
-    Raises:
-        GenomeError: they differ.
-    """
-    members = genome if isinstance(genome, Mapping) else {"*": genome}
-    found = {name: member.n_states for name, member in members.items()}
-    if len(set(found.values())) != 1:
-        raise GenomeError(f"the populations' genomes have different numbers of states: {found}; make them equal.")
-    return next(iter(found.values()))
 
 
 # --- forward --------------------------------------------------------------------------------------------------------

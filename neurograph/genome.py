@@ -85,6 +85,22 @@ class Genome(eqx.Module):
         """k, the number of states of every neuron."""
         return self.neuron.nu.shape[-1]
 
+    def _repr_html_(self) -> str:
+        """The matrices as tables, the gates as numbers."""
+        parts = []
+        for part in _PARTS:
+            values = getattr(self, part)
+            if values is None:
+                continue
+            cells = []
+            for field, rank in _SHAPES[part].items():
+                array = np.asarray(getattr(values, field))
+                rows = array.reshape(1, -1) if rank < 2 else array
+                body = "".join("<tr>" + "".join(f"<td>{x:.4g}</td>" for x in row) + "</tr>" for row in rows)
+                cells.append(f"<td><b>{field}</b><table>{body}</table></td>")
+            parts.append(f"<tr><th>{part}</th>{''.join(cells)}</tr>")
+        return f"<table><caption>Genome of {self.n_states} states</caption>{''.join(parts)}</table>"
+
     @classmethod
     def backprop(cls, learning_rate: float = 0.1, n_states: int = 2) -> "Genome":
         """Backpropagation (equation 4): with `rules.backprop`, exact gradient descent with step `learning_rate`.
@@ -165,6 +181,19 @@ _PARTS = {"neuron": NeuronGenome, "synapse": SynapseGenome, "forward_synapse": S
 
 Genomes = Genome | Mapping[str, Genome]
 """One genome for all, or one for each population by name, with `"*"` for all others."""
+
+
+def n_states_of(genome: Genomes) -> int:
+    """k of a genome, or of all genomes of a mapping.
+
+    Raises:
+        GenomeError: they differ.
+    """
+    members = genome if isinstance(genome, Mapping) else {"*": genome}
+    found = {name: member.n_states for name, member in members.items()}
+    if len(set(found.values())) != 1:
+        raise GenomeError(f"the populations' genomes have different numbers of states: {found}; make them equal.")
+    return next(iter(found.values()))
 
 
 def save(genome: Genomes, path: str | os.PathLike, provenance: Mapping[str, Any] | None = None) -> None:

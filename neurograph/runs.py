@@ -11,6 +11,7 @@
 No pickle anywhere. A process killed at any moment leaves a folder that can be resumed.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -25,9 +26,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from .engine import NetworkState
+from .formats._text import label_keys, label_of
+from .topology import Population, Topology
 
 FORMAT_VERSION = 1
 KEPT_CHECKPOINTS = 3
+
+_ARRAYS = (
+    "senders",
+    "receivers",
+    "population_of",
+    "inputs",
+    "outputs",
+    "weights",
+    "backward_weights",
+    "biases",
+)
 
 
 class RunError(ValueError):
@@ -136,6 +150,45 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise RunError(f"'{path}' is damaged: it holds {type(config).__name__}, not a mapping.")
     return config
+
+
+# --- the wiring ----------------------------------------------------------------------------------------------------
+
+
+def write_topology(folder: pathlib.Path, topology: Topology) -> None:
+    """Keeps the wiring, so that resuming needs no other file.
+
+    Raises:
+        TopologyError: a neuron's name is of a type that files do not hold.
+    """
+    arrays = {name: getattr(topology, name) for name in _ARRAYS if getattr(topology, name) is not None}
+    about = {
+        "name": topology.name,
+        "populations": [dataclasses.asdict(population) for population in topology.populations],
+        "labels": None if topology.labels is None else [*zip(*label_keys(topology.labels, topology.name), strict=True)],
+    }
+    write_arrays(folder / "topology.safetensors", arrays, {"topology": json.dumps(about)})
+
+
+def read_topology(folder: pathlib.Path) -> Topology:
+    """The wiring that a run keeps, exactly.
+
+    Raises:
+        RunError: its file is absent or damaged.
+    """
+    path = folder / "topology.safetensors"
+    arrays, metadata = read_arrays(path, "topology of the run")
+    try:
+        about = json.loads(metadata["topology"])
+        populations = tuple(
+            Population(**{**p, "shape": None if p["shape"] is None else tuple(p["shape"])}) for p in about["populations"]
+        )
+        labels = about["labels"]
+        if labels is not None:
+            labels = tuple(label_of(key, kind, str(path), about["name"]) for key, kind in labels)
+        return Topology(**arrays, populations=populations, labels=labels, name=about["name"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise RunError(f"topology of the run '{path}' is damaged ({error!r}).") from error
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------------

@@ -125,7 +125,13 @@ def compile_training(
     steps = jax.jit(advance, static_argnames=("rule", "batch_size"))
     steps = steps.lower(key, graph, genome, network, task, jnp.int32(1), rule=rule, batch_size=batch_size).compile()
     query = jax.jit(evaluate, static_argnames="rule").lower(graph, genome, network, task, rule=rule).compile()
+
+    def checked(network: NetworkState, n: int) -> tuple[NetworkState, Progress]:
+        if not 0 <= n <= CAPACITY:
+            raise ValueError(f"{n} steps were asked of one call, which takes 0 to {CAPACITY}; call it again for more.")
+        return steps(key, graph, genome, network, task, jnp.int32(n))
+
     return Compiled(
-        lambda network, n: steps(key, graph, genome, network, task, jnp.int32(n)),
+        checked,
         lambda network: query(graph, genome, network, task),
     )

@@ -115,7 +115,7 @@ def test_isolated_neurons_change_nothing(name):
     assert_equal(plain, other)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(topology=topologies(), pad_to=st.integers(1, 5))
 def test_drawn_wirings_give_the_same_under_every_lowering(topology, pad_to):
     synapses = draw(topology)

@@ -87,7 +87,8 @@ CASES = [(lowering, channels) for lowering in ("dense", "padded_gather", "segmen
 
 @pytest.mark.parametrize(("lowering", "channels"), CASES)
 def test_sums_equal_dense_ones(lowering, channels):
-    for block in blocks(lowering):
+    some = sorted(blocks(lowering), key=lambda b: (len(b.sizes), b.n_synapses))
+    for block in {id(b): b for b in (some[0], some[-1])}.values():
         assert (block.lowering == lowering) or (block.lowering == "dense")
         args = operands(block, channels)
         for mine, plainly in zip(

@@ -1,0 +1,5 @@
+"""`python -m neurograph`."""
+
+from .cli import main
+
+main()

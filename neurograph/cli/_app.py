@@ -1,0 +1,118 @@
+"""All commands, and which module holds each."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import EXIT_CHECK_FAILED
+from ._train import train
+
+app = typer.Typer(
+    help="Any DAG of multi-state neurons, learning by any rule of the BLUR family.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+topologies = typer.Typer(help="The gallery of wirings; a name of it stands wherever a topology file may.", no_args_is_help=True)
+app.add_typer(topologies, name="topologies")
+app.command()(train)
+
+Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
+
+
+@app.command()
+def inspect(topology: Wiring, json: Json = False) -> None:
+    """Counts, degree and level histograms, compile plan and memory of a wiring."""
+    from ._inspect import describe, render
+    from ._wirings import find
+
+    about = describe(find(topology))
+    if json:
+        _print_json(about)
+    else:
+        Console().print(render(about))
+
+
+@app.command()
+def draw(
+    topology: Wiring,
+    output: Annotated[pathlib.Path, typer.Option("--output", "-o", help="Picture to write: .png or .svg.")],
+) -> None:
+    """Draws a wiring, left to right by level, populations coloured."""
+    from .. import plotting
+    from ._wirings import find
+
+    plotting.draw(find(topology), output)
+    print(output)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Topology file, gallery name, or folder of a run.")],
+    output: Annotated[pathlib.Path, typer.Argument(metavar="OUT", help="File to write: .yaml, .csv, .graphml or .json.")],
+) -> None:
+    """Converts between topology formats, with names, order and weights; a run gives its trained synapses."""
+    from .. import formats
+    from ._wirings import find
+
+    formats.save(find(source), output)
+    print(output)
+
+
+@app.command()
+def check(
+    topology: Wiring,
+    seed: Annotated[int, typer.Option(help="Draws synapses and data.")] = 0,
+    float32: Annotated[bool, typer.Option("--float32", help="Also in float32 (tolerance 1e-5).")] = False,
+    skip_loop: Annotated[bool, typer.Option("--skip-loop", help="Leave out the plain Python loop (slow on big graphs).")] = False,
+    json: Json = False,
+) -> None:
+    """Proves on this wiring that the backprop genome is exact: engine, jax.grad and a plain loop agree; padding and renumbering change nothing."""
+    from ._check import run_checks
+    from ._wirings import find
+
+    passed = run_checks(find(topology), seed=seed, float32=float32, skip_loop=skip_loop, as_json=json)
+    if not passed:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@topologies.command("list")
+def list_topologies(json: Json = False) -> None:
+    """Names and descriptions of the gallery."""
+    from ..config import gallery
+
+    entries = gallery()
+    if json:
+        _print_json([{"name": e.name, "path": str(e.path), "description": e.description} for e in entries])
+        return
+    table = Table("name", "description", box=None, header_style="bold")
+    for entry in entries:
+        table.add_row(entry.name, entry.description)
+    Console().print(table)
+
+
+@topologies.command("show")
+def show_topology(name: Annotated[str, typer.Argument(help="A name of the gallery.")]) -> None:
+    """Prints a gallery file, to start one's own from."""
+    from ..config import gallery_path
+
+    print(gallery_path(name).read_text(encoding="utf-8"), end="")
+
+
+@app.command()
+def schema() -> None:
+    """Prints the JSON Schema of topology files, for editors."""
+    from ..config import json_schema
+
+    _print_json(json_schema())
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,157 @@
+"""From the names of a configuration to the functions, arrays and tasks that they stand for."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+
+from . import rules, tasks
+from .config import TrainConfig
+from .genome import Genome, GenomeError, Genomes, n_states_of
+from .genome import load as load_genome
+from .initializers import INITIALIZERS, Initializer
+from .rules import ACTIVATIONS, Rule
+from .tasks import Task
+from .topology import Topology
+
+PRESETS = {"backprop": rules.backprop, "blur": rules.blur, "published": rules.published}
+FEEDBACKS = {
+    "target": rules.target_feedback,
+    "error": rules.error_feedback,
+    "mean_squared_error": rules.mean_squared_error,
+    "softmax_cross_entropy": rules.softmax_cross_entropy,
+}
+BACKWARD_UPDATES = {
+    "additive": rules.additive,
+    "multiplicative": rules.multiplicative,
+    "multiplicative_second_state": rules.multiplicative_second_state,
+}
+_AS_THEY_ARE = (
+    "derivative_state",
+    "symmetric",
+    "single_state",
+    "forward_synapse_update",
+    "use_forward_states",
+    "supervised_every",
+    "keep_states",
+)
+
+
+def resolve_rule(config: TrainConfig, topology: Topology) -> Rule:
+    """The preset, with the options that were given in its place.
+
+    Where nothing is said of the feedback, backpropagation takes the softmax cross-entropy of several outputs, and the
+    squared error of one.
+
+    Raises:
+        ValueError: softmax over a single output.
+    """
+    asked, n_outputs = config.rule, len(topology.outputs)
+    changes: dict[str, Any] = {
+        name: getattr(asked, name) for name in _AS_THEY_ARE if getattr(asked, name) is not None
+    }
+    for name in ("forward_activation", "output_activation", "backward_activation"):
+        value = getattr(asked, name)
+        if value is not None:
+            changes[name] = None if value == "forward" else ACTIVATIONS[value]
+    if asked.backward_update is not None:
+        changes["backward_update"] = BACKWARD_UPDATES[asked.backward_update]
+    if asked.feedback is not None:
+        changes["feedback"] = FEEDBACKS[asked.feedback]
+    elif asked.name == "backprop" and n_outputs == 1:
+        changes["feedback"] = rules.mean_squared_error
+    if asked.batch is not None:
+        changes["batch_mean"] = asked.batch == "mean"
+    if asked.oja is not None:
+        changes["oja"] = rules.Oja(asked.oja.form, asked.oja.multiplier, asked.oja.learnable)
+    if asked.activation_normalization is not None:
+        option = asked.activation_normalization
+        changes["activation_normalization"] = rules.ActivationNormalization(
+            option.forward, option.backward, option.epsilon
+        )
+    if asked.synapse_normalization is not None:
+        option = asked.synapse_normalization
+        changes["synapse_normalization"] = rules.SynapseNormalization(option.kind == "persistent", option.rescale)
+    if asked.saturation is not None:
+        exponential = asked.saturation.kind == "exp_update"
+        changes["synapse_update"] = (
+            rules.ExponentialSaturation(asked.saturation.epsilon) if exponential else rules.tanh_saturation
+        )
+    rule = dataclasses.replace(PRESETS[asked.name](), **changes)
+    if rule.feedback is rules.softmax_cross_entropy and n_outputs == 1:
+        raise ValueError(
+            f"rule.feedback is softmax_cross_entropy, but topology {topology.name!r} has a single output, whose softmax is "
+            "always 1; use mean_squared_error, or a wiring with one output for each class."
+        )
+    return rule
+
+
+def resolve_genome(config: TrainConfig, folder: pathlib.Path) -> Genomes:
+    """The genome by name or from its file, or one for each population; relative paths start at `folder`.
+
+    Raises:
+        GenomeError: no such file, a damaged one, or a number of states that does not fit.
+    """
+    asked = config.genome or ("backprop" if config.rule.name == "backprop" else "random")
+    if isinstance(asked, str):
+        genome = _one_genome(asked, config, folder, 0)
+    else:
+        genome: Genomes = {}
+        for number, (name, what) in enumerate(asked.items()):
+            member = _one_genome(what, config, folder, number)
+            if not isinstance(member, Genome):
+                raise GenomeError(
+                    f"genome file '{what}' holds one genome for each of {', '.join(member)}, so it cannot be that of "
+                    f"population {name!r} alone; give it as the only genome."
+                )
+            genome[name] = member
+    n_states = n_states_of(genome)
+    if config.n_states not in (None, n_states):
+        raise GenomeError(
+            f"genome '{config.genome}' has {n_states} states, n_states is {config.n_states}; make them equal, or leave "
+            "n_states out."
+        )
+    if n_states < 2:
+        raise GenomeError("the genome has 1 state; learning needs 2, since feedback enters through the second.")
+    return genome
+
+
+def _one_genome(what: str, config: TrainConfig, folder: pathlib.Path, number: int) -> Genomes:
+    n_states, rate = config.n_states or 2, config.learning_rate
+    if what == "backprop":
+        return Genome.backprop(0.1 if rate is None else rate, n_states)
+    if what == "random":
+        key = jax.random.fold_in(jax.random.key(config.seed), 1 + number)
+        forward = bool(config.rule.forward_synapse_update)
+        return Genome.random(key, n_states, update=-(1e-3 if rate is None else rate), forward_synapse=forward)
+    path = pathlib.Path(what)
+    return load_genome(path if path.exists() else folder / path)
+
+
+def resolve_task(config: TrainConfig, topology: Topology, folder: pathlib.Path) -> Task:
+    """The task by name or from its file, with one output or one for each class, as the wiring has.
+
+    Raises:
+        TaskError: no such task or option, or a damaged file.
+    """
+    spec = config.task
+    kind, colon, path = spec.rpartition(":")
+    if pathlib.Path(path).suffix in (".csv", ".npz") and not pathlib.Path(path).exists():
+        spec = f"{kind}{colon}{folder / path}"
+    # two classes can be told by one output or by two: the wiring decides
+    n_outputs = len(topology.outputs) if len(topology.outputs) <= 2 else None
+    options = {"n_outputs": n_outputs, "seed": config.seed, "dtype": config.dtype, **config.task_options}
+    try:
+        return tasks.load(spec, **options)
+    except tasks.TaskError:
+        if n_outputs is None or "n_outputs" in config.task_options:
+            raise
+    # the number of outputs may be what does not fit: let the task say its own, for a sentence about both
+    del options["n_outputs"]
+    return tasks.load(spec, **options)
+
+
+def resolve_initializer(config: TrainConfig) -> Initializer:
+    """How synapses are drawn."""
+    return INITIALIZERS[config.initializer]

@@ -1,0 +1,321 @@
+"""`neurograph check` passes on right engines and fails on wrong ones; its references agree with finite differences."""
+
+import dataclasses
+import io
+import json
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+import neurograph.check._steps as steps
+from neurograph import engine, generators, ops, rules, views
+from neurograph.check import (
+    LOSSES,
+    TOLERANCES,
+    CheckReport,
+    LevelRow,
+    LossRow,
+    check,
+    draw,
+    loop_gradient,
+    plain_gradient,
+    render,
+    to_json,
+)
+from neurograph.check._report import MAX_ROWS
+from neurograph.compile import compile_topology
+from neurograph.topology import Population, Topology, build, permute
+from tests.strategies import ACTIVATIONS, topologies
+
+
+def everything() -> Topology:
+    """Skips, a hub, outputs on several levels that feed on, own activations, a bias off; rows and synapses shuffled."""
+    layers = [
+        (Population("x", "input"), 3),
+        (Population("low", "hidden"), 4),
+        (Population("early", "output", activation="sigmoid"), 2),
+        (Population("high", "hidden", activation="softplus", bias=False), 3),
+        (Population("late", "output"), 2),
+    ]
+    pairs = [(i, j) for j in range(3, 7) for i in range(3) if (i + j) % 3] + [(i, 7) for i in range(7)]
+    pairs += [(3, 8), (4, 8), (7, 9), (8, 9), (0, 10), (5, 10), (6, 11), (9, 11)]
+    pairs += [(8, 12), (9, 12), (10, 12), (11, 12), (1, 13), (11, 13), (12, 13)]
+    wiring = build(*np.array(pairs).T, layers, name="everything")
+    rng = np.random.default_rng(3)
+    return permute(wiring, rng.permutation(wiring.n_neurons), rng.permutation(wiring.n_synapses))
+
+
+def single() -> Topology:
+    return build([0], [1], [(Population("x", "input"), 1), (Population("y", "output"), 1)], name="single")
+
+
+def shown(report: CheckReport) -> str:
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(render(report))
+    return console.export_text()
+
+
+# --- the references ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_loop_agrees_with_finite_differences(loss, activation):
+    wiring = everything()
+    problem = draw(wiring, seed=1)
+    options = {"loss": loss, "activation": activation}
+    gradient = loop_gradient(wiring, problem, **options)
+    step = np.finfo(np.float64).eps ** (1 / 3)
+    for field in ("weights", "biases"):
+        for index in np.flatnonzero(getattr(gradient, field))[::3]:
+            moved = []
+            for sign in (1, -1):
+                values = getattr(problem, field).copy()
+                values[index] += sign * step
+                moved.append(loop_gradient(wiring, problem._replace(**{field: values}), **options).loss)
+            numeric = (moved[0] - moved[1]) / (2 * step)
+            assert getattr(gradient, field)[index] == pytest.approx(numeric, rel=step, abs=step**1.5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(wiring=topologies(), loss=st.sampled_from(LOSSES), seed=st.integers(0, 99))
+def test_the_two_references_agree(wiring, loss, seed):
+    problem = draw(wiring, seed=seed)
+    by_grad = plain_gradient(wiring, problem, loss=loss)
+    by_loop = loop_gradient(wiring, problem, loss=loss)
+    for name, value in by_loop._asdict().items():
+        np.testing.assert_allclose(getattr(by_grad, name), value, rtol=0, atol=TOLERANCES["float64"] * 0.01)
+
+
+def test_the_error_of_each_example_sums_to_the_gradient_of_the_bias():
+    wiring = everything()
+    gradient = plain_gradient(wiring, draw(wiring), loss="mean_squared_error")
+    has_bias = gradient.biases != 0
+    assert has_bias.sum() == sum(wiring.population_of != 3) - 3 == 8
+    np.testing.assert_allclose(gradient.errors.mean(axis=1)[has_bias], gradient.biases[has_bias])
+
+
+def test_a_large_level_takes_several_iterations_of_the_scan():
+    wiring = generators.mlp([40, 30, 2, 2, 2])
+    assert wiring.n_synapses > 4 * 256
+    problem = draw(wiring)
+    by_grad, by_loop = (f(wiring, problem, loss="softmax_cross_entropy") for f in (plain_gradient, loop_gradient))
+    np.testing.assert_allclose(by_grad.weights, by_loop.weights, atol=TOLERANCES["float64"] * 0.01)
+
+
+# --- right engines ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_passes_on_a_wiring_with_everything(dtype):
+    wiring = everything()
+    report = check(wiring, dtype=dtype, skip_variants=True)
+    assert report.passed, shown(report)
+    assert {row.loss for row in report.losses} == set(LOSSES)
+    for loss in LOSSES:
+        rows = [row for row in report.levels if row.loss == loss]
+        assert [row.level for row in rows] == list(range(1, report.n_levels))
+        assert sum(row.n_synapses for row in rows) == wiring.n_synapses
+        assert sum(row.n_neurons for row in rows) == wiring.n_neurons - wiring.inputs.size
+    assert all(row.largest > 0 for row in report.levels)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu_tanh"])
+def test_passes_with_a_kink(activation):
+    wiring = generators.random_dag(5, 3, 12, n_levels=3, in_degree=3, activation=activation)
+    report = check(wiring, activation=activation, output_activation="relu", losses=LOSSES[:1], skip_variants=True)
+    assert report.passed, shown(report)
+
+
+def test_every_form_of_a_wiring_gives_the_same():
+    report = check(generators.random_dag(3, 2, 4, n_levels=2, in_degree=2), losses=LOSSES[1:], skip_loop=True)
+    assert report.passed, shown(report)
+    assert len(report.variants) == 2 * 7
+    assert all(row.error is not None for row in report.variants)
+
+
+def test_initial_weights_play_no_part():
+    wiring = single()
+    weighted = dataclasses.replace(wiring, weights=np.ones((3, 1)), backward_weights=np.ones((3, 1)))
+    assert check(weighted, skip_variants=True) == check(wiring, skip_variants=True)
+
+
+def test_one_output_has_no_cross_entropy():
+    report = check(single(), skip_loop=True, skip_variants=True)
+    assert [row.loss for row in report.losses] == ["mean_squared_error"]
+    assert report.passed
+    assert report.worst_loop is None
+    assert to_json(report)["worst_loop"] is None
+    with pytest.raises(ValueError, match="'single' has one output, whose softmax is always 1"):
+        check(single(), losses=["softmax_cross_entropy"])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"dtype": "float16"}, "dtype is 'float16'; it must be one of float64, float32"),
+        ({"losses": ["hinge"]}, "the loss is 'hinge'; it must be one of"),
+        ({"losses": []}, "no loss is named"),
+        ({"activation": "swish"}, "the activation is 'swish'; it must be one of"),
+        ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
+    ],
+)
+def test_wrong_arguments_are_named(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        check(single(), **options)
+
+
+def test_progress_goes_from_0_to_1():
+    told: list[tuple[str, float]] = []
+    check(single(), skip_variants=True, progress=lambda text, done: told.append((text, done)))
+    shares = [done for _, done in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert any("Python loop" in text for text, _ in told)
+
+
+# --- wrong engines ----------------------------------------------------------------------------------------------------
+
+
+def _slope_of_the_wrong_sign(monkeypatch):
+    right = rules.with_derivative
+    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[:, 1].multiply(-1))
+
+
+def _slope_slightly_off(monkeypatch):
+    right = rules.with_derivative
+    slightly = 1 + 10 * TOLERANCES["float64"]
+    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[:, 1].multiply(slightly))
+
+
+def _pre_and_post_swapped(monkeypatch):
+    monkeypatch.setattr(rules, "pre_synaptic", rules.post_synaptic)
+
+
+def _a_message_lost_on_the_way_back(monkeypatch):
+    right = engine._into
+    monkeypatch.setattr(engine, "_into", lambda wires, g: right(wires, g) if not _is_feedback(wires) else [])
+
+
+def _is_feedback(wires):
+    return any(len(wire.sources) > 1 and wire.sources[0] > wire.target for wire in wires)
+
+
+def _sum_instead_of_mean(monkeypatch):
+    right = ops.edge_dot
+    monkeypatch.setattr(ops, "edge_dot", lambda n, block, a, y: right(n, block, a, y) * y.shape[2])
+
+
+def _outputs_that_feed_on_forget_their_feedback(monkeypatch):
+    right = engine._received
+
+    def received(rule, group, genome, a, fed_back, v, graph):
+        return right(rule, group, genome, a, jnp.zeros_like(fed_back), v, graph)
+
+    monkeypatch.setattr(engine, "_received", received)
+
+
+def _synapses_left_in_compiled_order(monkeypatch):
+    monkeypatch.setattr(views, "synapses", lambda graph, values: values)
+
+
+def _wrong_loss_reported(monkeypatch):
+    right = rules.mean_squared_error
+    wrong = right._replace(loss=lambda prediction, target: 2 * right.loss(prediction, target))
+    monkeypatch.setattr(rules, "mean_squared_error", wrong)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _slope_of_the_wrong_sign,
+        _slope_slightly_off,
+        _pre_and_post_swapped,
+        _a_message_lost_on_the_way_back,
+        _sum_instead_of_mean,
+        _outputs_that_feed_on_forget_their_feedback,
+        _synapses_left_in_compiled_order,
+        _wrong_loss_reported,
+    ],
+)
+def test_a_planted_defect_is_found(plant, monkeypatch):
+    wiring = everything()
+    plant(monkeypatch)
+    report = check(wiring, losses=LOSSES[:1], skip_variants=True)
+    assert not report.passed
+    assert report.worst_loop is not None
+    assert min(report.worst_grad, report.worst_loop) > report.tolerance
+    assert "NOT exact" in shown(report)
+
+
+def test_what_is_not_a_number_does_not_pass(monkeypatch):
+    right = rules.with_derivative
+    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[:, 1].set(jnp.nan))
+    report = check(single(), skip_loop=True, skip_variants=True)
+    assert not report.passed
+    assert report.worst_grad == np.inf
+    assert json.loads(json.dumps(to_json(report), allow_nan=False))["worst_grad"] is None
+
+
+def test_padding_that_leaks_is_found(monkeypatch):
+    def leaking(topology, *, lowering, pad_to):
+        graph = compile_topology(topology, lowering=lowering, pad_to=pad_to)
+        if pad_to == 1:
+            return graph
+        blocks = graph.forward_blocks
+        assert blocks[0].by_target is not None
+        table = blocks[0].by_target
+        real = table.synapses < blocks[0].n_synapses
+        wrong = ops.Table(*(jnp.where(real, values, 0) for values in (table.sources, table.synapses)))
+        block = dataclasses.replace(blocks[0], by_target=wrong)
+        return eqx.tree_at(lambda g: g.forward_blocks, graph, (block, *blocks[1:]))
+
+    monkeypatch.setattr(steps, "compile_topology", leaking)
+    report = check(everything(), losses=LOSSES[:1], skip_loop=True)
+    assert report.worst_grad < report.tolerance < report.worst_variant
+    assert not report.passed
+    for row in report.variants:
+        assert row.error is not None
+        assert (row.error < report.tolerance) == ("multiple" not in row.change), row
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def made_up(**errors: float) -> CheckReport:
+    rows = [LevelRow("mean_squared_error", level, 1, 1, 1.0, 0.0, 0.0) for level in range(1, 2 * MAX_ROWS)]
+    rows[7] = rows[7]._replace(**errors)
+    loss = LossRow("mean_squared_error", 0.5, 0.0, 0.0)
+    size = len(rows)
+    return CheckReport("deep", size + 1, size, size + 1, "float64", 1e-10, 4, 0, (loss,), tuple(rows), ())
+
+
+def test_a_deep_wiring_is_shown_by_its_worst_levels():
+    report = made_up(loop_error=2e-3)
+    text = shown(report)
+    lines = [line.split() for line in text.splitlines()]
+    assert sum(len(line) == 6 and line[0].isdigit() for line in lines) == MAX_ROWS
+    assert ["8", "1", "1", "1.0e+00", "0.0e+00", "2.0e-03"] in lines
+    assert f"+ {len(report.levels) - MAX_ROWS}" in text
+    assert "NOT exact: an error reaches the tolerance of 1e-10" in text
+
+
+def test_the_report_as_json():
+    data = json.loads(json.dumps(to_json(made_up(grad_error=float("inf"))), allow_nan=False))
+    assert data["passed"] is False
+    assert data["levels"][7]["grad_error"] is None
+    assert data["levels"][6] == made_up().levels[6]._asdict()
+    assert set(CheckReport._fields) < set(data)
+    assert to_json(made_up())["passed"] is True
+
+
+@pytest.mark.parametrize("error", [1e-10, float("nan"), float("inf")])
+def test_passing_means_below_the_tolerance(error):
+    assert made_up().passed
+    assert not made_up(grad_error=error).passed
+    assert not made_up(loop_error=error).passed
