@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .ops import CHUNK, Block, Table
+from .ops import Block, Table
 from .topology import INPUT, ROLES, Topology, levels
 
 LOWERINGS = ("auto", "padded_gather", "segment_sum")
@@ -23,7 +23,9 @@ LOWERINGS = ("auto", "padded_gather", "segment_sum")
 MIN_DENSE = 64
 """A complete block of fewer synapses becomes a matmul only where that spares its target group all sparse blocks."""
 MAX_PADDING = 4.0
-"""Slots for each synapse beyond which a table (long enough to matter) gives way to `segment_sum`."""
+"""Places in a table for each synapse, beyond which it gives way to `segment_sum` ..."""
+FEW_SLOTS = 8
+"""... unless it has no more slots than these."""
 
 
 class Group(NamedTuple):
@@ -341,9 +343,7 @@ def _table(rows, sources, n_rows: int, n_sources: int, lowering: str, pad_to: in
     n = len(rows)
     degree = np.bincount(rows, minlength=n_rows)
     n_slots = _round_up(int(degree.max()), pad_to)
-    if n_slots > CHUNK:
-        n_slots = _round_up(n_slots, CHUNK)
-    excessive = n_slots > CHUNK and n_slots * n_rows > MAX_PADDING * n
+    excessive = n_slots > FEW_SLOTS and n_slots * n_rows > MAX_PADDING * n
     if lowering == "segment_sum" or (lowering == "auto" and excessive):
         return None, None
     by = np.argsort(rows, kind="stable")

@@ -2,6 +2,7 @@
 short of talking to a person, for whom `train` yields its status after each call to the device.
 """
 
+import dataclasses
 import pathlib
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from pydantic import ValidationError
 
 from . import __version__, engine, runs, tasks, views
 from . import genome as genomes
@@ -18,8 +20,9 @@ from .config import TrainConfig
 from .engine import NetworkState
 from .genome import Genomes
 from .plotting import curves
-from .resolve import resolve_genome, resolve_initializer, resolve_rule, resolve_task
+from .resolve import anchored, resolve_genome, resolve_initializer, resolve_rule, resolve_task
 from .rules import Rule
+from .runs import Checkpoint, RunError, Unlogged
 from .tasks import Task
 from .topology import Topology, check_fits
 from .training import CAPACITY, Compiled, compile_training
@@ -40,9 +43,10 @@ class Experiment(NamedTuple):
         topology, graph: the wiring and its compiled form.
         rule, genome: what learns.
         task: what is learnt.
-        network: freshly drawn synapses.
+        network: freshly drawn synapses, or those of the latest checkpoint.
         key: addresses the support batches.
         config: the resolved configuration.
+        unlogged: what the next line of metrics has to count beside the steps to come.
     """
 
     topology: Topology
@@ -53,6 +57,7 @@ class Experiment(NamedTuple):
     network: NetworkState
     key: jax.Array
     config: TrainConfig
+    unlogged: Unlogged = Unlogged()
 
 
 class Status(NamedTuple):
@@ -84,12 +89,13 @@ def prepare(topology: Topology, config: TrainConfig, folder: pathlib.Path, genom
     Raises:
         ValueError: (of its kinds `TopologyError`, `ConfigError`, `TaskError`, `GenomeError`) something does not fit.
     """
+    config = anchored(config, folder)
     rule = resolve_rule(config, topology)
     if genome is None:
-        genome = resolve_genome(config, folder)
+        genome = resolve_genome(config)
     dtype = jnp.dtype(config.dtype)
     genome = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), genome)
-    task = resolve_task(config, topology, folder)
+    task = resolve_task(config, topology)
     check_fits(topology, task.n_inputs, task.n_outputs, task.name)
     graph = compile_topology(topology)
     init_key, support_key = jax.random.split(jax.random.key(config.seed))
@@ -123,14 +129,18 @@ def open_run(experiment: Experiment, folder: pathlib.Path) -> None:
     runs.create(folder)
     runs.write_topology(folder, experiment.topology)
     genomes.save(experiment.genome, folder / "genome.txt", {"run": folder.name})
-    runs.save_checkpoint(folder, experiment.network)
+    runs.save_checkpoint(folder, to_checkpoint(experiment.graph, experiment.network))
     # last: a folder with a config is a run that can be resumed
+    _write_config(folder, experiment)
+
+
+def _write_config(folder: pathlib.Path, experiment: Experiment) -> None:
     config = experiment.config.model_dump(mode="json", exclude_none=True)
     runs.write_config(folder, {"neurograph": __version__, "topology": experiment.topology.name, "train": config})
 
 
 def load_run(folder: pathlib.Path, **changes: Any) -> Experiment:
-    """A run as its folder describes it, at its latest checkpoint; nothing else is read, nothing written.
+    """A run as its folder describes it, at its latest checkpoint; nothing is written.
 
     Args:
         folder: the run's.
@@ -139,18 +149,22 @@ def load_run(folder: pathlib.Path, **changes: Any) -> Experiment:
     Raises:
         RunError: the folder holds no run, or a damaged one.
     """
-    stored = runs.read_config(folder)
+    stored = runs.read_config(folder)["train"]
     given = {name: value for name, value in changes.items() if value is not None}
     try:
-        config = TrainConfig.model_validate({**stored["train"], **given})
-    except (KeyError, TypeError, ValueError) as error:
-        raise runs.RunError(f"'{folder / 'config.yaml'}' is damaged: {' '.join(str(error).split())}.") from error
+        config = TrainConfig.model_validate({**stored, **given})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise RunError(f"'{folder / 'config.yaml'}' is damaged: {problems}.") from error
     experiment = prepare(runs.read_topology(folder), config, folder, genomes.load(folder / "genome.txt"))
-    return experiment._replace(network=runs.load_checkpoint(folder, experiment.network))
+    checkpoint = runs.load_checkpoint(folder)
+    network = from_checkpoint(checkpoint, experiment.graph, experiment.network)
+    return experiment._replace(network=network, unlogged=checkpoint.unlogged)
 
 
 def reopen_run(folder: pathlib.Path, **changes: Any) -> Experiment:
-    """`load_run`, made ready to go on: what was measured after the checkpoint is dropped, to be measured again.
+    """`load_run`, made ready to go on: changes are kept; what was measured after the checkpoint is dropped, to be
+    measured again.
 
     Raises:
         RunError: as `load_run`; or more steps are done than are asked for.
@@ -158,17 +172,70 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Experiment:
     experiment = load_run(folder, **changes)
     step, steps = int(experiment.network.step), experiment.config.steps
     if step > steps:
-        raise runs.RunError(
+        raise RunError(
             f"run '{folder}' has done {step} steps already, more than the {steps} asked for; give --steps {step} or more."
         )
-    runs.rewind_metrics(folder, step)
+    runs.rewind(folder, step)
+    if changes:
+        _write_config(folder, experiment)
     return experiment
 
 
 def trained_topology(folder: pathlib.Path) -> Topology:
-    """The wiring of a run, with the synapses of its latest checkpoint as weights."""
-    experiment = load_run(folder)
-    return views.trained(experiment.topology, experiment.graph, experiment.network)
+    """The wiring of a run, with the synapses of its latest checkpoint as weights.
+
+    Raises:
+        RunError: the folder holds no run, or a damaged one.
+    """
+    runs.read_config(folder)
+    topology, checkpoint = runs.read_topology(folder), runs.load_checkpoint(folder)
+    wide = {name: values.astype(np.float64) for name, values in checkpoint.arrays.items()}
+    for name, size in (("forward", topology.n_synapses), ("bias", topology.n_neurons)):
+        if name not in wide or wide[name].ndim != 2 or wide[name].shape[1] != size:
+            raise RunError(f"checkpoint '{checkpoint.path}' does not fit the run's wiring; start the run anew.")
+    return dataclasses.replace(
+        topology, weights=wide["forward"], backward_weights=wide.get("backward"), biases=wide["bias"]
+    )
+
+
+def to_checkpoint(graph: CompiledGraph, network: NetworkState, unlogged: Unlogged = Unlogged()) -> Checkpoint:
+    """A network as NumPy arrays in the user's order."""
+    arrays = {
+        "forward": views.synapses(graph, network.forward),
+        "backward": None if network.backward is None else views.synapses(graph, network.backward),
+        "bias": network.bias[:, graph.neuron_rank],
+        "neurons": None if network.neurons is None else views.neurons(graph, network.neurons),
+    }
+    kept = {name: np.asarray(values) for name, values in arrays.items() if values is not None}
+    return Checkpoint(int(network.step), kept, unlogged)
+
+
+def from_checkpoint(checkpoint: Checkpoint, graph: CompiledGraph, template: NetworkState) -> NetworkState:
+    """Inverse of `to_checkpoint`.
+
+    Raises:
+        RunError: the checkpoint does not fit the template, a network of the same run.
+    """
+    expected = to_checkpoint(graph, template).arrays
+    runs.check_fits(checkpoint, {name: (values.dtype, values.shape) for name, values in expected.items()})
+    arrays = checkpoint.arrays
+    return NetworkState(
+        forward=views.from_synapses(graph, arrays["forward"]),
+        backward=views.from_synapses(graph, arrays["backward"]) if "backward" in arrays else None,
+        bias=jnp.asarray(arrays["bias"])[:, graph.neuron_order],
+        neurons=views.from_neurons(graph, arrays["neurons"]) if "neurons" in arrays else None,
+        step=jnp.asarray(checkpoint.step, template.step.dtype),
+    )
+
+
+class _Leg(NamedTuple):
+    """One call to the device: where it started, and what its steps reported."""
+
+    network: NetworkState
+    step: int
+    unlogged: Unlogged
+    loss: np.ndarray
+    accuracy: np.ndarray
 
 
 def train(
@@ -187,38 +254,36 @@ def train(
     Raises:
         Divergence: a loss or synapse is not finite; the last good network is in the latest checkpoint.
     """
-    config, network = experiment.config, experiment.network
-    step, saved = int(network.step), int(network.step)
+    config, network, graph = experiment.config, experiment.network, experiment.graph
+    step, unlogged = int(network.step), experiment.unlogged
     every = {
         "log": config.log_every or max(1, config.steps // 400),
         "evaluate": config.evaluate_every or max(1, config.steps // 20),
         "checkpoint": config.checkpoint_every or max(1, config.steps // 10),
     }
-    pending: list[tuple[float, float]] = []
     query_accuracy: float | None = None
-    per_call, began, last_saved = 1, time.monotonic(), time.monotonic()
+    previous: _Leg | None = None
+    per_call, last_saved = 1, time.monotonic()
     if step == 0:
         query_accuracy = _record_evaluation(compiled, network, folder, 0, {})
     while step < config.steps:
         n = min([per_call, CAPACITY, config.steps - step, *(m - step % m for m in every.values())])
         started = time.monotonic()
-        reached, progress = compiled.advance(network, n)
-        loss, accuracy = np.asarray(progress.loss)[:n], np.asarray(progress.accuracy)[:n]
+        reached, report = compiled.advance(network, n)
+        leg = _Leg(network, step, unlogged, np.asarray(report.loss)[:n], np.asarray(report.accuracy)[:n])
         seconds = max(time.monotonic() - started, 1e-9)
-        bad = np.flatnonzero(~np.isfinite(loss))
-        if bad.size or not bool(progress.finite):
-            if saved < step:
-                runs.save_checkpoint(folder, network)
-            raise Divergence(_divergence(step + (int(bad[0]) if bad.size else n - 1), step, bool(bad.size)))
-        network, step = reached, step + n
+        if not (np.isfinite(leg.loss).all() and bool(report.finite)):
+            raise _divergence(compiled, graph, folder, leg, previous)
+        network, step, unlogged, previous = reached, step + n, _added(unlogged, leg, n), leg
         per_call = max(1, min(CAPACITY, int(n * SECONDS_PER_CALL / seconds)))
-        pending += zip(loss.tolist(), accuracy.tolist(), strict=True)
         done = step == config.steps
         record: dict[str, Any] = {}
         if done or step % every["log"] == 0:
-            means = np.mean(pending, axis=0)
-            record = {"loss": float(means[0]), "support_accuracy": float(means[1])}
-            pending = []
+            record = {
+                "loss": unlogged.loss / unlogged.steps,
+                "support_accuracy": unlogged.accuracy / unlogged.steps,
+            }
+            unlogged = Unlogged()
         if done or step % every["evaluate"] == 0:
             query_accuracy = _record_evaluation(compiled, network, folder, step, record)
         elif record:
@@ -226,20 +291,59 @@ def train(
         stopping = stop()
         overdue = time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS
         if done or stopping or overdue or step % every["checkpoint"] == 0:
-            runs.save_checkpoint(folder, network)
-            saved, last_saved = step, time.monotonic()
-        yield Status(step, float(loss.mean()), float(accuracy.mean()), n / seconds, query_accuracy)
+            runs.save_checkpoint(folder, to_checkpoint(graph, network, unlogged))
+            last_saved = time.monotonic()
+        yield Status(step, float(leg.loss.mean()), float(leg.accuracy.mean()), n / seconds, query_accuracy)
         if stopping:
             return
 
 
+def _added(unlogged: Unlogged, leg: _Leg, n: int) -> Unlogged:
+    """With the first n steps of a leg. One by one, so that the sum does not depend on how steps fall into legs."""
+    loss, accuracy, steps = unlogged
+    for one_loss, one_accuracy in zip(leg.loss[:n].tolist(), leg.accuracy[:n].tolist(), strict=True):
+        loss, accuracy, steps = loss + one_loss, accuracy + one_accuracy, steps + 1
+    return Unlogged(loss, accuracy, steps)
+
+
+def _divergence(
+    compiled: Compiled, graph: CompiledGraph, folder: pathlib.Path, leg: _Leg, previous: _Leg | None
+) -> Divergence:
+    """Finds the last good network, the one before the step that spoilt it, and makes it the latest checkpoint."""
+    bad = np.flatnonzero(~np.isfinite(leg.loss))
+    # a loss is that of the synapses before its step: those which the step before it left are not good either
+    within, below = (previous, previous.loss.size) if bad.size and bad[0] == 0 and previous else (leg, leg.loss.size)
+    if bad.size and within is leg:
+        below = max(int(bad[0]), 1)
+    network, n = _last_finite(compiled, within.network, below)
+    good = within.step + n
+    runs.drop_checkpoints(folder, after=good)
+    runs.save_checkpoint(folder, to_checkpoint(graph, network, _added(within.unlogged, within, n)))
+    if bad.size and n == below - 1:
+        what = f"diverged at step {leg.step + int(bad[0]) + 1}: its loss is not finite"
+    else:
+        what = f"diverged at step {good + 1}: its update left a synapse that is not finite"
+    return Divergence(f"training {what}. The synapses after step {good}, the last good ones, are kept")
+
+
+def _last_finite(compiled: Compiled, network: NetworkState, below: int) -> tuple[NetworkState, int]:
+    """The network after the most steps, fewer than `below`, that leaves every synapse finite; found by bisection."""
+    good, bad = 0, below
+    middle = below - 1  # mostly it is the very last
+    while bad - good > 1:
+        reached, report = compiled.advance(network, middle)
+        good, bad = (middle, bad) if bool(report.finite) else (good, middle)
+        middle = (good + bad) // 2
+    return compiled.advance(network, good)[0], good
+
+
 def finish(experiment: Experiment, compiled: Compiled, folder: pathlib.Path, about: dict[str, Any]) -> dict[str, Any]:
     """Evaluates the latest checkpoint on the query set, draws the curves and writes the summary, which it returns."""
-    network = runs.load_checkpoint(folder, experiment.network)
+    network = from_checkpoint(runs.load_checkpoint(folder), experiment.graph, experiment.network)
     evaluation = compiled.evaluate(network)
     accuracy = float(evaluation.accuracy)
     records = runs.read_metrics(folder)
-    summary = {
+    summary: dict[str, Any] = {
         "test_accuracy": accuracy,
         "test_accuracy_standard_error": float(tasks.standard_error(accuracy, experiment.task.n_query)),
         "test_loss": float(evaluation.loss),
@@ -249,19 +353,17 @@ def finish(experiment: Experiment, compiled: Compiled, folder: pathlib.Path, abo
         **about,
         "run_dir": str(folder),
     }
+    summary = runs.finite(summary)
+    runs.write_summary(folder, summary)
     if len(records) > 1:
         curves(records, folder / "curves.png", title=folder.name)
-    runs.write_summary(folder, summary)
     return summary
 
 
-def _record_evaluation(compiled: Compiled, network: NetworkState, folder, step: int, record: dict) -> float:
+def _record_evaluation(
+    compiled: Compiled, network: NetworkState, folder: pathlib.Path, step: int, record: dict[str, Any]
+) -> float:
     evaluation = compiled.evaluate(network)
     loss, accuracy = float(evaluation.loss), float(evaluation.accuracy)
     runs.append_metrics(folder, [{"step": step, **record, "query_loss": loss, "query_accuracy": accuracy}])
     return accuracy
-
-
-def _divergence(bad: int, good: int, in_loss: bool) -> str:
-    what = "its loss is not finite" if in_loss else "its update left a synapse that is not finite"
-    return f"training diverged at step {bad}: {what}. The synapses after step {good}, the last good ones, are kept"

@@ -26,9 +26,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-CHUNK = 8
-"""Slots summed in one iteration of the padded gather's scan; longer tables are padded to a multiple of it."""
-
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -130,14 +127,13 @@ def edge_dot(
     if block.by_target is None:
         return _einsum(pattern, _joined(pieces)[block.senders], y[block.receivers]).reshape(n_channels, -1)
     a = _joined(pieces, padded=True)
-    table = block.by_target.sources
 
     def dots(_, sources):
-        return None, _einsum("crkb,rkb->cr" if shared else "crkb,rkb->ckr", _rows(a, sources), y)
+        return None, _einsum("rkb,rkb->r" if shared else "rkb,rkb->kr", _rows(a, sources), y)
 
-    _, s = jax.lax.scan(dots, None, table.reshape(-1, _chunk(table), table.shape[1]))
-    s = jnp.moveaxis(s.reshape(-1, n_channels, table.shape[1]), 1, 0).reshape(n_channels, -1)
-    return s[:, block.slot]
+    _, s = jax.lax.scan(dots, None, block.by_target.sources)
+    s = s.reshape(-1, n_channels, block.n_targets)
+    return jnp.moveaxis(s, 1, 0).reshape(n_channels, -1)[:, block.slot]
 
 
 # --- derivatives: each primitive's is made of the other two -----------------------------------------------------------
@@ -218,10 +214,6 @@ permute.defvjp(_permute_fwd, _permute_bwd)
 # --- the sums themselves ------------------------------------------------------------------------------------------
 
 
-def _chunk(table) -> int:
-    return table.shape[0] if table.shape[0] <= CHUNK else CHUNK
-
-
 def _joined(pieces, padded=False):
     if padded:
         pieces = (*pieces, jnp.zeros((1, *pieces[0].shape[1:]), pieces[0].dtype))
@@ -237,22 +229,18 @@ def _rows(a, index):
 
 
 def _gather(table: Table, w, a):
-    """Sum slot by slot; the accumulator is all the memory that it takes."""
+    """Sum slot by slot; the accumulator is all the memory that it takes.
+
+    One slot an iteration: several at once compile to a slower loop on CPU, and compile longer.
+    """
     weights = jnp.moveaxis(w.at[:, table.synapses].get(mode="fill", fill_value=0), 0, 2)
-    n_slots, n_rows = table.sources.shape
-    chunk = _chunk(table.sources)
 
-    def add(total, slots):
-        sources, values = slots
-        for c in range(chunk):
-            total = total + _rows(a, sources[c]) * values[c][:, :, None]
-        return total, None
+    def add(total, slot):
+        sources, values = slot
+        return total + _rows(a, sources) * values[:, :, None], None
 
-    zero = jnp.zeros((n_rows, *a.shape[1:]), jnp.result_type(a, w))
-    slots = (table.sources.reshape(-1, chunk, n_rows), weights.reshape(-1, chunk, n_rows, w.shape[0]))
-    if n_slots == chunk:
-        return add(zero, jax.tree.map(lambda leaf: leaf[0], slots))[0]
-    return jax.lax.scan(add, zero, slots)[0]
+    zero = jnp.zeros((table.sources.shape[1], *a.shape[1:]), jnp.result_type(a, w))
+    return jax.lax.scan(add, zero, (table.sources, weights))[0]
 
 
 def _segment(w, a, sources, targets, n_targets):

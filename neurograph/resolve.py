@@ -1,6 +1,7 @@
 """From the names of a configuration to the functions, arrays and tasks that they stand for."""
 
 import dataclasses
+import difflib
 import pathlib
 from typing import Any
 
@@ -27,6 +28,7 @@ BACKWARD_UPDATES = {
     "multiplicative": rules.multiplicative,
     "multiplicative_second_state": rules.multiplicative_second_state,
 }
+GENOMES = ("backprop", "random")
 _AS_THEY_ARE = (
     "derivative_state",
     "symmetric",
@@ -36,6 +38,33 @@ _AS_THEY_ARE = (
     "supervised_every",
     "keep_states",
 )
+
+
+def anchored(config: TrainConfig, folder: pathlib.Path) -> TrainConfig:
+    """The configuration with absolute paths, so that it means the same wherever it is read.
+
+    Args:
+        config: as read.
+        folder: where its relative paths start; what is not there is looked for in the working directory.
+    """
+    kind, colon, path = config.task.rpartition(":")
+    task = config.task
+    if pathlib.Path(path).suffix.lower() in (".csv", ".npz"):
+        task = f"{kind}{colon}{_found(path, folder)}"
+    genome = config.genome
+    if isinstance(genome, dict):
+        genome = {name: what if what in GENOMES else _found(what, folder) for name, what in genome.items()}
+    elif genome is not None and genome not in GENOMES:
+        genome = _found(genome, folder)
+    return config.model_copy(update={"task": task, "genome": genome})
+
+
+def _found(path: str, folder: pathlib.Path) -> str:
+    """Absolute where the file exists, and else as it was given, which is how messages name it."""
+    for candidate in (folder / path, pathlib.Path(path)):
+        if candidate.exists():
+            return str(candidate.resolve())
+    return path
 
 
 def resolve_rule(config: TrainConfig, topology: Topology) -> Rule:
@@ -87,19 +116,19 @@ def resolve_rule(config: TrainConfig, topology: Topology) -> Rule:
     return rule
 
 
-def resolve_genome(config: TrainConfig, folder: pathlib.Path) -> Genomes:
-    """The genome by name or from its file, or one for each population; relative paths start at `folder`.
+def resolve_genome(config: TrainConfig) -> Genomes:
+    """The genome by name or from its file, or one for each population.
 
     Raises:
         GenomeError: no such file, a damaged one, or a number of states that does not fit.
     """
     asked = config.genome or ("backprop" if config.rule.name == "backprop" else "random")
     if isinstance(asked, str):
-        genome = _one_genome(asked, config, folder, 0)
+        genome = _one_genome(asked, config, 0)
     else:
         genome: Genomes = {}
         for number, (name, what) in enumerate(asked.items()):
-            member = _one_genome(what, config, folder, number)
+            member = _one_genome(what, config, number)
             if not isinstance(member, Genome):
                 raise GenomeError(
                     f"genome file '{what}' holds one genome for each of {', '.join(member)}, so it cannot be that of "
@@ -117,7 +146,7 @@ def resolve_genome(config: TrainConfig, folder: pathlib.Path) -> Genomes:
     return genome
 
 
-def _one_genome(what: str, config: TrainConfig, folder: pathlib.Path, number: int) -> Genomes:
+def _one_genome(what: str, config: TrainConfig, number: int) -> Genomes:
     n_states, rate = config.n_states or 2, config.learning_rate
     if what == "backprop":
         return Genome.backprop(0.1 if rate is None else rate, n_states)
@@ -125,31 +154,30 @@ def _one_genome(what: str, config: TrainConfig, folder: pathlib.Path, number: in
         key = jax.random.fold_in(jax.random.key(config.seed), 1 + number)
         forward = bool(config.rule.forward_synapse_update)
         return Genome.random(key, n_states, update=-(1e-3 if rate is None else rate), forward_synapse=forward)
-    path = pathlib.Path(what)
-    return load_genome(path if path.exists() else folder / path)
+    if not pathlib.Path(what).exists():
+        near = difflib.get_close_matches(what, GENOMES, 1)
+        mend = f"did you mean '{near[0]}'?" if near else f"give one of {', '.join(GENOMES)}, or the path of a genome file."
+        raise GenomeError(f"there is no genome '{what}'; {mend}")
+    return load_genome(what)
 
 
-def resolve_task(config: TrainConfig, topology: Topology, folder: pathlib.Path) -> Task:
+def resolve_task(config: TrainConfig, topology: Topology) -> Task:
     """The task by name or from its file, with one output or one for each class, as the wiring has.
 
     Raises:
         TaskError: no such task or option, or a damaged file.
     """
-    spec = config.task
-    kind, colon, path = spec.rpartition(":")
-    if pathlib.Path(path).suffix in (".csv", ".npz") and not pathlib.Path(path).exists():
-        spec = f"{kind}{colon}{folder / path}"
     # two classes can be told by one output or by two: the wiring decides
     n_outputs = len(topology.outputs) if len(topology.outputs) <= 2 else None
     options = {"n_outputs": n_outputs, "seed": config.seed, "dtype": config.dtype, **config.task_options}
     try:
-        return tasks.load(spec, **options)
+        return tasks.load(config.task, **options)
     except tasks.TaskError:
         if n_outputs is None or "n_outputs" in config.task_options:
             raise
     # the number of outputs may be what does not fit: let the task say its own, for a sentence about both
     del options["n_outputs"]
-    return tasks.load(spec, **options)
+    return tasks.load(config.task, **options)
 
 
 def resolve_initializer(config: TrainConfig) -> Initializer:

@@ -13,19 +13,18 @@ No pickle anywhere. A process killed at any moment leaves a folder that can be r
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
+import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from .engine import NetworkState
 from .formats._text import label_keys, label_of
 from .topology import Population, Topology
 
@@ -46,6 +45,10 @@ _ARRAYS = (
 
 class RunError(ValueError):
     """A run folder cannot be made, read or continued; the message names it, what was found, and the mend."""
+
+
+class RunWarning(UserWarning):
+    """Something in a run folder is damaged, but the run can go on without it."""
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -87,9 +90,9 @@ def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], d
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, not a dict
     except FileNotFoundError as error:
-        raise RunError(f"{here} does not exist.") from error
+        raise RunError(f"{here} does not exist; give the folder of a run, or start the run anew.") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{here} cannot be read; it is truncated or no such file ({error}).") from error
+        raise RunError(f"{here} cannot be read; it is truncated or no safetensors file ({error}).") from error
     if "neurograph" not in metadata:
         raise RunError(f"{here} was not written by neurograph.")
     if metadata["neurograph"] != str(FORMAT_VERSION):
@@ -143,12 +146,14 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"'{folder}' holds no run: it has no config.yaml. Give the folder of a run.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"'{path}' cannot be read: {' '.join(str(error).split())}.") from error
-    if not isinstance(config, dict):
-        raise RunError(f"'{path}' is damaged: it holds {type(config).__name__}, not a mapping.")
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunError(f"'{path}' is damaged: {' '.join(str(error).split())}.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("train"), dict):
+        raise RunError(f"'{path}' is damaged: it has no mapping 'train'. Start the run anew.")
     return config
 
 
@@ -196,28 +201,51 @@ def read_topology(folder: pathlib.Path) -> Topology:
 _FIELDS = ("forward", "backward", "bias", "neurons")
 
 
-def save_checkpoint(folder: pathlib.Path, network: NetworkState) -> pathlib.Path:
-    """Writes the network; keeps the last few checkpoints."""
-    step = int(network.step)
-    values = {name: getattr(network, name) for name in _FIELDS}
-    arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
-    path = folder / "checkpoints" / f"step_{step:08d}.safetensors"
-    write_arrays(path, arrays, {"step": str(step)})
+class Unlogged(NamedTuple):
+    """Sums over the steps since the last line of metrics, kept so that a resumed run writes the same next line.
+
+    Attributes:
+        loss, accuracy: sums over the support batches.
+        steps: how many.
+    """
+
+    loss: float = 0.0
+    accuracy: float = 0.0
+    steps: int = 0
+
+
+class Checkpoint(NamedTuple):
+    """A network as it is kept: NumPy arrays, neurons and synapses in the user's order, which no version renumbers.
+
+    Attributes:
+        step: steps done.
+        arrays: forward, backward, bias, neurons, where the rule has them, as in `NetworkState`.
+        unlogged: what the next line of metrics still has to count.
+        path: of its file; None before it has one.
+    """
+
+    step: int
+    arrays: dict[str, np.ndarray]
+    unlogged: Unlogged = Unlogged()
+    path: pathlib.Path | None = None
+
+
+def save_checkpoint(folder: pathlib.Path, checkpoint: Checkpoint) -> pathlib.Path:
+    """Writes a checkpoint; keeps the last few."""
+    path = folder / "checkpoints" / f"step_{checkpoint.step:08d}.safetensors"
+    write_arrays(path, checkpoint.arrays, {"step": str(checkpoint.step), "unlogged": json.dumps(checkpoint.unlogged)})
     for old in _checkpoints(folder)[:-KEPT_CHECKPOINTS]:
         old.unlink(missing_ok=True)
     return path
 
 
-def load_checkpoint(folder: pathlib.Path, template: NetworkState) -> NetworkState:
+def load_checkpoint(folder: pathlib.Path) -> Checkpoint:
     """The latest checkpoint that can be read.
 
-    A damaged latest one (a disk that filled up) gives way to the one before it.
-
-    Args:
-        template: a network of the run's shapes; the checkpoint must fit it.
+    A damaged latest one (a disk that filled up) gives way to the one before it, with a `RunWarning`.
 
     Raises:
-        RunError: there is none, none can be read, or it does not fit.
+        RunError: there is none, or none can be read.
     """
     paths = _checkpoints(folder)
     if not paths:
@@ -226,43 +254,58 @@ def load_checkpoint(folder: pathlib.Path, template: NetworkState) -> NetworkStat
     for path in reversed(paths):
         try:
             arrays, metadata = read_arrays(path, "checkpoint")
+            checkpoint = Checkpoint(int(metadata["step"]), arrays, Unlogged(*json.loads(metadata["unlogged"])), path)
+        except (KeyError, TypeError, json.JSONDecodeError):
+            first_error = first_error or RunError(f"checkpoint '{path}' is damaged: it does not say its step.")
         except RunError as error:
             first_error = first_error or error
-            continue
-        return _fitted(path, arrays, metadata, template)
-    assert first_error is not None
-    raise first_error
+        else:
+            if first_error is not None:
+                warnings.warn(RunWarning(f"{first_error} Step {checkpoint.step} is used in its place."), stacklevel=2)
+            return checkpoint
+    others = "" if len(paths) == 1 else f" Nor can the {len(paths) - 1} before it."
+    raise RunError(f"{first_error}{others} Start the run anew.")
 
 
-def _fitted(path, arrays, metadata, template: NetworkState) -> NetworkState:
+def check_fits(checkpoint: Checkpoint, expected: Mapping[str, tuple[np.dtype, tuple[int, ...]]]) -> None:
+    """Whether a checkpoint has the arrays that a run needs, and no others.
+
+    Args:
+        checkpoint: as loaded.
+        expected: dtype and shape of each array.
+
+    Raises:
+        RunError: it has not.
+    """
     for name in _FIELDS:
-        expected, found = getattr(template, name), arrays.get(name)
-        if (expected is None) != (found is None) or (
-            found is not None and (found.shape != expected.shape or found.dtype != expected.dtype)
-        ):
-            wanted = "absent" if expected is None else f"{expected.dtype} {expected.shape}"
-            held = "absent" if found is None else f"{found.dtype} {found.shape}"
-            raise RunError(f"checkpoint '{path}' does not fit the run: {name} is {held}; it must be {wanted}.")
-    values = tuple(None if arrays.get(name) is None else jnp.asarray(arrays[name]) for name in _FIELDS)
-    step = jnp.asarray(int(metadata["step"]), template.step.dtype)
-    return eqx.tree_at(
-        lambda n: (*(getattr(n, name) for name in _FIELDS), n.step),
-        template,
-        (*values, step),
-        is_leaf=lambda leaf: leaf is None,
-    )
+        found, wanted = checkpoint.arrays.get(name), expected.get(name)
+        held = None if found is None else (found.dtype, found.shape)
+        if held != wanted:
+            held, wanted = ("absent" if pair is None else f"{pair[0]} {pair[1]}" for pair in (held, wanted))
+            raise RunError(
+                f"checkpoint '{checkpoint.path}' does not fit the run: {name} is {held}; it must be {wanted}. "
+                "Start the run anew."
+            )
+
+
+def drop_checkpoints(folder: pathlib.Path, after: int) -> None:
+    """Removes the checkpoints of later steps."""
+    for path in _checkpoints(folder):
+        if path.stem.removeprefix("step_").isdigit() and int(path.stem.removeprefix("step_")) > after:
+            path.unlink(missing_ok=True)
 
 
 def _checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted((folder / "checkpoints").glob("step_*.safetensors"))
+    """By step: longer numbers come later."""
+    return sorted((folder / "checkpoints").glob("step_*.safetensors"), key=lambda path: (len(path.name), path.name))
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------
 
 
 def append_metrics(folder: pathlib.Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Adds records to metrics.jsonl and flushes them."""
-    text = "".join(json.dumps(record) + "\n" for record in records)
+    """Adds records to metrics.jsonl and flushes them; a number that is not finite becomes null."""
+    text = "".join(_as_json(record) + "\n" for record in records)
     try:
         with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(text)
@@ -286,11 +329,27 @@ def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
     return records
 
 
-def rewind_metrics(folder: pathlib.Path, step: int) -> None:
-    """Drops what was recorded after a checkpoint, since it will be measured again."""
-    kept = [record for record in read_metrics(folder) if record["step"] <= step]
-    write_atomically(folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+def rewind(folder: pathlib.Path, step: int) -> None:
+    """Drops what was recorded after a checkpoint, since it will be measured again, and files that a kill cut short."""
+    # the evaluation of step 0 comes after its checkpoint, all other records come before theirs
+    kept = [record for record in read_metrics(folder) if 0 < record["step"] <= step or record["step"] < step]
+    write_atomically(folder / "metrics.jsonl", "".join(_as_json(record) + "\n" for record in kept))
+    for partial in (*folder.glob(".*.partial"), *(folder / "checkpoints").glob(".*.partial")):
+        partial.unlink(missing_ok=True)
 
 
 def write_summary(folder: pathlib.Path, summary: Mapping[str, Any]) -> None:
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_atomically(folder / "summary.json", _as_json(summary, indent=2) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """Plain data with None in place of numbers that are not finite, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _as_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(finite(value), indent=indent, allow_nan=False)

@@ -1,0 +1,91 @@
+"""Topologies from adjacency matrices, and back."""
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+
+from ._construct import from_arrays
+from ._types import Topology, fail
+
+
+def from_adjacency(
+    matrix: ArrayLike | scipy.sparse.sparray | scipy.sparse.spmatrix,
+    *,
+    roles: Sequence[str | int] | np.ndarray | None = None,
+    inputs: ArrayLike | None = None,
+    outputs: ArrayLike | None = None,
+    labels: Iterable[Hashable] | None = None,
+    weighted: bool | None = None,
+    name: str = "topology",
+) -> Topology:
+    """A validated `Topology` from a matrix whose entry [i, j] is the synapse from neuron i to neuron j.
+
+    Args:
+        matrix: `[neurons, neurons]`, NumPy or any SciPy sparse format. Synapses are the entries other than zero of a
+            dense matrix, and all stored entries of a sparse one (also stored zeros), in the order of the storage.
+        roles, inputs, outputs, labels, name: see `from_arrays`.
+        weighted: whether the entries are initial weights; by default, if they are floats other than all ones.
+
+    Returns:
+        The topology.
+
+    Raises:
+        TopologyError: the matrix is not square, or a rule is broken (see `validate`).
+
+    >>> from_adjacency([[0, 1, 1], [0, 0, 1], [0, 0, 0]]).n_synapses
+    3
+    """
+    if scipy.sparse.issparse(matrix):
+        entries = scipy.sparse.coo_array(matrix)
+        shape: tuple[int, ...] = tuple(entries.shape or ())
+        values, places = entries.data, entries.coords
+        kind = "stored entry number"
+    else:
+        dense = np.asarray(matrix)
+        if not np.issubdtype(dense.dtype, np.number) and dense.dtype != np.bool_:
+            raise fail(name, f"the adjacency matrix holds {dense.dtype}; it must hold numbers.")
+        shape, places = dense.shape, np.nonzero(dense)
+        values = dense[places]
+        kind = "entry other than zero, number"
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise fail(name, f"the adjacency matrix has shape {shape}; it must be square, one row and column per neuron.")
+    if weighted is None:
+        weighted = bool(np.issubdtype(values.dtype, np.floating) and np.any(values != 1))
+    return from_arrays(
+        places[0],
+        places[1],
+        n_neurons=shape[0],
+        roles=roles,
+        inputs=inputs,
+        outputs=outputs,
+        labels=labels,
+        weights=values if weighted else None,
+        name=name,
+        edge_place=lambda e: f"{kind} {e}",
+    )
+
+
+def to_adjacency(topology: Topology, *, channel: int = 0) -> scipy.sparse.coo_array:
+    """The wiring as a sparse matrix whose entry [i, j] is the synapse from row i to row j, in the synapses' order.
+
+    Args:
+        topology: the wiring.
+        channel: which channel of the weights to take.
+
+    Returns:
+        `[neurons, neurons]`: the initial weights, or 1 (int64) where the topology has none. Populations, names and
+        other channels are not in it.
+
+    Raises:
+        TopologyError: there is no such channel.
+    """
+    shape = (topology.n_neurons, topology.n_neurons)
+    if topology.weights is None:
+        values = np.ones(topology.n_synapses, dtype=np.int64)
+    elif not 0 <= channel < topology.weights.shape[0]:
+        raise fail(topology.name, f"there is no channel {channel}; weights have {topology.weights.shape[0]} channels.")
+    else:
+        values = topology.weights[channel].copy()
+    return scipy.sparse.coo_array((values, (topology.senders, topology.receivers)), shape=shape)

@@ -1,0 +1,335 @@
+"""The attributes of neurons and synapses as named columns: what networkx and all file formats have in common.
+
+Neuron columns: `role`, `population`, `index` (orders inputs and outputs among themselves), `activation`, `bias`,
+`shape` (of the neuron's population), `bias_weight`. Synapse columns: `weight`, `backward_weight`, `synapse_index` (the
+synapses' order, where the format has none of its own). Several channels are `weight_1`, `weight_2`, ... A missing value
+is None.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._construct import from_arrays, infer_roles
+from ._types import INPUT, OUTPUT, ROLES, Population, Topology, fail
+from ._validate import nearest, shown, unknown_role
+
+Columns = Mapping[str, Sequence[Any]]
+Place = Callable[[int], str]
+
+NODE_COLUMNS = ("role", "population", "index", "activation", "bias", "shape")
+_PROPERTIES = ("activation", "bias", "shape")
+_VALUE_COLUMN = re.compile(r"(weight|backward_weight|bias_weight)(?:_([1-9][0-9]*))?")
+
+
+def is_node_column(key: object) -> bool:
+    """Whether an attribute of this name on a neuron means something here."""
+    return key in NODE_COLUMNS or _value_column(key) == "bias_weight"
+
+
+def is_edge_column(key: object) -> bool:
+    """Whether an attribute of this name on a synapse means something here."""
+    return key == "synapse_index" or _value_column(key) in ("weight", "backward_weight")
+
+
+def from_columns(
+    labels: Sequence[Hashable],
+    senders: np.ndarray,
+    receivers: np.ndarray,
+    nodes: Columns,
+    edges: Columns,
+    *,
+    name: str,
+    populations: object = None,
+    infer: bool = False,
+    node_place: Place | None = None,
+    edge_place: Place | None = None,
+) -> Topology:
+    """A validated `Topology` from columns.
+
+    Args:
+        labels: the neurons' names, in row order.
+        senders, receivers: int64 `[synapses]`, row numbers.
+        nodes, edges: the columns; others than those above are left aside.
+        name: what messages call the topology.
+        populations: mapping of population names to `role`, `shape`, `activation`, `bias` (or the same as JSON text),
+            which also orders the populations; by default they come in the order of their first neuron.
+        infer: whether, with no role given at all, neurons that receive nothing are inputs and those that send nothing
+            outputs; otherwise a neuron without a role is hidden.
+        node_place, edge_place: what messages call neuron or synapse i.
+
+    Returns:
+        The topology.
+
+    Raises:
+        TopologyError: a value has the wrong form, or a rule is broken (see `validate`).
+    """
+    node_place = node_place or (lambda i: f"neuron {shown(labels[i])}")
+    edge_place = edge_place or (lambda e: f"synapse number {e}")
+    declared = _declared(populations, name)
+    roles: Sequence[Any] = nodes.get("role", ())
+    if infer and not declared and all(role is None for role in roles):
+        codes = infer_roles(senders, receivers, None, None, len(labels), name)
+        roles = [ROLES[code] for code in codes.tolist()]
+    parts, population_of = _populations(len(labels), roles, nodes, declared, name, node_place)
+    role_of = np.array([ROLES.index(p.role) for p in parts], dtype=np.int64)[population_of]
+    indices = nodes.get("index", ())
+    needs_bias = np.array([p.bias and p.role != "input" for p in parts])[population_of]
+    order, place = _edge_order(edges, senders.size, name, edge_place)
+    weights, backward_weights = (
+        _values(edges, what, senders.size, None, name, edge_place) for what in ("weight", "backward_weight")
+    )
+    return from_arrays(
+        senders[order],
+        receivers[order],
+        populations=parts,
+        population_of=population_of,
+        inputs=_ordered(np.flatnonzero(role_of == INPUT), indices, "input", name, node_place),
+        outputs=_ordered(np.flatnonzero(role_of == OUTPUT), indices, "output", name, node_place),
+        labels=labels,
+        weights=None if weights is None else weights[:, order],
+        backward_weights=None if backward_weights is None else backward_weights[:, order],
+        biases=_values(nodes, "bias_weight", len(labels), needs_bias, name, node_place),
+        name=name,
+        edge_place=place,
+    )
+
+
+def node_columns(topology: Topology) -> dict[str, list[Any]]:
+    """The neurons' columns, but for the populations' own attributes (see `population_attributes`)."""
+    index: list[int | None] = [None] * topology.n_neurons
+    for rows in (topology.inputs, topology.outputs):
+        for position, row in enumerate(rows.tolist()):
+            index[row] = position
+    members = [topology.populations[i] for i in topology.population_of.tolist()]
+    columns: dict[str, list[Any]] = {
+        "role": [p.role for p in members],
+        "population": [p.name for p in members],
+        "index": index,
+    }
+    return columns | _channel_columns(topology.biases, "bias_weight")
+
+
+def edge_columns(topology: Topology) -> dict[str, list[Any]]:
+    """The synapses' columns, without `synapse_index`."""
+    forward = _channel_columns(topology.weights, "weight")
+    return forward | _channel_columns(topology.backward_weights, "backward_weight")
+
+
+def population_attributes(topology: Topology) -> dict[str, dict[str, Any]]:
+    """The populations in order, by name, each with all of its attributes; of types that JSON knows."""
+    return {
+        p.name: {
+            "role": p.role,
+            "shape": None if p.shape is None else list(p.shape),
+            "activation": p.activation,
+            "bias": p.bias,
+        }
+        for p in topology.populations
+    }
+
+
+def rows_of(columns: Mapping[str, Sequence[Any]], size: int) -> list[dict[str, Any]]:
+    """Columns turned into one mapping per row, missing values left out."""
+    keys = list(columns)
+    if not keys:
+        return [{} for _ in range(size)]
+    return [
+        {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+        for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def columns_of(rows: Collection[Mapping[str, Any]], is_column: Callable[[object], bool]) -> dict[str, list[Any]]:
+    """The columns that `is_column` knows, of one mapping per row."""
+    keys = sorted({key for row in rows for key in row if is_column(key)})
+    return {key: [row.get(key) for row in rows] for key in keys}
+
+
+def _value_column(key: object) -> str | None:
+    match = _VALUE_COLUMN.fullmatch(key) if isinstance(key, str) else None
+    return match[1] if match else None
+
+
+def _channel_columns(values: np.ndarray | None, what: str) -> dict[str, list[Any]]:
+    if values is None:
+        return {}
+    if values.shape[0] == 1:
+        return {what: values[0].tolist()}
+    return {f"{what}_{channel}": row.tolist() for channel, row in enumerate(values, start=1)}
+
+
+def _declared(populations: object, name: str) -> dict[str, dict[str, Any]]:
+    if populations is None:
+        return {}
+    if isinstance(populations, str):
+        try:
+            populations = json.loads(populations)
+        except ValueError:
+            raise fail(name, f"the graph's populations are {populations[:40]!r}, which is no JSON.") from None
+    if not isinstance(populations, Mapping) or not all(isinstance(v, Mapping) for v in populations.values()):
+        raise fail(name, "the graph's populations must be a mapping of names to mappings of attributes.")
+    valid = ("role", *_PROPERTIES)
+    for population, attributes in populations.items():
+        for key in attributes:
+            if key not in valid:
+                raise fail(name, f"population {population} has an attribute {key!r}; {nearest(str(key), valid)}")
+        if "role" in attributes and attributes["role"] not in ROLES:
+            raise unknown_role(name, f"population {population}", attributes["role"])
+    return {population: dict(attributes) for population, attributes in populations.items()}
+
+
+def _populations(
+    n_neurons: int,
+    roles: Sequence[Any],
+    nodes: Columns,
+    declared: dict[str, dict[str, Any]],
+    name: str,
+    place: Place,
+) -> tuple[list[Population], np.ndarray]:
+    # What is known of each population, each time with who said it first.
+    known: dict[str, dict[str, tuple[Any, str]]] = {}
+    for population, attributes in declared.items():
+        source = "the graph's populations"
+        known[population] = {key: (_property(key, v, name, source), source) for key, v in attributes.items()}
+    number = {population: i for i, population in enumerate(known)}
+    population_of = np.empty(n_neurons, dtype=np.int64)
+    given = nodes.get("population", ())
+    properties = {key: nodes[key] for key in _PROPERTIES if key in nodes}
+    for i in range(n_neurons):
+        role = roles[i] if roles else None
+        population = given[i] if given else None
+        if role is not None and role not in ROLES:
+            raise unknown_role(name, place(i), role)
+        if population is not None and not isinstance(population, str):
+            raise fail(name, f"{place(i)}: population is {population!r}; the name of a population is text.")
+        if role is None:
+            role = known.get(population or "hidden", {}).get("role", ("hidden",))[0]
+        population = role if population is None else population
+        number.setdefault(population, len(number))
+        population_of[i] = number[population]
+        facts = known.setdefault(population, {})
+        if facts.setdefault("role", (role, place(i)))[0] != role:
+            raise fail(
+                name,
+                f"population {population} mixes roles: {place(i)} has {role}, {facts['role'][1]} has "
+                f"{facts['role'][0]}; a population has one role, so give them two populations.",
+            )
+        for key, column in properties.items():
+            if column[i] is None:
+                continue
+            value = _property(key, column[i], name, place(i))
+            if facts.setdefault(key, (value, place(i)))[0] != value:
+                raise fail(
+                    name,
+                    f"population {population} has two values for {key}: {place(i)} has {value!r}, {facts[key][1]} has "
+                    f"{facts[key][0]!r}; a population has one {key}.",
+                )
+    parts = [
+        Population(population, facts.get("role", ("hidden",))[0], **{k: facts[k][0] for k in _PROPERTIES if k in facts})
+        for population, facts in known.items()
+    ]
+    return parts, population_of
+
+
+def _property(key: str, value: Any, name: str, place: str) -> Any:
+    """A population's attribute as our type, from whatever a format made of it."""
+    if key == "bias":
+        if isinstance(value, str) and value.lower() in ("true", "yes", "1", "false", "no", "0"):
+            return value.lower() in ("true", "yes", "1")
+        if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+            return bool(value)
+        raise fail(name, f"{place}: bias is {value!r}; it must be true or false.")
+    if key == "shape" and value is not None:
+        sides = re.split(r"\s*[x×,]\s*", value.strip("()[] ")) if isinstance(value, str) else value
+        try:
+            rows, columns = (int(side) for side in sides)
+        except (TypeError, ValueError):
+            raise fail(name, f"{place}: shape is {value!r}; it must be rows and columns, such as '8x8'.") from None
+        return rows, columns
+    if key == "activation" and value is not None and not isinstance(value, str):
+        raise fail(name, f"{place}: activation is {value!r}; it must be the name of an activation.")
+    return value
+
+
+def _ordered(rows: np.ndarray, indices: Sequence[Any], role: str, name: str, place: Place) -> np.ndarray:
+    """The neurons of a role in the order of their `index`, or in row order where none has any."""
+    with_index = [row for row in rows.tolist() if indices and indices[row] is not None]
+    if not with_index:
+        return rows
+    keys: dict[int, int] = {}
+    for row in rows.tolist():
+        index = indices[row]
+        if index is None:
+            raise fail(
+                name, f"{place(with_index[0])} has an index, but {place(row)} has none; index all {role}s or none."
+            )
+        try:
+            key = int(index) if isinstance(index, str) else _as_integer(index)
+        except (TypeError, ValueError):
+            raise fail(name, f"{place(row)}: index is {index!r}; it must be a whole number.") from None
+        if keys.setdefault(key, row) != row:
+            raise fail(
+                name, f"{place(keys[key])} and {place(row)} have the same index {key}; give each {role} its own."
+            )
+    return np.array([keys[key] for key in sorted(keys)], dtype=np.int64)
+
+
+def _as_integer(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != value:
+        raise ValueError
+    return int(value)
+
+
+def _edge_order(edges: Columns, size: int, name: str, place: Place) -> tuple[np.ndarray | slice, Place]:
+    """The synapses' order by `synapse_index` (those without it come last), and their places in that order."""
+    column = edges.get("synapse_index")
+    if column is None:
+        return slice(None), place
+    try:
+        keys = [size if value is None else _as_integer(float(value)) for value in column]
+    except (TypeError, ValueError):
+        raise fail(name, "a synapse_index is no whole number; mend or remove it.") from None
+    order = np.argsort(keys, kind="stable")
+    return order, lambda e: place(int(order[e]))
+
+
+def _values(
+    columns: Columns, what: str, size: int, needed: np.ndarray | None, name: str, place: Place
+) -> np.ndarray | None:
+    """Numbers `[channels, size]` from the columns `what` or `what_1`, `what_2`, ...; 0 where missing and not needed."""
+    keys = [key for key in columns if _value_column(key) == what and any(v is not None for v in columns[key])]
+    if not keys:
+        return None
+    expected = [f"{what}_{channel}" for channel in range(1, len(keys) + 1)]
+    if sorted(keys) != sorted(expected) and keys != [what]:
+        raise fail(name, f"there are {', '.join(keys)}; channels are {what} or else {', '.join(expected)}.")
+    values = np.empty((len(keys), size))
+    for channel, key in enumerate([what] if keys == [what] else expected):
+        try:
+            values[channel] = np.fromiter(map(float, columns[key]), np.float64, count=size)
+        except (TypeError, ValueError):
+            for i, value in enumerate(columns[key]):
+                values[channel, i] = _number(key, value, needed is None or bool(needed[i]), name, place(i))
+        wrong = np.flatnonzero(~np.isfinite(values[channel]))
+        if wrong.size:
+            _number(key, columns[key][wrong[0]], True, name, place(int(wrong[0])))
+    return values
+
+
+def _number(key: str, value: Any, needed: bool, name: str, place: str) -> float:
+    if value is None:
+        if needed:
+            raise fail(name, f"{place} has no {key}, but others have one; give it to all or none.")
+        return 0.0
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise fail(name, f"{place}: {key} is {value!r}; it must be a number.") from None
+    if not math.isfinite(number):
+        raise fail(name, f"{place}: {key} is {value!r}; it must be a finite number.")
+    return number

@@ -1,0 +1,105 @@
+"""Questions about a directed graph, asked of its arrays: levels, cycles, parallel edges, what reaches what.
+
+All but `levels` of a deep graph run without a Python loop; that one loops over levels, never over edges.
+"""
+
+import numpy as np
+import scipy.sparse
+from scipy.sparse import csgraph
+
+# Edges that the search for a short cycle may visit: finds the shortest of any small graph, and takes under a second.
+_CYCLE_SEARCH_BUDGET = 5_000_000
+
+
+def levels_or_minus_one(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> np.ndarray:
+    """Longest path to each neuron, int64 `[neurons]`; -1 for every neuron that lies on a cycle or after one.
+
+    Kahn's algorithm, a whole frontier at a time: the synapses of the frontier are gathered from a CSR table, and a
+    neuron joins the next frontier with its last unseen incoming synapse.
+    """
+    level = np.full(n_neurons, -1, dtype=np.int64)
+    # 16-bit keys take NumPy's radix sort, several times faster.
+    keys = senders.astype(np.uint16) if n_neurons <= np.iinfo(np.uint16).max else senders
+    sorted_receivers = receivers[np.argsort(keys, kind="stable")]
+    out_degree = np.bincount(senders, minlength=n_neurons)
+    start = np.concatenate(([0], np.cumsum(out_degree)))
+    waiting_for = np.bincount(receivers, minlength=n_neurons)
+    position = np.empty(n_neurons, dtype=np.int64)
+    frontier = np.flatnonzero(waiting_for == 0)
+    current = 0
+    while frontier.size:
+        level[frontier] = current
+        degree = out_degree[frontier]
+        ends = np.cumsum(degree)
+        edges = np.repeat(start[frontier] - (ends - degree), degree) + np.arange(ends[-1])
+        reached = sorted_receivers[edges]
+        np.subtract.at(waiting_for, reached, 1)
+        ready = reached[waiting_for[reached] == 0]
+        # Each once, without a sort: of equal entries the one that wrote its position last stays.
+        position[ready] = np.arange(ready.size)
+        frontier = ready[position[ready] == np.arange(ready.size)]
+        current += 1
+    return level
+
+
+def find_cycle(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> list[int]:
+    """The neurons of a short cycle, in order; of a small graph the shortest. There must be one (not a self-loop)."""
+    matrix = _matrix(senders, receivers, n_neurons)
+    _, component = csgraph.connected_components(matrix, directed=True, connection="strong")
+    size = np.bincount(component)
+    smallest = np.flatnonzero(size > 1)[np.argmin(size[size > 1])]
+    members = np.flatnonzero(component == smallest)
+    inside = matrix[members][:, members].tocsr()
+    n_starts = int(np.clip(_CYCLE_SEARCH_BUDGET // (inside.nnz + members.size), 1, members.size))
+    best: list[int] = []
+    for start in range(n_starts):
+        cycle = _shortest_cycle_through(inside, start)
+        if not best or len(cycle) < len(best):
+            best = cycle
+        if len(best) == 2:
+            break
+    return [int(members[i]) for i in best]
+
+
+def _shortest_cycle_through(matrix: scipy.sparse.csr_array, start: int) -> list[int]:
+    """The shortest cycle through `start` of a strongly connected graph, by breadth-first search."""
+    order, predecessor = csgraph.breadth_first_order(matrix, start, directed=True, return_predecessors=True)
+    closes = matrix[:, [start]].toarray()[:, 0] > 0
+    # In breadth-first order the first neuron with a synapse to `start` is a nearest one.
+    neuron = int(order[np.argmax(closes[order])])
+    path = [neuron]
+    while neuron != start:
+        neuron = int(predecessor[neuron])
+        path.append(neuron)
+    return path[::-1]
+
+
+def first_parallel(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> tuple[int, int] | None:
+    """Positions of the first two edges that join the same pair of neurons in the same direction, or None."""
+    keys = senders * n_neurons + receivers
+    if np.all(keys[1:] > keys[:-1]):
+        return None
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    repeats = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if not repeats.size:
+        return None
+    first = repeats[np.argmin(order[repeats + 1])]
+    return int(order[first]), int(order[first + 1])
+
+
+def reachable(senders: np.ndarray, receivers: np.ndarray, n_neurons: int, sources: np.ndarray) -> np.ndarray:
+    """bool `[neurons]`: whether a path leads there from any of `sources` (which reach themselves)."""
+    # One more neuron, with a synapse to every source, makes it a single search.
+    from_root = np.full(sources.size, n_neurons)
+    matrix = _matrix(np.concatenate([senders, from_root]), np.concatenate([receivers, sources]), n_neurons + 1)
+    seen = csgraph.breadth_first_order(matrix, n_neurons, directed=True, return_predecessors=False)
+    result = np.zeros(n_neurons + 1, dtype=bool)
+    result[seen] = True
+    return result[:-1]
+
+
+def _matrix(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> scipy.sparse.csr_array:
+    # float64, as csgraph would convert it to that anyway.
+    values = np.ones(senders.size)
+    return scipy.sparse.coo_array((values, (senders, receivers)), shape=(n_neurons, n_neurons)).tocsr()
