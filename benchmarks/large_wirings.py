@@ -1,7 +1,7 @@
 """Time and memory of large wirings on the host: `python -m benchmarks.large_wirings`.
 
-Each case runs in a process of its own; time is wall time of the whole process, memory its peak resident size, both as the
-operating system reports them; median of three.
+Each case runs in a process of its own; time is wall time of the whole process, memory its peak resident size, both as
+the operating system reports them; median of three.
 """
 
 import json

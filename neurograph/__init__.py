@@ -1,8 +1,8 @@
 """neurograph: any DAG of multi-state neurons, learning by any rule of the BLUR family, in JAX.
 
-    topology -> compile_topology -> engine.init / forward / backward / learn / step / unroll
-                                       ^
-                              genome, rules (know no graph)
+topology -> compile_topology -> engine.init / forward / backward / learn / step / unroll
+                                   ^
+                          genome, rules (know no graph)
 """
 
 from . import engine as engine

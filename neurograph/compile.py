@@ -6,11 +6,11 @@ synapses so that each *block* is one slice. Every index table is an array leaf; 
 shape the program.
 """
 
+import itertools
 from collections import Counter
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -204,7 +204,7 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
     column = np.zeros(topology.n_neurons, np.int32)
     column[rank[topology.inputs]] = np.arange(len(topology.inputs))
     column[rank[topology.outputs]] = np.arange(len(topology.outputs))
-    graph = CompiledGraph(
+    return CompiledGraph(
         groups=tuple(groups),
         populations=tuple(p.name for p in topology.populations),
         forward_wires=forward.wires,
@@ -218,17 +218,16 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
         neuron_rank=_int32(rank),
         synapse_order=_int32(forward.order),
         synapse_rank=_int32(_inverse(forward.order)),
-        column=column,
+        column=_int32(column),
         output_rows=_int32(rank[topology.outputs]),
-        feeds_on=feeds_on,
+        feeds_on=jnp.asarray(feeds_on),
         fan_in=_int32(in_degree[receivers]),
         fan_out=_int32(out_degree[senders]),
         bias_fan=_int32(np.stack([in_degree, sizes[group_of]])[:, rank]),
-        weights=topology.weights,
-        backward_weights=topology.backward_weights,
-        biases=topology.biases,
+        weights=_given(topology.weights),
+        backward_weights=_given(topology.backward_weights),
+        biases=_given(topology.biases),
     )
-    return jax.tree.map(jnp.asarray, graph)
 
 
 def padding(graph: CompiledGraph) -> float:
@@ -253,7 +252,7 @@ class _Edges(NamedTuple):
     population_of_group: np.ndarray
 
     def complete_pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """The complete bipartite (source group, target group) pairs that become matmuls, and which synapses these hold."""
+        """The complete (source group, target group) pairs that become matmuls, and which synapses these hold."""
         n_groups = len(self.starts)
         source, target = self.group_of[self.senders], self.group_of[self.receivers]
         pairs, which, counts = np.unique(source * n_groups + target, return_inverse=True, return_counts=True)
@@ -352,7 +351,7 @@ def _table(rows, sources, n_rows: int, n_sources: int, lowering: str, pad_to: in
     flat = slot * n_rows + rows
     table = np.full((2, n_slots * n_rows), [[n_sources], [n]], np.int32)
     table[0, flat], table[1, flat] = sources, np.arange(n)
-    return Table(table[0].reshape(n_slots, n_rows), table[1].reshape(n_slots, n_rows)), flat
+    return Table(*(_int32(half.reshape(n_slots, n_rows)) for half in table)), flat
 
 
 def _starts(*keys: np.ndarray) -> np.ndarray:
@@ -369,7 +368,7 @@ def _starts(*keys: np.ndarray) -> np.ndarray:
 
 def _slices(starts: np.ndarray, n: int) -> list[slice]:
     bounds = [*starts.tolist(), n]
-    return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [slice(a, b) for a, b in itertools.pairwise(bounds)]
 
 
 def _inverse(order: np.ndarray) -> np.ndarray:
@@ -382,5 +381,9 @@ def _round_up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
-def _int32(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array, np.int32)
+def _int32(array: np.ndarray) -> Array:
+    return jnp.asarray(np.asarray(array, np.int32))
+
+
+def _given(values: np.ndarray | None) -> Array | None:
+    return None if values is None else jnp.asarray(values)

@@ -1,8 +1,8 @@
 """Running a compiled graph: `init`, `forward`, `backward`, `learn`, `step`, `unroll`. Pure functions, all usable under
 `jit`, `vmap` and `grad`; `rule` is static.
 
-Equations 5-8 of the paper on a DAG, level by level: forward goes up, backward goes down, within a level all at once. The
-order of a step is the published code's; where that is silent, the decision stands in `docs/rules.md`.
+Equations 5-8 of the paper on a DAG, level by level: forward goes up, backward goes down, within a level all at once.
+The order of a step is the published code's; where that is silent, the decision stands in `docs/rules.md`.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,26 +90,24 @@ def init(
     channels = rule.n_channels(n_states)
     distinct = 1 if rule.single_state else channels
     forward_key, backward_key, bias_key = jax.random.split(key, 3)
-    fans = graph.fan_in, graph.fan_out
 
-    def synapses(key, given, fans, what):
-        if given is not None:
-            if given.shape[0] not in (1, channels):
-                raise ValueError(
-                    f"the topology's {what} have {given.shape[0]} channels; the rule stores {channels} for a genome of "
-                    f"{n_states} states. Give 1 channel, or {channels}."
-                )
-            return jnp.broadcast_to(given.astype(dtype), (channels, given.shape[1]))
-        drawn = initializer.synapses if what != "biases" else initializer.biases
-        return jnp.broadcast_to(drawn(key, (distinct, fans[0].shape[0]), *fans, dtype), (channels, fans[0].shape[0]))
+    def values(key, draw, given, fan_in, fan_out, what):
+        shape = (channels, fan_in.shape[0])
+        if given is None:
+            return jnp.broadcast_to(draw(key, (distinct, shape[1]), fan_in, fan_out, dtype), shape)
+        if given.shape[0] not in (1, channels):
+            raise ValueError(
+                f"the topology's {what} have {given.shape[0]} channels; the rule stores {channels} for a genome of "
+                f"{n_states} states. Give 1 channel, or {channels}."
+            )
+        return jnp.broadcast_to(given.astype(dtype), shape)
 
-    forward = synapses(forward_key, graph.weights, fans, "weights")
-    given = graph.backward_weights
-    if rule.symmetric:
-        backward = forward if given is None else synapses(backward_key, given, fans, "backward weights")
-    else:
-        backward = synapses(backward_key, given, fans, "backward weights")
-    bias = synapses(bias_key, graph.biases, tuple(graph.bias_fan), "biases")
+    draw, fans = initializer.synapses, (graph.fan_in, graph.fan_out)
+    forward = values(forward_key, draw, graph.weights, *fans, "weights")
+    backward = forward
+    if not rule.symmetric or graph.backward_weights is not None:
+        backward = values(backward_key, draw, graph.backward_weights, *fans, "backward weights")
+    bias = values(bias_key, initializer.biases, graph.biases, graph.bias_fan[0], graph.bias_fan[1], "biases")
     neurons = None
     if rule.keep_states:
         if batch_size is None:
@@ -127,7 +125,7 @@ def init(
 def forward(
     graph: CompiledGraph, genome: Genomes, network: NetworkState, x: Float[Array, "inputs batch"], *, rule: Rule
 ) -> States:
-    """The forward pass, equation 5: `a_j^c <- sigma(f a_j^c + eta sum_{i in I(j), d} w_ij^c nu^cd a_i^d)`, level by level.
+    """The forward pass, (5): `a_j^c <- sigma(f a_j^c + eta sum_{i in I(j), d} w_ij^c nu^cd a_i^d)`, level by level.
 
     Args:
         graph, genome, network: the network; unchanged.
@@ -163,7 +161,7 @@ def backward(
     *,
     rule: Rule,
 ) -> States:
-    """Feedback, then the backward pass, equation 6: `a_i^c <- sigma(f a_i^c + eta sum_{j in J(i), d} w_ji^c mu^cd a_j^d)`.
+    """Feedback, then the backward pass, (6): `a_i^c <- sigma(f a_i^c + eta sum_{j in J(i), d} w_ji^c mu^cd a_j^d)`.
 
     Args:
         graph, genome, network: the network; unchanged.
@@ -303,10 +301,11 @@ def _forward(graph: CompiledGraph, genomes: list[Genome], network: NetworkState,
             data = x[graph.column[group.start : group.stop]].astype(dtype)
             states.append(jnp.concatenate([data[:, None], jnp.zeros((size, k - 1, batch), dtype)], axis=1))
             continue
-        u = _sum(
-            ops.propagate(graph.forward_blocks[w.block], weights[w.block], tuple(sent(s, w.population) for s in w.sources))
-            for w in _into(graph.forward_wires, g)
-        )
+        received = []
+        for w in _into(graph.forward_wires, g):
+            pieces = tuple(sent(s, w.population) for s in w.sources)
+            received.append(ops.propagate(graph.forward_blocks[w.block], weights[w.block], pieces))
+        u = _sum(received)
         gate = genomes[group.gate].neuron
         if group.bias:
             unit = gate.update * jnp.sum(gate.nu, axis=0)
@@ -472,9 +471,7 @@ def _oja_squares(graph, network, genomes, lower, upper, rule: Rule, scale) -> _O
     channels = network.forward.shape[0]
 
     def of(states):
-        return _cached(
-            lambda g, p: jnp.sum(rules.post_synaptic(states[g], genomes[p], channels) ** 2, axis=2) * scale
-        )
+        return _cached(lambda g, p: jnp.sum(rules.post_synaptic(states[g], genomes[p], channels) ** 2, axis=2) * scale)
 
     return _OjaSquares(of(upper), of(lower))
 
@@ -517,9 +514,7 @@ def _forward_scales(graph: CompiledGraph, genomes, network: NetworkState, rule: 
     if rule.synapse_normalization is None or rule.synapse_normalization.persistent:
         return None
     squares = _forward_squares(graph, network)
-    return [
-        rules.inverse_norm(s) * _rescale(rule, genomes[g.gate]) for g, s in zip(graph.groups, squares, strict=True)
-    ]
+    return [rules.inverse_norm(s) * _rescale(rule, genomes[g.gate]) for g, s in zip(graph.groups, squares, strict=True)]
 
 
 def _backward_scales(graph: CompiledGraph, genomes, network: NetworkState, rule: Rule) -> list[Array] | None:

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -91,10 +91,9 @@ def prepare(topology: Topology, config: TrainConfig, folder: pathlib.Path, genom
     """
     config = anchored(config, folder)
     rule = resolve_rule(config, topology)
-    if genome is None:
-        genome = resolve_genome(config)
     dtype = jnp.dtype(config.dtype)
-    genome = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), genome)
+    drawn = resolve_genome(config) if genome is None else genome
+    genome = cast(Genomes, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), drawn))
     task = resolve_task(config, topology)
     check_fits(topology, task.n_inputs, task.n_outputs, task.name)
     graph = compile_topology(topology)
@@ -129,7 +128,7 @@ def open_run(experiment: Experiment, folder: pathlib.Path) -> None:
     runs.create(folder)
     runs.write_topology(folder, experiment.topology)
     genomes.save(experiment.genome, folder / "genome.txt", {"run": folder.name})
-    runs.save_checkpoint(folder, to_checkpoint(experiment.graph, experiment.network))
+    runs.save_checkpoint(folder, to_checkpoint(experiment.graph, experiment.network, experiment.unlogged))
     # last: a folder with a config is a run that can be resumed
     _write_config(folder, experiment)
 
@@ -173,7 +172,8 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Experiment:
     step, steps = int(experiment.network.step), experiment.config.steps
     if step > steps:
         raise RunError(
-            f"run '{folder}' has done {step} steps already, more than the {steps} asked for; give --steps {step} or more."
+            f"run '{folder}' has done {step} steps already, more than the {steps} asked for; "
+            f"give --steps {step} or more."
         )
     runs.rewind(folder, step)
     if changes:
@@ -198,7 +198,7 @@ def trained_topology(folder: pathlib.Path) -> Topology:
     )
 
 
-def to_checkpoint(graph: CompiledGraph, network: NetworkState, unlogged: Unlogged = Unlogged()) -> Checkpoint:
+def to_checkpoint(graph: CompiledGraph, network: NetworkState, unlogged: Unlogged) -> Checkpoint:
     """A network as NumPy arrays in the user's order."""
     arrays = {
         "forward": views.synapses(graph, network.forward),
@@ -216,13 +216,13 @@ def from_checkpoint(checkpoint: Checkpoint, graph: CompiledGraph, template: Netw
     Raises:
         RunError: the checkpoint does not fit the template, a network of the same run.
     """
-    expected = to_checkpoint(graph, template).arrays
+    expected = to_checkpoint(graph, template, checkpoint.unlogged).arrays
     runs.check_fits(checkpoint, {name: (values.dtype, values.shape) for name, values in expected.items()})
-    arrays = checkpoint.arrays
+    arrays = {name: jnp.asarray(values) for name, values in checkpoint.arrays.items()}
     return NetworkState(
         forward=views.from_synapses(graph, arrays["forward"]),
         backward=views.from_synapses(graph, arrays["backward"]) if "backward" in arrays else None,
-        bias=jnp.asarray(arrays["bias"])[:, graph.neuron_order],
+        bias=arrays["bias"][:, graph.neuron_order],
         neurons=views.from_neurons(graph, arrays["neurons"]) if "neurons" in arrays else None,
         step=jnp.asarray(checkpoint.step, template.step.dtype),
     )
@@ -249,7 +249,7 @@ def train(
         experiment: at its latest checkpoint.
         compiled: its programs.
         folder: the run's, opened.
-        stop: asked after each call; the network reached is saved.
+        stop: asked before the first and after each call; the network reached is saved.
 
     Raises:
         Divergence: a loss or synapse is not finite; the last good network is in the latest checkpoint.
@@ -264,6 +264,8 @@ def train(
     query_accuracy: float | None = None
     previous: _Leg | None = None
     per_call, last_saved = 1, time.monotonic()
+    if stop():
+        return
     if step == 0:
         query_accuracy = _record_evaluation(compiled, network, folder, 0, {})
     while step < config.steps:
@@ -331,7 +333,7 @@ def _last_finite(compiled: Compiled, network: NetworkState, below: int) -> tuple
     good, bad = 0, below
     middle = below - 1  # mostly it is the very last
     while bad - good > 1:
-        reached, report = compiled.advance(network, middle)
+        _, report = compiled.advance(network, middle)
         good, bad = (middle, bad) if bool(report.finite) else (good, middle)
         middle = (good + bad) // 2
     return compiled.advance(network, good)[0], good
@@ -341,7 +343,8 @@ def finish(experiment: Experiment, compiled: Compiled, folder: pathlib.Path, abo
     """Evaluates the latest checkpoint on the query set, draws the curves and writes the summary, which it returns."""
     network = from_checkpoint(runs.load_checkpoint(folder), experiment.graph, experiment.network)
     evaluation = compiled.evaluate(network)
-    accuracy = float(evaluation.accuracy)
+    right = round(float(evaluation.accuracy) * experiment.task.n_query)
+    accuracy = right / experiment.task.n_query
     records = runs.read_metrics(folder)
     summary: dict[str, Any] = {
         "test_accuracy": accuracy,

@@ -147,9 +147,7 @@ def neuron_genome(nu, mu, keep=1.0, update=1.0, **normalization) -> NeuronGenome
     return NeuronGenome(nu, mu, _float(keep), _float(update), **parts)
 
 
-def synapse_genome(
-    pre, post, keep=1.0, update=-1e-3, oja=1.0, saturation=1.0, alpha=1.0, rescale=1.0
-) -> SynapseGenome:
+def synapse_genome(pre, post, keep=1.0, update=-1e-3, oja=1.0, saturation=1.0, alpha=1.0, rescale=1.0) -> SynapseGenome:
     """A `SynapseGenome`; what is not given has the published initial value."""
     return SynapseGenome(*map(_float, (pre, post, keep, update, oja, saturation, alpha, rescale)))
 
@@ -207,7 +205,7 @@ def save(genome: Genomes, path: str | os.PathLike, provenance: Mapping[str, Any]
     genomes = genome if isinstance(genome, Mapping) else {"*": genome}
     n_states = next(iter(genomes.values())).n_states
     lines = [
-        "# A learning rule: see https://arxiv.org/abs/2104.04657, Table 1. nu, mu: row = source state, column = result;",
+        "# A learning rule, https://arxiv.org/abs/2104.04657, Table 1. nu, mu: row = source state, column = result;",
         "# pre (P): row = state, column = channel; post (Q): row = channel, column = state.",
         f"neurograph_genome: {FORMAT_VERSION}",
         f"n_states: {n_states}",

@@ -1,4 +1,4 @@
-"""How synapses are drawn: pairs of functions of fan-in and fan-out. Bias synapses start at zero where that is customary."""
+"""How synapses are drawn: pairs of functions of fan-in and fan-out. Bias synapses start at 0 where that is usual."""
 
 from collections.abc import Callable
 from typing import NamedTuple

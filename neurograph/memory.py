@@ -11,7 +11,7 @@ class MemoryEstimate(NamedTuple):
     """Bytes, by what they are for.
 
     Attributes:
-        synapses: stored values, the new values of a step and the Hebbian sums between them.
+        synapses: stored values, those of a call before, the new values of a step and the Hebbian sums between them.
         tables: index tables of the sparse lowerings.
         states: of one step: forward and backward states, what neurons transmit, and intermediate sums.
         data: support and query examples.
@@ -27,7 +27,9 @@ class MemoryEstimate(NamedTuple):
         return sum(self)
 
 
-def estimate(topology: Topology, rule: Rule, n_states: int, batch_size: int, itemsize: int, n_examples: int):
+def estimate(
+    topology: Topology, rule: Rule, n_states: int, batch_size: int, itemsize: int, n_examples: int
+) -> MemoryEstimate:
     """Estimates a run's memory. Rough: within about a factor of two on wirings that are not tiny.
 
     Args:
@@ -40,7 +42,7 @@ def estimate(topology: Topology, rule: Rule, n_states: int, batch_size: int, ite
     values = rule.n_channels(n_states) * (2 if rule.stores_backward else 1) * topology.n_synapses * itemsize
     index_bytes, tables, padding = 4, 4, 1.5
     return MemoryEstimate(
-        synapses=3 * values,
+        synapses=4 * values,
         tables=int(tables * 2 * index_bytes * padding * topology.n_synapses),
         states=6 * topology.n_neurons * n_states * batch_size * itemsize,
         data=n_examples * len(topology.inputs) * itemsize,

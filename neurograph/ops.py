@@ -8,8 +8,8 @@
     d edge_dot / da = propagate_T(ds, y),   d edge_dot / dy = propagate(ds, a)
 
 Each carries its derivative, written with the other two, so reverse mode of any order costs gathers and never a
-scatter-add. States are `[neurons, states, batch]`, batch innermost; synapses `[channels, synapses]`. A synapse vector with
-one channel serves all states.
+scatter-add. States are `[neurons, states, batch]`, batch innermost; synapses `[channels, synapses]`. A synapse vector
+with one channel serves all states.
 
 A `Block` is a set of synapses from some source pieces (slices of neurons, each its own array) into one slice of target
 neurons. Its lowering is fixed when it is compiled:
@@ -181,9 +181,7 @@ def at_receivers(block: Block, values: Float[Array, "targets channels"]) -> Floa
     return values.T[:, block.receivers]
 
 
-def at_senders(
-    block: Block, pieces: tuple[Float[Array, "_ channels"], ...]
-) -> Float[Array, "channels synapses"]:
+def at_senders(block: Block, pieces: tuple[Float[Array, "_ channels"], ...]) -> Float[Array, "channels synapses"]:
     """Each synapse's sender's number."""
     values = jnp.concatenate(pieces)
     if block.lowering == "dense":

@@ -37,7 +37,7 @@ def generator(seed: int, *stream: int) -> np.random.Generator:
     Returns:
         A generator.
     """
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *stream])))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=stream)))
 
 
 def all_to_all(n_senders: int, n_receivers: int, *, within: bool = False) -> Pairs:

@@ -110,8 +110,8 @@ def resolve_rule(config: TrainConfig, topology: Topology) -> Rule:
     rule = dataclasses.replace(PRESETS[asked.name](), **changes)
     if rule.feedback is rules.softmax_cross_entropy and n_outputs == 1:
         raise ValueError(
-            f"rule.feedback is softmax_cross_entropy, but topology {topology.name!r} has a single output, whose softmax is "
-            "always 1; use mean_squared_error, or a wiring with one output for each class."
+            f"rule.feedback is softmax_cross_entropy, but topology {topology.name!r} has a single output, whose "
+            "softmax is always 1; use mean_squared_error, or a wiring with one output for each class."
         )
     return rule
 
@@ -156,7 +156,7 @@ def _one_genome(what: str, config: TrainConfig, number: int) -> Genomes:
         return Genome.random(key, n_states, update=-(1e-3 if rate is None else rate), forward_synapse=forward)
     if not pathlib.Path(what).exists():
         near = difflib.get_close_matches(what, GENOMES, 1)
-        mend = f"did you mean '{near[0]}'?" if near else f"give one of {', '.join(GENOMES)}, or the path of a genome file."
+        mend = f"did you mean '{near[0]}'?" if near else f"give {' or '.join(GENOMES)}, or the path of a genome file."
         raise GenomeError(f"there is no genome '{what}'; {mend}")
     return load_genome(what)
 

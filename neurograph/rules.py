@@ -1,7 +1,7 @@
 """The rule family: pure functions of states, synapses and genome. Knows no graph.
 
-A `Rule` chooses the program (which formulas run); a `Genome` gives its numbers. Formulas are chosen by passing functions;
-names are resolved in `neurograph.config` alone.
+A `Rule` chooses the program (which formulas run); a `Genome` gives its numbers. Formulas are chosen by passing
+functions; names become functions in `neurograph.resolve` alone.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ ACTIVATIONS = {
 
 
 def with_derivative(activation: Activation, u: States) -> States:
-    """State 1 becomes sigma(u^1), state 2 becomes sigma'(u^2), any others sigma (paper 3.1: `phi = (sigma, sigma')`)."""
+    """State 1 becomes sigma(u^1), state 2 sigma'(u^2), any others sigma (paper 3.1: `phi = (sigma, sigma')`)."""
     value, slope = activation
     return jnp.concatenate([value(u[:, :1]), slope(u[:, 1:2]), value(u[:, 2:])], axis=1)
 
@@ -81,9 +81,7 @@ class ActivationNormalization:
     epsilon: float = 1e-5
 
 
-def normalize(
-    u: States, mean: Float[Array, " states"], deviation: Float[Array, " states"], epsilon: float
-) -> States:
+def normalize(u: States, mean: Float[Array, " states"], deviation: Float[Array, " states"], epsilon: float) -> States:
     """`(u - mean_b u) / sqrt(var_b u + epsilon) * deviation^c + mean^c` (paper 3.4)."""
     centred = u - jnp.mean(u, axis=2, keepdims=True)
     variance = jnp.mean(centred**2, axis=2, keepdims=True)
@@ -170,7 +168,8 @@ class Oja:
     """Oja's inhibitory term: `D_ij -= sign(eta~) M W_ij S_j` (paper equation 8, first term; Appendix B).
 
     Attributes:
-        form: "weights": `S_j = sum_r W_rj^2` over all that j receives, bias included; "activations": `S_j = sum_b q_j^2`.
+        form: "weights": `S_j = sum_r W_rj^2` over all that j receives, bias included;
+            "activations": `S_j = sum_b q_j^2`.
         multiplier: the constant in M.
         learnable: whether M also carries the genome's |oja|.
     """
@@ -296,7 +295,7 @@ class Rule:
 
 
 def blur(**options) -> Rule:
-    """The general family (5-7): asymmetric multi-state synapses, target feedback, Hebbian sums averaged over the batch."""
+    """The general family (5-7): asymmetric multi-state synapses, target feedback, Hebbian means over the batch."""
     return Rule(**options)
 
 
@@ -329,20 +328,18 @@ def backprop(
     )
 
 
-def transmitted(
-    a: States, transform: Float[Array, "states states"], gate: Float[Array, ""] | None = None
-) -> States:
+def transmitted(a: States, transform: Float[Array, "states states"], gate: Float[Array, ""] | None = None) -> States:
     """What a neuron sends: `sum_d a^d nu[d, c]`, times the update gate eta where given (5, 6)."""
     # n: neuron, d: source state, c: resulting state, b: batch
     return jnp.einsum("ndb,dc->ncb", a, transform if gate is None else gate * transform)
 
 
-def pre_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> States:
+def pre_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "neurons channels batch"]:
     """`p^c = sum_d a^d P[d, c]` (7)."""
     return jnp.einsum("ndb,dc->ncb", a, genome.pre[:, :n_channels])
 
 
-def post_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> States:
+def post_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "neurons channels batch"]:
     """`q^c = sum_d Q[c, d] a^d` (7): note the transposed use of Q."""
     return jnp.einsum("ndb,cd->ncb", a, genome.post[:n_channels])
 

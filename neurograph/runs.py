@@ -186,7 +186,8 @@ def read_topology(folder: pathlib.Path) -> Topology:
     try:
         about = json.loads(metadata["topology"])
         populations = tuple(
-            Population(**{**p, "shape": None if p["shape"] is None else tuple(p["shape"])}) for p in about["populations"]
+            Population(**{**p, "shape": None if p["shape"] is None else tuple(p["shape"])})
+            for p in about["populations"]
         )
         labels = about["labels"]
         if labels is not None:

@@ -66,9 +66,7 @@ def advance(
     def one(i, carry):
         network, losses, accuracies = carry
         x, target = task.support(jax.random.fold_in(key, network.step), batch_size)
-        network, info = engine.step(
-            graph, genome, network, x.astype(dtype), target.astype(dtype), rule=rule
-        )
+        network, info = engine.step(graph, genome, network, x.astype(dtype), target.astype(dtype), rule=rule)
         right = accuracy(info.prediction, target.astype(dtype))
         return network, losses.at[i].set(info.loss), accuracies.at[i].set(right)
 
@@ -80,9 +78,7 @@ def advance(
     return network, Progress(losses, accuracies, finite)
 
 
-def evaluate(
-    graph: CompiledGraph, genome: Genomes, network: NetworkState, task: Task, *, rule: Rule
-) -> Evaluation:
+def evaluate(graph: CompiledGraph, genome: Genomes, network: NetworkState, task: Task, *, rule: Rule) -> Evaluation:
     """Loss and accuracy of a forward pass on the task's query set; learns nothing.
 
     Where the rule keeps states, the query starts from states of zero, since its batch is another.

@@ -89,6 +89,4 @@ def with_synapses(
         fitted("backward", backward, network.backward, graph.synapse_order),
         fitted("bias", bias, network.bias, graph.neuron_order),
     )
-    return eqx.tree_at(
-        lambda n: (n.forward, n.backward, n.bias), network, new, is_leaf=lambda leaf: leaf is None
-    )
+    return eqx.tree_at(lambda n: (n.forward, n.backward, n.bias), network, new, is_leaf=lambda leaf: leaf is None)

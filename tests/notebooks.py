@@ -1,4 +1,4 @@
-"""Executes every notebook in `notebooks/`, errors fatal, and refuses stored outputs: `python -m tests.notebooks [NAME ...]`."""
+"""Executes every notebook, errors fatal, and refuses stored outputs: `python -m tests.notebooks [NAME ...]`."""
 
 import pathlib
 import sys
@@ -6,6 +6,7 @@ import time
 
 import nbclient
 import nbformat
+from nbclient.exceptions import CellExecutionError
 
 FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 
@@ -20,13 +21,15 @@ def main() -> int:
     failed = 0
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
-        stored = [cell for cell in notebook.cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
+        stored = [
+            cell for cell in notebook.cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)
+        ]
         started = time.monotonic()
         try:
             if stored:
                 raise ValueError(f"{len(stored)} cells have stored outputs; clear them")
             nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(FOLDER)}}).execute()
-        except (ValueError, nbclient.exceptions.CellExecutionError) as error:
+        except (ValueError, CellExecutionError) as error:
             failed += 1
             print(f"{path.name}: FAILED: {error}")
         else:

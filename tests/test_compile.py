@@ -42,10 +42,12 @@ def run(topology, name, synapses, **options):
     backward = None if network.backward is None else backward
     network = views.with_synapses(graph, network, forward=forward, backward=backward, bias=bias)
     rng = np.random.default_rng(5)
+    info = None
     for _ in range(2):
         x = rng.normal(size=(graph.n_inputs, 3))
         target = np.where(rng.random((graph.n_outputs, 3)) < 0.5, 1.0, -1.0)
         network, info = STEP(graph, genome, network, x, target, rule=rule)
+    assert info is not None
     result = {
         "forward": views.synapses(graph, network.forward),
         "bias": network.bias[:, graph.neuron_rank],

@@ -1,4 +1,4 @@
-"""The engine's functions among themselves: parts make up a step, steps an unroll; jit, vmap, grad, dtypes, initial synapses."""
+"""The engine's functions among themselves: parts make up a step, steps an unroll; jit, vmap, grad, dtypes, synapses."""
 
 import dataclasses
 
@@ -18,7 +18,9 @@ STEP = jax.jit(engine.step, static_argnames="rule")
 
 
 def wiring(**options):
-    pairs = np.array([(i, 3 + j) for i in range(3) for j in range(4)] + [(3 + j, 7) for j in range(4)] + [(0, 7), (3, 8)])
+    pairs = np.array(
+        [(i, 3 + j) for i in range(3) for j in range(4)] + [(3 + j, 7) for j in range(4)] + [(0, 7), (3, 8)]
+    )
     populations = [(Population("in", "input"), 3), (Population("h", "hidden"), 4), (Population("out", "output"), 2)]
     return build(pairs[:, 0], pairs[:, 1], populations, **options)
 
@@ -134,6 +136,7 @@ def test_initial_synapses_do_not_depend_on_the_lowering():
     for lowering in ("auto", "padded_gather", "segment_sum"):
         graph = compile_topology(wiring(), lowering=lowering)
         drawn = engine.init(jax.random.key(0), graph, GENOME, rule=RULE)
+        assert drawn.backward is not None
         values = views.synapses(graph, drawn.forward), views.synapses(graph, drawn.backward)
         reference = reference or values
         assert_close(values, reference)
@@ -161,17 +164,21 @@ def test_initializers_have_their_spread(name):
 def test_given_weights_are_the_initial_ones_and_come_back():
     rng = np.random.default_rng(0)
     m, n = wiring().n_synapses, wiring().n_neurons
-    biases = rng.normal(size=(2, n)) * (wiring().roles != 0)
-    given = wiring(weights=rng.normal(size=(2, m)), backward_weights=rng.normal(size=(2, m)), biases=biases)
+    biases, weights = rng.normal(size=(2, n)) * (wiring().roles != 0), rng.normal(size=(2, m))
+    given = wiring(weights=weights, backward_weights=rng.normal(size=(2, m)), biases=biases)
     graph = compile_topology(given)
     start = engine.init(jax.random.key(0), graph, GENOME, rule=RULE, dtype=jnp.float64)
     back = views.trained(given, graph, start)
-    for one, other in ((back.weights, given.weights), (back.backward_weights, given.backward_weights), (back.biases, biases)):
+    for one, other in (
+        (back.weights, given.weights),
+        (back.backward_weights, given.backward_weights),
+        (back.biases, biases),
+    ):
         np.testing.assert_array_equal(one, other)
     edges = views.by_edge(given, graph, start.forward)
     for e, pair in enumerate(zip(given.senders.tolist(), given.receivers.tolist(), strict=True)):
-        np.testing.assert_array_equal(edges[pair], given.weights[:, e])
-    one_channel = compile_topology(dataclasses.replace(given, weights=given.weights[:1]))
+        np.testing.assert_array_equal(edges[pair], weights[:, e])
+    one_channel = compile_topology(dataclasses.replace(given, weights=weights[:1]))
     shared = engine.init(jax.random.key(0), one_channel, GENOME, rule=RULE, dtype=jnp.float64).forward
     np.testing.assert_array_equal(shared[0], shared[1])
     three = compile_topology(dataclasses.replace(given, weights=np.zeros((3, m))))

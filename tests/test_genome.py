@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, old, new, complaint):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(GenomeError, match="g.txt") as caught:
+    with pytest.raises(GenomeError, match=r"g\.txt") as caught:
         genomes.load(path)
     assert complaint in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The three sums against dense NumPy matrices, and their derivatives of first and second order against `jax.grad` of these."""
+"""The three sums against dense matrices; their first and second derivatives against `jax.grad` of these."""
 
 import jax
 import jax.numpy as jnp
@@ -58,9 +58,7 @@ def operands(block, channels, seed=1):
     keys = jax.random.split(jax.random.key(seed), 2 + len(block.sizes))
     w = jax.random.normal(keys[0], (channels, block.n_synapses))
     y = jax.random.normal(keys[1], (block.n_targets, K, BATCH))
-    pieces = tuple(
-        jax.random.normal(k, (size, K, BATCH)) for k, size in zip(keys[2:], block.sizes, strict=True)
-    )
+    pieces = tuple(jax.random.normal(k, (size, K, BATCH)) for k, size in zip(keys[2:], block.sizes, strict=True))
     return w, pieces, y
 
 

@@ -1,16 +1,19 @@
 """The command line: parse, call, print. No numerics.
 
-Exit codes: 0 done; 1 something given is wrong (a sentence on stderr says what); 2 a wrong option or argument; 3 training
-diverged; 4 a check failed; 130 interrupted, with everything saved.
+Exit codes: 0 done; 1 something given is wrong (a sentence on stderr says what); 2 a wrong option or argument;
+3 training diverged; 4 a check failed; 70 a defect of neurograph; 130 interrupted, with everything saved.
 """
 
 import os
 import sys
+import types
 import warnings
+from typing import NoReturn, TextIO
 
 EXIT_BAD_INPUT = 1
 EXIT_DIVERGED = 3
 EXIT_CHECK_FAILED = 4
+EXIT_DEFECT = 70
 EXIT_INTERRUPTED = 130
 
 
@@ -20,33 +23,57 @@ def main() -> None:
     try:
         from ._app import app
 
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         _fail("interrupted.", EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BAD_INPUT)
-    except MemoryError:
-        _fail("there is not enough memory for this; try a smaller wiring or batch.", EXIT_BAD_INPUT)
-    except OSError as error:
-        _raise_if_debugging()
+    except Exception as error:
+        if os.environ.get("NEUROGRAPH_DEBUG"):
+            raise
+        _fail(*_told(error))
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """The sentence that an error becomes, and its exit code."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return "there is not enough memory for this; try a smaller wiring or batch.", EXIT_BAD_INPUT
+    if isinstance(error, OSError):
         what = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
-        _fail(f"{what}.", EXIT_BAD_INPUT)
-    except ValueError as error:
-        # every complaint about input is a ValueError: TopologyError, ConfigError, TaskError, GenomeError, RunError
-        _raise_if_debugging()
-        _fail(str(error), EXIT_BAD_INPUT)
+        return f"{what}.", EXIT_BAD_INPUT
+    if isinstance(error, ValueError) and _is_complaint(error):
+        return str(error), EXIT_BAD_INPUT
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return (
+        f"this is a defect of neurograph, not of your input ({what[:300]}). Please report it with the output that "
+        "NEUROGRAPH_DEBUG=1 gives.",
+        EXIT_DEFECT,
+    )
 
 
-def _raise_if_debugging() -> None:
-    if os.environ.get("NEUROGRAPH_DEBUG"):
-        raise  # noqa: PLE0704 - called from an except clause
+def _is_complaint(error: ValueError) -> bool:
+    """Whether an error says what is wrong with the input: a kind of our own, or a plain one that our code raises."""
+    raised_in, trace = type(error).__module__, error.__traceback__
+    while type(error) is ValueError and isinstance(trace, types.TracebackType):
+        raised_in, trace = trace.tb_frame.f_globals.get("__name__", ""), trace.tb_next
+    return raised_in.partition(".")[0] == "neurograph"
 
 
-def _fail(sentence: str, code: int) -> None:
+def _fail(sentence: str, code: int) -> NoReturn:
     print(f"neurograph: {sentence}", file=sys.stderr)
     sys.exit(code)
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     print(f"warning: {message}", file=sys.stderr)

@@ -4,10 +4,10 @@ import pathlib
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from . import EXIT_CHECK_FAILED
+from ._console import console
 from ._train import train
 
 app = typer.Typer(
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-topologies = typer.Typer(help="The gallery of wirings; a name of it stands wherever a topology file may.", no_args_is_help=True)
+topologies = typer.Typer(
+    help="The gallery of wirings; a name of it stands wherever a topology file may.", no_args_is_help=True
+)
 app.add_typer(topologies, name="topologies")
 app.command()(train)
 
@@ -35,7 +37,7 @@ def inspect(topology: Wiring, json: Json = False) -> None:
     if json:
         _print_json(about)
     else:
-        Console().print(render(about))
+        console().print(render(about))
 
 
 @app.command()
@@ -54,7 +56,9 @@ def draw(
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="Topology file, gallery name, or folder of a run.")],
-    output: Annotated[pathlib.Path, typer.Argument(metavar="OUT", help="File to write: .yaml, .csv, .graphml or .json.")],
+    output: Annotated[
+        pathlib.Path, typer.Argument(metavar="OUT", help="File to write: .yaml, .csv, .graphml or .json.")
+    ],
 ) -> None:
     """Converts between topology formats, with names, order and weights; a run gives its trained synapses."""
     from .. import formats
@@ -69,10 +73,15 @@ def check(
     topology: Wiring,
     seed: Annotated[int, typer.Option(help="Draws synapses and data.")] = 0,
     float32: Annotated[bool, typer.Option("--float32", help="Also in float32 (tolerance 1e-5).")] = False,
-    skip_loop: Annotated[bool, typer.Option("--skip-loop", help="Leave out the plain Python loop (slow on big graphs).")] = False,
+    skip_loop: Annotated[
+        bool, typer.Option("--skip-loop", help="Leave out the plain Python loop (slow on big graphs).")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Proves on this wiring that the backprop genome is exact: engine, jax.grad and a plain loop agree; padding and renumbering change nothing."""
+    """Proves on this wiring that the backprop genome is exact.
+
+    Engine, jax.grad and a plain loop agree; padding and renumbering change nothing.
+    """
     from ._check import run_checks
     from ._wirings import find
 
@@ -93,7 +102,7 @@ def list_topologies(json: Json = False) -> None:
     table = Table("name", "description", box=None, header_style="bold")
     for entry in entries:
         table.add_row(entry.name, entry.description)
-    Console().print(table)
+    console().print(table)
 
 
 @topologies.command("show")

@@ -104,7 +104,8 @@ def render(about: dict[str, Any]) -> RenderableType:
     head.add_row("topology", str(about["name"]))
     head.add_row(
         "neurons",
-        f"{about['n_neurons']:,} ({about['n_inputs']:,} inputs, {about['n_hidden']:,} hidden, {about['n_outputs']:,} outputs)",
+        f"{about['n_neurons']:,} ({about['n_inputs']:,} inputs, {about['n_hidden']:,} hidden, "
+        f"{about['n_outputs']:,} outputs)",
     )
     head.add_row("synapses", f"{about['n_synapses']:,}")
     head.add_row("levels", f"{about['n_levels']:,}")
@@ -125,7 +126,10 @@ def render(about: dict[str, Any]) -> RenderableType:
 
     level_bins = _level_bins(about["neurons_by_level"])
     parts += [Text(), Text("neurons by level", style="bold"), _bars(level_bins)]
-    for which, words in (("in_degree", "synapses received, by non-input neurons"), ("out_degree", "synapses sent, by non-output neurons")):
+    for which, words in (
+        ("in_degree", "synapses received, by non-input neurons"),
+        ("out_degree", "synapses sent, by non-output neurons"),
+    ):
         d = about[which]
         title = f"{words}: {d['min']} to {d['max']}, mean {d['mean']:.1f}"
         bins = [(_span(b["from"], b["to"]), b["neurons"]) for b in d["histogram"]]

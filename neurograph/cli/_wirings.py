@@ -2,7 +2,7 @@
 
 import pathlib
 
-from ..topology import Topology
+from ..topology import Topology, TopologyError
 
 
 def find(what: str) -> Topology:
@@ -11,13 +11,18 @@ def find(what: str) -> Topology:
     Args:
         what: a topology file, a name of the gallery (`neurograph topologies list`), or a run's folder, which gives the
             wiring with its trained synapses.
+
+    Raises:
+        ValueError: (of its kinds `TopologyError`, `ConfigError`, `RunError`) there is no such wiring, or a wrong one.
     """
-    path = pathlib.Path(what)
-    if (path / "config.yaml").is_file():
+    if (pathlib.Path(what) / "config.yaml").is_file():
         from ..experiment import trained_topology
 
-        return trained_topology(path)
+        return trained_topology(pathlib.Path(what))
     from .. import formats
-    from ..config import gallery_path
+    from ..config import find_file
 
-    return formats.load(what if path.suffix or path.exists() else gallery_path(what))
+    path = find_file(what)
+    if path.is_dir():
+        raise TopologyError(f"'{what}' is a folder that holds no run; give a topology file, or the folder of a run.")
+    return formats.load(path)

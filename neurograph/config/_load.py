@@ -87,7 +87,7 @@ def train_config(
     """How to train a topology: its `train:` section, with values that stand above those of the file.
 
     Args:
-        path: a topology file of any format, or a gallery name. Formats other than YAML have no train section.
+        path: a topology file of any format, a gallery name, or a run's folder. Only YAML has a train section.
         overrides: values by key; dots lead into mappings, as `rule.oja.form`. Paths among them start at the working
             directory.
 
@@ -99,7 +99,7 @@ def train_config(
     """
     path = find_file(path)
     changes = {tuple(key.split(".")): _anchored(key, value) for key, value in (overrides or {}).items()}
-    if path.suffix.lower() in _YAML and not path.is_dir():
+    if path.suffix.lower() in _YAML or (path.is_dir() and not (path / "config.yaml").exists()):
         document = read(path)
         data = document.data
     else:

@@ -1,0 +1,29 @@
+"""float64 on (float32 is asked for by dtype), rank promotion an error, shapes and types checked at run time."""
+
+import pathlib
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(__file__).parents[1] / ".cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+_CHECKED = ["engine", "rules", "genome", "views", "initializers"]
+install_import_hook([f"neurograph.{module}" for module in _CHECKED], "beartype.beartype")
+
+# Compiling makes examples slow, and slow in one draw only: no deadline. The same examples every time.
+settings.register_profile(
+    "default", deadline=None, max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=200, derandomize=False)
+settings.load_profile("default")
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    """A JAX random key."""
+    return jax.random.key(20210721)

@@ -1,0 +1,386 @@
+"""Runs: a run cut anywhere and resumed equals the uninterrupted one byte by byte; damaged folders; divergence."""
+
+import dataclasses
+import json
+import math
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurograph import Genome, experiment, generators, runs, topology, views
+from neurograph import genome as genomes
+from neurograph.config import TrainConfig
+from neurograph.experiment import Divergence, compile_experiment, finish, from_checkpoint, open_run, prepare
+from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged
+from neurograph.training import CAPACITY
+from tests.strategies import LABELS, WEIGHTS, topologies
+
+WIRING = generators.mlp([2, 5, 1])
+ODD = {"steps": 60, "batch_size": 8, "log_every": 7, "evaluate_every": 11, "checkpoint_every": 13, "task": "xor"}
+RULES = {
+    "backprop": {},
+    "float64": {"dtype": "float64"},
+    "blur, separate backward synapses": {"rule": {"name": "blur"}, "n_states": 3},
+    "kept states": {"rule": {"name": "blur", "keep_states": True}},
+    "supervised at times": {"rule": {"name": "published", "supervised_every": 3}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _as_on_the_command_line(monkeypatch):
+    """One step a second call would do no more: legs of every length, whatever the speed of the computer."""
+    monkeypatch.setattr(experiment, "SECONDS_PER_CALL", math.inf)
+
+
+def prepared(**options):
+    return prepare(WIRING, TrainConfig.model_validate({**ODD, **options}), pathlib.Path())
+
+
+def train(run, folder, *, stop=lambda: False):
+    compiled = compile_experiment(run)
+    statuses = list(experiment.train(run, compiled, folder, stop=stop))
+    return statuses, compiled
+
+
+def started(folder, **options):
+    run = prepared(**options)
+    open_run(run, folder)
+    return run
+
+
+def kept(folder):
+    """What must not depend on interruptions: names and bytes of checkpoints, metrics, genome and wiring."""
+    files = [*sorted((folder / "checkpoints").iterdir()), folder / "metrics.jsonl", folder / "topology.safetensors"]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def after_calls(count):
+    """A `stop` that says yes at its `count`-th question."""
+    asked = iter(range(1, 10_000))
+    return lambda: next(asked) >= count
+
+
+@pytest.mark.parametrize("options", RULES.values(), ids=RULES)
+def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, options, monkeypatch):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(started(whole, **options), whole)
+    rng = np.random.default_rng(2021)
+    started(cut, **options)
+    steps = [0]
+    while steps[-1] < ODD["steps"]:
+        # legs of one to three steps, and another number of them each time
+        monkeypatch.setattr(experiment, "CAPACITY", int(rng.integers(1, 4)))
+        run = experiment.reopen_run(cut)
+        assert int(run.network.step) == steps[-1]
+        statuses, _ = train(run, cut, stop=after_calls(int(rng.integers(2, 12))))
+        steps.append(statuses[-1].step)
+    assert len(steps) > 3
+    latest = runs.load_checkpoint(cut)
+    assert latest.step == ODD["steps"]
+    whole_latest = runs.load_checkpoint(whole)
+    assert latest.arrays.keys() == whole_latest.arrays.keys()
+    assert {n: a.tobytes() for n, a in latest.arrays.items()} == {n: a.tobytes() for n, a in whole_latest.arrays.items()}
+    name = f"checkpoints/step_{ODD['steps']:08d}.safetensors"
+    assert kept(cut)[name] == kept(whole)[name]
+    assert kept(cut)["metrics.jsonl"] == kept(whole)["metrics.jsonl"]
+
+
+def test_metrics_have_every_line_once(tmp_path):
+    train(started(tmp_path / "run"), tmp_path / "run")
+    records = runs.read_metrics(tmp_path / "run")
+    logged = [r["step"] for r in records if "loss" in r]
+    evaluated = [r["step"] for r in records if "query_loss" in r]
+    last = ODD["steps"]
+    assert logged == sorted({*range(ODD["log_every"], last, ODD["log_every"]), last})
+    assert evaluated == sorted({*range(0, last, ODD["evaluate_every"]), last})
+
+
+def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch):
+    """Each write of the folder, in turn, is the last one that happens."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(started(whole), whole)
+    write, append = runs.write_atomically, runs.append_metrics
+    survived = 0
+
+    class Killed(BaseException):
+        pass
+
+    def last(write):
+        def maybe(*args):
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return write(*args)
+
+        return maybe
+
+    for survived in range(0, 40, 3):
+        shutil.rmtree(cut, ignore_errors=True)
+        started(cut)
+        left = survived
+        monkeypatch.setattr(runs, "write_atomically", last(write))
+        monkeypatch.setattr(runs, "append_metrics", last(append))
+        try:
+            train(experiment.load_run(cut), cut)
+            killed = False
+        except Killed:
+            killed = True
+        monkeypatch.setattr(runs, "write_atomically", write)
+        monkeypatch.setattr(runs, "append_metrics", append)
+        (cut / "checkpoints" / ".step_00000099.safetensors.partial").write_bytes(b"cut short")
+        if (cut / "metrics.jsonl").exists():
+            with open(cut / "metrics.jsonl", "a") as file:
+                file.write('{"step": 59, "lo')
+        train(experiment.reopen_run(cut), cut)
+        assert kept(cut) == kept(whole)
+        if not killed:
+            return
+    pytest.fail("no run came to its end")
+
+
+def test_more_steps_can_be_asked_for_and_are_kept(tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(started(whole), whole)
+    train(started(cut, steps=26), cut)
+    run = experiment.reopen_run(cut, steps=ODD["steps"])
+    train(run, cut, stop=after_calls(3))
+    train(experiment.reopen_run(cut), cut)
+    assert runs.load_checkpoint(cut).step == ODD["steps"]
+    assert runs.load_checkpoint(cut).arrays["forward"].tobytes() == runs.load_checkpoint(whole).arrays["forward"].tobytes()
+    with pytest.raises(RunError, match=f"has done {ODD['steps']} steps already, more than the 3 asked for"):
+        experiment.reopen_run(cut, steps=3)
+
+
+def test_legs_do_not_matter_to_the_numbers():
+    run = prepared()
+    compiled = compile_experiment(run)
+    at_once, _ = compiled.advance(run.network, 20)
+    network = run.network
+    for n in (1, 0, 12, 7):
+        network, report = compiled.advance(network, n)
+        assert np.isfinite(np.asarray(report.loss)).sum() == n
+    for one, other in zip(jax.tree.leaves(at_once), jax.tree.leaves(network), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="takes 0 to"):
+        compiled.advance(run.network, CAPACITY + 1)
+
+
+# --- divergence -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 5, CAPACITY])
+@pytest.mark.parametrize("checkpoint_every", [1, 13])
+def test_divergence_keeps_the_last_good_network(tmp_path, monkeypatch, capacity, checkpoint_every):
+    exploding = {"rule": {"name": "blur", "forward_activation": "identity", "output_activation": "identity"}, "steps": 200}
+    run = prepared(**exploding, learning_rate=1.0, checkpoint_every=checkpoint_every)
+    compiled = compile_experiment(run)
+    # the oracle goes step by step
+    networks, finite = [run.network], True
+    while finite:
+        network, report = compiled.advance(networks[-1], 1)
+        finite = bool(np.isfinite(report.loss[0])) and bool(report.finite)
+        networks.append(network)
+        assert len(networks) < exploding["steps"]
+    in_loss = not np.isfinite(report.loss[0])
+    diverged = len(networks) - 1
+    good = diverged - 2 if in_loss else diverged - 1
+    assert good > 0
+    open_run(run, tmp_path)
+    monkeypatch.setattr(experiment, "CAPACITY", capacity)
+    what = "its loss is not finite" if in_loss else "its update left a synapse that is not finite"
+    with pytest.raises(Divergence, match=f"diverged at step {diverged}: {what}. The synapses after step {good}, "):
+        list(experiment.train(run, compiled, tmp_path))
+    checkpoint = runs.load_checkpoint(tmp_path)
+    assert checkpoint.step == good
+    np.testing.assert_array_equal(checkpoint.arrays["forward"], views.synapses(run.graph, networks[good].forward))
+    summary = finish(run, compiled, tmp_path, {"diverged": True})
+    assert (summary["steps"], summary["finished"]) == (good, False)
+    assert json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail) == summary
+
+
+def test_numbers_that_are_not_finite_become_null(tmp_path):
+    runs.append_metrics(tmp_path, [{"step": 1, "loss": math.inf, "parts": [math.nan, 2.0]}])
+    runs.write_summary(tmp_path, {"loss": -math.inf, "n": 3})
+    assert runs.read_metrics(tmp_path) == [{"step": 1, "loss": None, "parts": [None, 2.0]}]
+    assert json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail) == {"loss": None, "n": 3}
+
+
+# --- what a folder holds --------------------------------------------------------------------------------------------
+
+
+@given(topologies(labels=LABELS, weights=WEIGHTS))
+def test_a_run_keeps_its_wiring_exactly(tmp_path_factory, drawn):
+    folder = tmp_path_factory.mktemp("run")
+    runs.write_topology(folder, drawn)
+    back = runs.read_topology(folder)
+    assert topology.equal(back, drawn)
+    assert back.name == drawn.name
+
+
+@pytest.mark.parametrize("options", RULES.values(), ids=RULES)
+def test_trained_synapses_come_back_in_the_users_order(tmp_path, options):
+    order = np.random.default_rng(3).permutation(WIRING.n_synapses)
+    shuffled = dataclasses.replace(WIRING, senders=WIRING.senders[order], receivers=WIRING.receivers[order])
+    run = prepare(shuffled, TrainConfig.model_validate({**ODD, "steps": 5, **options}), pathlib.Path())
+    open_run(run, tmp_path)
+    train(run, tmp_path)
+    network = from_checkpoint(runs.load_checkpoint(tmp_path), run.graph, run.network)
+    assert topology.equal(experiment.trained_topology(tmp_path), views.trained(shuffled, run.graph, network))
+    again = prepare(experiment.trained_topology(tmp_path), run.config, pathlib.Path())
+    for name in ("forward", "backward", "bias"):
+        np.testing.assert_array_equal(getattr(again.network, name), getattr(network, name))
+
+
+def test_only_the_last_checkpoints_are_kept(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    steps = [5, 99_999_999, 100_000_000, 100_000_001]
+    for step in steps:
+        runs.save_checkpoint(tmp_path, Checkpoint(step, {"forward": np.zeros((1, 2))}, Unlogged(0.1, 0.2, step)))
+    assert runs.load_checkpoint(tmp_path)[:1] + runs.load_checkpoint(tmp_path)[2:3] == (
+        steps[-1],
+        Unlogged(0.1, 0.2, steps[-1]),
+    )
+    assert len([*(tmp_path / "checkpoints").iterdir()]) == runs.KEPT_CHECKPOINTS
+    runs.drop_checkpoints(tmp_path, after=steps[1])
+    assert runs.load_checkpoint(tmp_path).step == steps[1]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    run = started(folder)
+    train(run, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, finished):
+    return pathlib.Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def halve(path, keep=0.5):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+
+
+@pytest.mark.parametrize("keep", [0, 0.02, 0.5, 0.99])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder, keep):
+    paths = sorted((folder / "checkpoints").iterdir())
+    halve(paths[-1], keep)
+    with pytest.warns(RunWarning, match=f"{paths[-1].name}.*truncated.*Step 52 is used in its place"):
+        run = experiment.reopen_run(folder)
+    assert int(run.network.step) == 52
+    before = runs.read_metrics(folder)
+    assert max(record["step"] for record in before) == 49
+    train(run, folder)
+    assert int(runs.load_checkpoint(folder).step) == ODD["steps"]
+    for path in paths:
+        halve(path, keep)
+    with pytest.raises(RunError, match=r"truncated.*Nor can the 2 before it. Start the run anew"):
+        experiment.load_run(folder)
+    with pytest.raises(RunError, match="truncated"):
+        experiment.trained_topology(folder)
+
+
+def test_a_checkpoint_of_another_run_does_not_fit(folder, tmp_path):
+    other = tmp_path / "other"
+    started(other, dtype="float64")
+    latest = sorted((folder / "checkpoints").iterdir())[-1]
+    shutil.copy(other / "checkpoints" / "step_00000000.safetensors", latest)
+    with pytest.raises(RunError, match=r"does not fit the run: forward is float64 .*it must be float32"):
+        experiment.load_run(folder)
+    shutil.copy(folder / "topology.safetensors", latest)
+    with pytest.warns(RunWarning, match="does not say its step"):
+        experiment.load_run(folder)
+
+
+BROKEN_CONFIGS = {
+    "empty": ("", "damaged: it has no mapping 'train'"),
+    "not closed": ("train: {", "damaged: while parsing"),
+    "a list": ("- 1\n", "damaged: it has no mapping 'train'"),
+    "a number for train": ("train: 3\n", "damaged: it has no mapping 'train'"),
+    "unknown key": ("train: {stepz: 3}\n", "damaged: stepz: "),
+    "wrong type": ("train: {steps: many, seed: -1}\n", "damaged: steps: .*; seed: "),
+    "no text": (b"\xff\xfe\x00", "damaged: "),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), BROKEN_CONFIGS.values(), ids=BROKEN_CONFIGS)
+def test_a_damaged_configuration_is_told(folder, content, sentence):
+    (folder / "config.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(RunError, match=sentence) as told:
+        experiment.load_run(folder)
+    assert "\n" not in str(told.value)
+    assert "http" not in str(told.value)
+
+
+@pytest.mark.parametrize("file", ["topology.safetensors", "genome.txt", "config.yaml", "checkpoints"])
+def test_a_missing_or_cut_file_is_told(folder, file):
+    path = folder / file
+    if path.is_file():
+        halve(path)
+        with pytest.raises((RunError, genomes.GenomeError), match=file.partition(".")[0]):
+            experiment.load_run(folder)
+        path.unlink()
+    else:
+        shutil.rmtree(path)
+    with pytest.raises((RunError, genomes.GenomeError), match=f"{file.partition('.')[0]}|no checkpoint"):
+        experiment.load_run(folder)
+
+
+def test_files_that_are_not_ours_are_told(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(2)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(RunError, match="was not written by neurograph"):
+        runs.read_arrays(tmp_path / "foreign.safetensors", "checkpoint")
+    save_file({"a": np.zeros(2)}, tmp_path / "newer.safetensors", {"neurograph": str(runs.FORMAT_VERSION + 1)})
+    with pytest.raises(RunError, match=f"has format version {runs.FORMAT_VERSION + 1}"):
+        runs.read_arrays(tmp_path / "newer.safetensors", "checkpoint")
+
+
+def test_folders_that_cannot_be_made(tmp_path, finished):
+    with pytest.raises(RunError, match="holds a run already. Continue it with --resume"):
+        runs.create(finished)
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RunError, match=r"cannot be made: .*Choose another"):
+            runs.create(folder)
+    with pytest.raises(RunError, match="cannot be written"):
+        runs.write_atomically(tmp_path / "nowhere" / "x", b"")
+    with pytest.raises(RunError, match=r"metrics.jsonl' cannot be written"):
+        runs.append_metrics(tmp_path / "nowhere", [{"step": 1}])
+
+
+def test_free_names(tmp_path):
+    assert runs.next_free(tmp_path, "mlp") == tmp_path / "mlp"
+    (tmp_path / "mlp").mkdir()
+    (tmp_path / "mlp-2").write_text("")
+    assert runs.next_free(tmp_path, "mlp") == tmp_path / "mlp-3"
+
+
+@given(st.lists(st.integers(0, 30), max_size=12), st.integers(0, 30))
+def test_rewinding_drops_what_will_be_measured_again(tmp_path_factory, steps, at):
+    folder = tmp_path_factory.mktemp("run")
+    runs.append_metrics(folder, ({"step": step} for step in steps))
+    runs.rewind(folder, at)
+    # step 0 is measured after its checkpoint is written, so that a run resumed there measures it once more
+    expected = [step for step in steps if step <= at and not (step == at == 0)]
+    assert [record["step"] for record in runs.read_metrics(folder)] == expected
+
+
+def test_a_genome_file_stands_for_itself(tmp_path):
+    genomes.save(Genome.backprop(0.3, 3), tmp_path / "mine.txt")
+    run = prepare(WIRING, TrainConfig.model_validate({**ODD, "genome": "mine.txt"}), tmp_path)
+    assert run.config.genome == str((tmp_path / "mine.txt").resolve())
+    open_run(run, tmp_path / "run")
+    (tmp_path / "mine.txt").unlink()
+    back = experiment.load_run(tmp_path / "run")
+    for one, other in zip(jax.tree.leaves(run.genome), jax.tree.leaves(back.genome), strict=True):
+        np.testing.assert_array_equal(one, other)
