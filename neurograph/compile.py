@@ -11,7 +11,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -220,7 +220,7 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
         synapse_rank=_int32(_inverse(forward.order)),
         column=_int32(column),
         output_rows=_int32(rank[topology.outputs]),
-        feeds_on=jnp.asarray(feeds_on),
+        feeds_on=jax.device_put(feeds_on),
         fan_in=_int32(in_degree[receivers]),
         fan_out=_int32(out_degree[senders]),
         bias_fan=_int32(np.stack([in_degree, sizes[group_of]])[:, rank]),
@@ -256,7 +256,7 @@ class _Edges(NamedTuple):
         n_groups = len(self.starts)
         source, target = self.group_of[self.senders], self.group_of[self.receivers]
         pairs, which, counts = np.unique(source * n_groups + target, return_inverse=True, return_counts=True)
-        sources, targets = pairs // n_groups, pairs % n_groups
+        sources, targets = np.divmod(pairs, n_groups)
         complete = counts == self.sizes[sources] * self.sizes[targets]
         wholly = np.bincount(targets, ~complete, minlength=n_groups) == 0
         chosen = complete & ((counts >= MIN_DENSE) | wholly[targets])
@@ -382,8 +382,8 @@ def _round_up(n: int, multiple: int) -> int:
 
 
 def _int32(array: np.ndarray) -> Array:
-    return jnp.asarray(np.asarray(array, np.int32))
+    return jax.device_put(np.ascontiguousarray(array, np.int32))
 
 
 def _given(values: np.ndarray | None) -> Array | None:
-    return None if values is None else jnp.asarray(values)
+    return None if values is None else jax.device_put(values)
