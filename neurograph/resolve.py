@@ -77,9 +77,7 @@ def resolve_rule(config: TrainConfig, topology: Topology) -> Rule:
         ValueError: softmax over a single output.
     """
     asked, n_outputs = config.rule, len(topology.outputs)
-    changes: dict[str, Any] = {
-        name: getattr(asked, name) for name in _AS_THEY_ARE if getattr(asked, name) is not None
-    }
+    changes: dict[str, Any] = {name: getattr(asked, name) for name in _AS_THEY_ARE if getattr(asked, name) is not None}
     for name in ("forward_activation", "output_activation", "backward_activation"):
         value = getattr(asked, name)
         if value is not None:

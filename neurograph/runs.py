@@ -72,14 +72,16 @@ def write_atomically(path: pathlib.Path, content: bytes | str) -> None:
         raise RunError(f"'{path}' cannot be written: {error.strerror}. Choose another folder with --out.") from error
 
 
-def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """A safetensors file, written atomically."""
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """A safetensors file, written atomically; equal content gives equal bytes."""
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, to_bytes(arrays, {"neurograph": str(FORMAT_VERSION), **metadata}))
+    # one entry, since safetensors writes several in any order
+    about = json.dumps({"format": FORMAT_VERSION, **metadata})
+    write_atomically(path, to_bytes(arrays, {"neurograph": about}))
 
 
-def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Reads a safetensors file of ours.
+def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads a safetensors file of ours: its arrays and its metadata.
 
     Raises:
         RunError: it is absent, truncated, no safetensors file, not ours, or of a newer version.
@@ -93,13 +95,14 @@ def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], d
         raise RunError(f"{here} does not exist; give the folder of a run, or start the run anew.") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{here} cannot be read; it is truncated or no safetensors file ({error}).") from error
-    if "neurograph" not in metadata:
-        raise RunError(f"{here} was not written by neurograph.")
-    if metadata["neurograph"] != str(FORMAT_VERSION):
-        raise RunError(
-            f"{here} has format version {metadata['neurograph']}; this version of neurograph reads {FORMAT_VERSION}."
-        )
-    return arrays, metadata
+    try:
+        about = json.loads(metadata["neurograph"])
+        version = about["format"]
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise RunError(f"{here} was not written by neurograph.") from error
+    if version != FORMAT_VERSION:
+        raise RunError(f"{here} has format version {version}; this version of neurograph reads {FORMAT_VERSION}.")
+    return arrays, about
 
 
 # --- folder ---------------------------------------------------------------------------------------------------------
@@ -172,7 +175,7 @@ def write_topology(folder: pathlib.Path, topology: Topology) -> None:
         "populations": [dataclasses.asdict(population) for population in topology.populations],
         "labels": None if topology.labels is None else [*zip(*label_keys(topology.labels, topology.name), strict=True)],
     }
-    write_arrays(folder / "topology.safetensors", arrays, {"topology": json.dumps(about)})
+    write_arrays(folder / "topology.safetensors", arrays, {"topology": about})
 
 
 def read_topology(folder: pathlib.Path) -> Topology:
@@ -184,7 +187,7 @@ def read_topology(folder: pathlib.Path) -> Topology:
     path = folder / "topology.safetensors"
     arrays, metadata = read_arrays(path, "topology of the run")
     try:
-        about = json.loads(metadata["topology"])
+        about = metadata["topology"]
         populations = tuple(
             Population(**{**p, "shape": None if p["shape"] is None else tuple(p["shape"])})
             for p in about["populations"]
@@ -193,7 +196,7 @@ def read_topology(folder: pathlib.Path) -> Topology:
         if labels is not None:
             labels = tuple(label_of(key, kind, str(path), about["name"]) for key, kind in labels)
         return Topology(**arrays, populations=populations, labels=labels, name=about["name"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError) as error:
         raise RunError(f"topology of the run '{path}' is damaged ({error!r}).") from error
 
 
@@ -234,7 +237,7 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(folder: pathlib.Path, checkpoint: Checkpoint) -> pathlib.Path:
     """Writes a checkpoint; keeps the last few."""
     path = folder / "checkpoints" / f"step_{checkpoint.step:08d}.safetensors"
-    write_arrays(path, checkpoint.arrays, {"step": str(checkpoint.step), "unlogged": json.dumps(checkpoint.unlogged)})
+    write_arrays(path, checkpoint.arrays, {"step": checkpoint.step, "unlogged": checkpoint.unlogged})
     for old in _checkpoints(folder)[:-KEPT_CHECKPOINTS]:
         old.unlink(missing_ok=True)
     return path
@@ -255,8 +258,8 @@ def load_checkpoint(folder: pathlib.Path) -> Checkpoint:
     for path in reversed(paths):
         try:
             arrays, metadata = read_arrays(path, "checkpoint")
-            checkpoint = Checkpoint(int(metadata["step"]), arrays, Unlogged(*json.loads(metadata["unlogged"])), path)
-        except (KeyError, TypeError, json.JSONDecodeError):
+            checkpoint = Checkpoint(int(metadata["step"]), arrays, Unlogged(*metadata["unlogged"]), path)
+        except (KeyError, TypeError):
             first_error = first_error or RunError(f"checkpoint '{path}' is damaged: it does not say its step.")
         except RunError as error:
             first_error = first_error or error

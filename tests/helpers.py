@@ -1,15 +1,17 @@
 """Tolerances, and bridges between the three worlds: topologies, the loops of `tests.reference`, and the engine."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 
-from neurograph import CompiledGraph, Genome, Rule, Topology, engine, rules, views
+from neurograph import CompiledGraph, Genome, Rule, Topology, engine, rules
 from neurograph.engine import NetworkState, StepInfo
 from neurograph.genome import astype, neuron_genome, synapse_genome
 from tests import reference
@@ -115,14 +117,16 @@ def of_reference(topology: Topology, network: Network, info: Info) -> dict[str, 
 def to_engine(
     graph: CompiledGraph, genome: Any, rule: Rule, synapses: Synapses, *, dtype: Any, batch_size: int | None = None
 ) -> NetworkState:
-    network = engine.init(jax.random.key(0), graph, genome, rule=rule, dtype=dtype, batch_size=batch_size)
-    n = network.forward.shape[0]
-    return views.with_synapses(
-        graph,
-        network,
-        forward=synapses.forward[:n],
-        backward=None if network.backward is None else synapses.backward[:n],
-        bias=synapses.bias[:n],
+    """A network of these synapses, in NumPy: nothing is drawn or compiled for it."""
+    start = functools.partial(engine.init, graph=graph, genome=genome, rule=rule, dtype=dtype, batch_size=batch_size)
+    empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(start, jax.random.key(0)))
+    n = empty.forward.shape[0]
+    by_edge, by_neuron = np.asarray(graph.synapse_order), np.asarray(graph.neuron_order)
+    backward = None if empty.backward is None else synapses.backward[:n, by_edge]
+    values = synapses.forward[:n, by_edge], backward, synapses.bias[:n, by_neuron]
+    new = jax.tree.map(lambda value: jnp.asarray(value, dtype), values)
+    return eqx.tree_at(
+        lambda n: (n.forward, n.backward, n.bias), jax.tree.map(jnp.asarray, empty), new, is_leaf=lambda leaf: leaf is None
     )
 
 
@@ -130,16 +134,17 @@ def of_engine(graph: CompiledGraph, network: NetworkState, info: StepInfo) -> di
     """What a step of the engine left, in the shapes of `of_reference`."""
     k = info.forward_states.shape[1]
     tied = network.forward if network.backward is None else network.backward
+    by_edge, by_neuron = np.asarray(graph.synapse_rank), np.asarray(graph.neuron_rank)
     synapses = {
-        "forward": views.synapses(graph, network.forward),
-        "backward": views.synapses(graph, tied),
-        "bias": views.neurons(graph, network.bias.T).T,
+        "forward": np.asarray(network.forward)[:, by_edge],
+        "backward": np.asarray(tied)[:, by_edge],
+        "bias": np.asarray(network.bias)[:, by_neuron],
     }
     return {
-        **{name: np.broadcast_to(np.asarray(w), (k, w.shape[1])) for name, w in synapses.items()},
+        **{name: np.broadcast_to(w, (k, w.shape[1])) for name, w in synapses.items()},
         "prediction": np.asarray(info.prediction),
-        "forward states": np.asarray(views.neurons(graph, info.forward_states)),
-        "backward states": np.asarray(views.neurons(graph, info.backward_states)),
+        "forward states": np.asarray(info.forward_states)[by_neuron],
+        "backward states": np.asarray(info.backward_states)[by_neuron],
     }
 
 
@@ -261,7 +266,9 @@ def reference_steps(
     return found
 
 
-STEP = jax.jit(engine.step, static_argnames="rule")
+# Little optimised: the tests compile many small programs and run each of them a few times.
+QUICK = {"xla_backend_optimization_level": 0}
+STEP = jax.jit(engine.step, static_argnames="rule", compiler_options=QUICK)
 
 
 def engine_steps(

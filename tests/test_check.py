@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import pathlib
 
 import equinox as eqx
 import jax
@@ -32,8 +33,11 @@ from neurograph.check import (
 from neurograph.check._invariance import VARIANTS
 from neurograph.check._report import MAX_ROWS
 from neurograph.compile import compile_topology
+from neurograph.config import load_topology
 from neurograph.topology import Population, Topology, build, permute
 from tests.strategies import ACTIVATIONS, topologies
+
+GALLERY = pathlib.Path(__file__).parents[1] / "topologies"
 
 
 def everything() -> Topology:
@@ -150,6 +154,13 @@ def test_a_padded_gather_that_would_be_huge_is_left_out(monkeypatch):
     assert report.passed
     assert [row.error is None for row in report.variants] == [True, True, True, False] * 2
     assert "a hub would pad its whole group" in " ".join(shown(report).split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(GALLERY.glob("*.yaml")), ids=lambda path: path.stem)
+def test_passes_on_the_gallery(path):
+    report = check(load_topology(path))
+    assert report.passed, shown(report)
 
 
 def test_initial_weights_play_no_part():

@@ -32,9 +32,9 @@ RULES = {
 
 
 @pytest.fixture(autouse=True)
-def _as_on_the_command_line(monkeypatch):
-    """One step a second call would do no more: legs of every length, whatever the speed of the computer."""
-    monkeypatch.setattr(experiment, "SECONDS_PER_CALL", math.inf)
+def _legs_of_any_length(monkeypatch):
+    """Legs of any length, whatever the speed of the computer."""
+    monkeypatch.setattr(experiment, "SECONDS_PER_CALL", 1e9)
 
 
 def prepared(**options):
@@ -80,14 +80,12 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, optio
         statuses, _ = train(run, cut, stop=after_calls(int(rng.integers(2, 12))))
         steps.append(statuses[-1].step)
     assert len(steps) > 3
-    latest = runs.load_checkpoint(cut)
+    latest, expected = runs.load_checkpoint(cut), runs.load_checkpoint(whole)
     assert latest.step == ODD["steps"]
-    whole_latest = runs.load_checkpoint(whole)
-    assert latest.arrays.keys() == whole_latest.arrays.keys()
-    assert {n: a.tobytes() for n, a in latest.arrays.items()} == {n: a.tobytes() for n, a in whole_latest.arrays.items()}
-    name = f"checkpoints/step_{ODD['steps']:08d}.safetensors"
-    assert kept(cut)[name] == kept(whole)[name]
-    assert kept(cut)["metrics.jsonl"] == kept(whole)["metrics.jsonl"]
+    assert latest.path is not None
+    assert expected.path is not None
+    assert latest.path.read_bytes() == expected.path.read_bytes()
+    assert (cut / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 
 def test_metrics_have_every_line_once(tmp_path):
@@ -152,7 +150,9 @@ def test_more_steps_can_be_asked_for_and_are_kept(tmp_path):
     train(run, cut, stop=after_calls(3))
     train(experiment.reopen_run(cut), cut)
     assert runs.load_checkpoint(cut).step == ODD["steps"]
-    assert runs.load_checkpoint(cut).arrays["forward"].tobytes() == runs.load_checkpoint(whole).arrays["forward"].tobytes()
+    assert (
+        runs.load_checkpoint(cut).arrays["forward"].tobytes() == runs.load_checkpoint(whole).arrays["forward"].tobytes()
+    )
     with pytest.raises(RunError, match=f"has done {ODD['steps']} steps already, more than the 3 asked for"):
         experiment.reopen_run(cut, steps=3)
 
@@ -177,17 +177,18 @@ def test_legs_do_not_matter_to_the_numbers():
 @pytest.mark.parametrize("capacity", [1, 2, 5, CAPACITY])
 @pytest.mark.parametrize("checkpoint_every", [1, 13])
 def test_divergence_keeps_the_last_good_network(tmp_path, monkeypatch, capacity, checkpoint_every):
-    exploding = {"rule": {"name": "blur", "forward_activation": "identity", "output_activation": "identity"}, "steps": 200}
+    exploding = {
+        "rule": {"name": "blur", "forward_activation": "identity", "output_activation": "identity"},
+        "steps": 200,
+    }
     run = prepared(**exploding, learning_rate=1.0, checkpoint_every=checkpoint_every)
     compiled = compile_experiment(run)
     # the oracle goes step by step
-    networks, finite = [run.network], True
-    while finite:
+    networks, in_loss, in_synapses = [run.network], False, False
+    while not (in_loss or in_synapses):
         network, report = compiled.advance(networks[-1], 1)
-        finite = bool(np.isfinite(report.loss[0])) and bool(report.finite)
+        in_loss, in_synapses = not np.isfinite(report.loss[0]), not bool(report.finite)
         networks.append(network)
-        assert len(networks) < exploding["steps"]
-    in_loss = not np.isfinite(report.loss[0])
     diverged = len(networks) - 1
     good = diverged - 2 if in_loss else diverged - 1
     assert good > 0
@@ -340,13 +341,14 @@ def test_files_that_are_not_ours_are_told(tmp_path):
     save_file({"a": np.zeros(2)}, tmp_path / "foreign.safetensors")
     with pytest.raises(RunError, match="was not written by neurograph"):
         runs.read_arrays(tmp_path / "foreign.safetensors", "checkpoint")
-    save_file({"a": np.zeros(2)}, tmp_path / "newer.safetensors", {"neurograph": str(runs.FORMAT_VERSION + 1)})
+    newer = json.dumps({"format": runs.FORMAT_VERSION + 1})
+    save_file({"a": np.zeros(2)}, tmp_path / "newer.safetensors", {"neurograph": newer})
     with pytest.raises(RunError, match=f"has format version {runs.FORMAT_VERSION + 1}"):
         runs.read_arrays(tmp_path / "newer.safetensors", "checkpoint")
 
 
 def test_folders_that_cannot_be_made(tmp_path, finished):
-    with pytest.raises(RunError, match="holds a run already. Continue it with --resume"):
+    with pytest.raises(RunError, match=r"holds a run already\. Continue it with --resume"):
         runs.create(finished)
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):

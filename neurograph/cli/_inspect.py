@@ -71,9 +71,7 @@ def describe(topology: Topology) -> dict[str, Any]:
         "out_degree": _distribution(out_degree[topology.roles != 2]),
         "neurons_by_level": np.bincount(level).tolist(),
         "blocks": blocks,
-        "synapses_by_lowering": dict(
-            sum((Counter({b["lowering"]: b["synapses"]}) for b in blocks), start=Counter())
-        ),
+        "synapses_by_lowering": dict(sum((Counter({b["lowering"]: b["synapses"]}) for b in blocks), start=Counter())),
         "padding": padding(graph),
         "table_bytes": table_bytes,
         "compile_seconds": seconds,

@@ -1,0 +1,216 @@
+"""Backpropagation is one genome: the engine's update, `jax.grad` of a plain forward function, and the chain rule's loop
+over the networkx graph are three ways to the same numbers, on any DAG."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import networkx as nx
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neurograph import Genome, compile_topology, engine, rules
+from neurograph.genome import astype
+from tests import cases, plain, reference
+from tests.helpers import (
+    FEEDBACK,
+    STEP,
+    edges_of,
+    has_bias,
+    of_engine,
+    random_batches,
+    random_synapses,
+    relative_error,
+    to_engine,
+    tolerance,
+    wiring_of,
+)
+from tests.strategies import topologies
+
+BATCH = 5
+LOSSES = ("mean_squared_error", "softmax_cross_entropy")
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "softplus", "identity")
+NAMES = list(cases.CASES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    topology: cases.Topology
+    loss: str
+    activation: str
+    output_activation: str
+    weights: np.ndarray
+    biases: np.ndarray
+    x: np.ndarray
+    target: np.ndarray
+
+
+def problem(topology, loss, activation, output_activation, seed=0) -> Problem:
+    rng = np.random.default_rng(seed)
+    if len(topology.outputs) == 1:
+        loss = "mean_squared_error"  # the softmax of a single output is 1 whatever it says
+    synapses = random_synapses(topology, 1, rng)
+    (x,), (target,) = random_batches(topology, rng, 1, BATCH)
+    return Problem(
+        topology, loss, activation, output_activation, synapses.forward[0], synapses.bias[0], x, target
+    )
+
+
+def by_engine(p: Problem, dtype, lowering="auto"):
+    """Minus the change of the synapses, with a genome that keeps nothing of them: no digits are lost in a difference."""
+    graph = compile_topology(p.topology, lowering=lowering)
+    rule = rules.backprop(
+        FEEDBACK[p.loss], rules.ACTIVATIONS[p.activation], rules.ACTIVATIONS[p.output_activation]
+    )
+    genome = eqx.tree_at(lambda g: g.synapse.keep, Genome.backprop(learning_rate=1.0), jnp.zeros(()))
+    synapses = random_synapses(p.topology, 1, np.random.default_rng(0))
+    synapses = dataclasses.replace(synapses, forward=p.weights[None], bias=p.biases[None])
+    network = to_engine(graph, genome, rule, synapses, dtype=dtype)
+    assert network.backward is None
+    x, target = jnp.asarray(p.x, dtype), jnp.asarray(p.target, dtype)
+    network, info = STEP(graph, astype(genome, dtype), network, x, target, rule=rule)
+    assert network.forward.dtype == info.prediction.dtype == dtype
+    found = of_engine(graph, network, info)
+    return -found["forward"][0], -found["bias"][0], np.asarray(info.prediction), float(info.loss)
+
+
+def by_grad(p: Problem, dtype):
+    about = plain.tables(p.topology, p.activation, p.output_activation)
+    weights, biases = plain.dense(p.topology, p.weights), plain.padded(p.biases)
+    x, target = plain.by_row(p.topology.inputs, p.x), plain.by_row(p.topology.outputs, p.target)
+    arrays = (jnp.asarray(array, dtype) for array in (weights, biases, x, target))
+    value, (d_weights, d_biases) = plain.loss_and_gradient(about, *arrays, kind=p.loss)
+    n = p.topology.n_neurons
+    d_biases = np.where(has_bias(p.topology), np.asarray(d_biases)[:n], 0)
+    return np.asarray(d_weights)[tuple(np.array(edges_of(p.topology)).T)], d_biases, float(value)
+
+
+def by_loop(p: Problem):
+    edges = edges_of(p.topology)
+    by_edge, by_node, prediction = reference.backprop_gradient(
+        wiring_of(p.topology),
+        dict(zip(edges, p.weights.tolist(), strict=True)),
+        dict(enumerate(p.biases.tolist())),
+        p.x,
+        p.target,
+        loss=p.loss,
+        activation=p.activation,
+        output_activation=p.output_activation,
+    )
+    value = reference.loss_value(p.loss, prediction, p.target)
+    d_biases = np.array([by_node.get(j, 0.0) for j in range(p.topology.n_neurons)])
+    return np.array([by_edge[edge] for edge in edges]), d_biases, prediction, value
+
+
+def assert_three_agree(p: Problem, dtype, lowering="auto"):
+    """At each level by itself: what is small far from the outputs must be right, too."""
+    weights, biases, prediction, loss = by_engine(p, dtype, lowering)
+    d_weights, d_biases, grad_loss = by_grad(p, dtype)
+    loop_weights, loop_biases, loop_prediction, loop_loss = by_loop(p)
+    limit = tolerance(dtype)
+    assert relative_error(prediction, loop_prediction) <= limit
+    assert loss == pytest.approx(loop_loss, rel=limit)
+    assert grad_loss == pytest.approx(loop_loss, rel=limit)
+    graph = wiring_of(p.topology).graph
+    level = {node: number for number, nodes in enumerate(nx.topological_generations(graph)) for node in nodes}
+    at_edge = np.array([level[j] for _, j in edges_of(p.topology)])
+    at_neuron = np.array([level[j] for j in range(p.topology.n_neurons)])
+    for name, gradient, bias_gradient in (("jax.grad", d_weights, d_biases), ("loop", loop_weights, loop_biases)):
+        for number in np.unique(at_neuron):
+            error = relative_error(weights[at_edge == number], gradient[at_edge == number])
+            assert error <= limit, f"synapses into level {number} against {name}: {error}"
+            error = relative_error(biases[at_neuron == number], bias_gradient[at_neuron == number])
+            assert error <= limit, f"biases of level {number} against {name}: {error}"
+
+
+def turn(index: int) -> tuple[str, str, str]:
+    """Loss and activations, going round, so that each meets each of the others in the table of cases."""
+    return LOSSES[index % 2], ACTIVATIONS[index % 5], ACTIVATIONS[(index // 2 + 4) % 5]
+
+
+@pytest.mark.parametrize("index", range(len(NAMES)), ids=NAMES)
+def test_engine_grad_and_loop_agree(index):
+    assert_three_agree(problem(cases.CASES[NAMES[index]](), *turn(index), seed=index), np.float64)
+
+
+@pytest.mark.parametrize("index", range(len(cases.NAMED)), ids=list(cases.NAMED))
+def test_engine_grad_and_loop_agree_in_float32(index):
+    assert_three_agree(problem(cases.CASES[NAMES[index]](), *turn(index + 1), seed=index), np.float32)
+
+
+@pytest.mark.parametrize("lowering", ["segment_sum", "padded_gather"])
+@pytest.mark.parametrize("name", ["hubs", "outputs_feed_on"])
+def test_every_lowering_agrees(name, lowering):
+    assert_three_agree(problem(cases.CASES[name](), *turn(6)), np.float64, lowering)
+
+
+@given(topologies(), st.sampled_from(LOSSES), st.sampled_from(ACTIVATIONS), st.integers(0, 2**32 - 1))
+@settings(max_examples=8)
+def test_engine_grad_and_loop_agree_on_drawn_wirings(topology, loss, activation, seed):
+    assert_three_agree(problem(topology, loss, activation, "identity", seed), np.float64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
+def test_engine_grad_and_loop_agree_on_everything(name, loss, activation, dtype):
+    output_activation = ACTIVATIONS[NAMES.index(name) % 5]
+    assert_three_agree(problem(cases.CASES[name](), loss, activation, output_activation), dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "activation"),
+    [("own_activations", "softmax_cross_entropy", "tanh"), ("outputs_feed_on", "mean_squared_error", "softplus")],
+)
+def test_two_hundred_steps_are_those_of_sgd(name, loss, activation):
+    rate, length = 0.1, 200
+    topology = cases.CASES[name]()
+    p = problem(topology, loss, activation, "identity")
+    xs, targets = random_batches(topology, np.random.default_rng(1), length, BATCH)
+
+    graph = compile_topology(topology)
+    rule = rules.backprop(FEEDBACK[loss], rules.ACTIVATIONS[activation])
+    genome = Genome.backprop(rate)
+    synapses = dataclasses.replace(
+        random_synapses(topology, 1, np.random.default_rng(0)), forward=p.weights[None], bias=p.biases[None]
+    )
+    network = to_engine(graph, genome, rule, synapses, dtype=np.float64)
+    unroll = jax.jit(engine.unroll, static_argnames="rule")
+    network, query, infos = unroll(graph, genome, network, jnp.asarray(xs), jnp.asarray(targets), xs[0], rule=rule)
+
+    about = plain.tables(topology, activation, "identity")
+    mask = plain.dense(topology, np.ones(topology.n_synapses)), plain.padded(has_bias(topology).astype(float))
+    optimizer = optax.sgd(rate)
+
+    def sgd(carry, batch):
+        parameters, state = carry
+        x, target = batch
+        loss_of = lambda w, b: plain.loss(about, w, b, x, target, kind=loss)  # noqa: E731
+        value, gradient = jax.value_and_grad(loss_of, argnums=(0, 1))(*parameters)
+        gradient = jax.tree.map(jnp.multiply, gradient, mask)
+        updates, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(parameters, updates), state), value
+
+    parameters = jnp.asarray(plain.dense(topology, p.weights)), jnp.asarray(plain.padded(p.biases))
+    batches = (
+        jnp.stack([plain.by_row(topology.inputs, x) for x in xs]),
+        jnp.stack([plain.by_row(topology.outputs, target) for target in targets]),
+    )
+    ((weights, biases), _), losses = jax.jit(lambda *a: jax.lax.scan(sgd, *a))(
+        (parameters, optimizer.init(parameters)), batches
+    )
+    last = jax.tree.map(lambda leaf: leaf[-1], infos)
+    found = of_engine(graph, network, last)
+    limit = 1e-8  # of the whole trajectory, as promised
+    assert np.max(np.abs(found["forward"][0] - weights[tuple(np.array(edges_of(topology)).T)])) <= limit
+    assert np.max(np.abs(found["bias"][0] - biases[: topology.n_neurons])) <= limit
+    assert np.max(np.abs(infos.loss - losses)) <= limit
+    final = plain.forward(about, weights, biases, batches[0][0])
+    assert np.max(np.abs(query - final[topology.outputs])) <= limit
+    assert np.max(np.abs(found["forward"][0] - p.weights)) > 1000 * limit, "nothing was learnt"
