@@ -164,10 +164,11 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
         raise ValueError(f"pad_to is {pad_to}; it must be 1 or more.")
     level, population = levels(topology), topology.population_of
     roles = topology.roles
-    # inputs first, then level by level; one slice for each (level, population)
-    order = np.lexsort((np.arange(topology.n_neurons), population, roles != INPUT, level))
+    gate = _gates(topology)
+    # inputs first, then level by level; one slice for each (level, population, gating population)
+    order = np.lexsort((np.arange(topology.n_neurons), gate, population, roles != INPUT, level))
     rank = _inverse(order)
-    starts = _starts(level[order], population[order])
+    starts = _starts(level[order], population[order], gate[order])
     group_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, topology.n_neurons)))
 
     senders, receivers = rank[topology.senders], rank[topology.receivers]
@@ -187,7 +188,6 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
         index = int(population[order[start]])
         about = topology.populations[index]
         feeding = feeds_on[start:stop]
-        governing = {w.population for w in forward.wires if w.target == g}
         groups.append(
             Group(
                 level=int(level[order[start]]),
@@ -198,9 +198,10 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
                 activation=about.activation,
                 bias=about.bias and about.role != ROLES[INPUT],
                 feeds_on="all" if feeding.all() else "some" if feeding.any() else "none",
-                gate=governing.pop() if len(governing) == 1 else index,
+                gate=int(gate[order[start]]),
             )
         )
+    layers = np.diff(_starts(level[order], population[order]), append=topology.n_neurons)
     column = np.zeros(topology.n_neurons, np.int32)
     column[rank[topology.inputs]] = np.arange(len(topology.inputs))
     column[rank[topology.outputs]] = np.arange(len(topology.outputs))
@@ -223,7 +224,7 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
         feeds_on=jax.device_put(feeds_on),
         fan_in=_int32(in_degree[receivers]),
         fan_out=_int32(out_degree[senders]),
-        bias_fan=_int32(np.stack([in_degree, sizes[group_of]])[:, rank]),
+        bias_fan=_int32(np.stack([in_degree, np.repeat(layers, layers)])[:, rank]),
         weights=_given(topology.weights),
         backward_weights=_given(topology.backward_weights),
         biases=_given(topology.biases),
@@ -261,6 +262,16 @@ class _Edges(NamedTuple):
         wholly = np.bincount(targets, ~complete, minlength=n_groups) == 0
         chosen = complete & ((counts >= MIN_DENSE) | wholly[targets])
         return np.stack([sources, targets], axis=1)[chosen], chosen[which]
+
+
+def _gates(topology: Topology) -> np.ndarray:
+    """Each neuron's gating population: that of its in-neighbours where they are of one, else its own."""
+    population, sending = topology.population_of, topology.population_of[topology.senders]
+    lowest = np.full(topology.n_neurons, len(topology.populations))
+    highest = np.full(topology.n_neurons, -1)
+    np.minimum.at(lowest, topology.receivers, sending)
+    np.maximum.at(highest, topology.receivers, sending)
+    return np.where(lowest == highest, lowest, population)
 
 
 class _Layout(NamedTuple):

@@ -282,6 +282,10 @@ class Rule:
         return self.synapse_normalization is not None and self.synapse_normalization.persistent
 
     @property
+    def normalization_within_sums(self) -> bool:
+        return self.synapse_normalization is not None and not self.synapse_normalization.persistent
+
+    @property
     def stores_backward(self) -> bool:
         """Whether backward synapses have values of their own. Tied ones share the forward values, except where Oja's
         term or a persistent normalisation, which look at each receiver, part them again (as in the published code)."""

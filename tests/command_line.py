@@ -31,8 +31,8 @@ class Outcome:
 Run = Callable[..., Outcome]
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys) -> Iterator[Run]:
+@pytest.fixture(name="run")
+def run_fixture(tmp_path, monkeypatch, capsys) -> Iterator[Run]:
     """Runs `neurograph ARGUMENTS` within this process, in an empty folder, with JAX as it starts up."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NEUROGRAPH_DEBUG", raising=False)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import neurograph.check._invariance as invariance
 import neurograph.check._steps as steps
-from neurograph import engine, generators, ops, rules, views
+from neurograph import generators, ops, rules, views
 from neurograph.check import (
     LOSSES,
     TOLERANCES,
@@ -34,6 +34,7 @@ from neurograph.check._invariance import VARIANTS
 from neurograph.check._report import MAX_ROWS
 from neurograph.compile import compile_topology
 from neurograph.config import load_topology
+from neurograph.engine import _sweeps
 from neurograph.topology import Population, Topology, build, permute
 from tests.strategies import ACTIVATIONS, topologies
 
@@ -222,8 +223,8 @@ def _pre_and_post_swapped(monkeypatch):
 
 
 def _a_message_lost_on_the_way_back(monkeypatch):
-    right = engine._into
-    monkeypatch.setattr(engine, "_into", lambda wires, g: right(wires, g) if not _is_feedback(wires) else [])
+    right = _sweeps.into
+    monkeypatch.setattr(_sweeps, "into", lambda wires, g: right(wires, g) if not _is_feedback(wires) else [])
 
 
 def _is_feedback(wires):
@@ -236,12 +237,12 @@ def _sum_instead_of_mean(monkeypatch):
 
 
 def _outputs_that_feed_on_forget_their_feedback(monkeypatch):
-    right = engine._received
+    right = _sweeps._received
 
     def received(rule, group, genome, a, fed_back, v, graph):
         return right(rule, group, genome, a, jnp.zeros_like(fed_back), v, graph)
 
-    monkeypatch.setattr(engine, "_received", received)
+    monkeypatch.setattr(_sweeps, "_received", received)
 
 
 def _synapses_left_in_compiled_order(monkeypatch):

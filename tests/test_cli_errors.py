@@ -11,9 +11,7 @@ import pytest
 from neurograph import Genome, cli
 from neurograph import genome as genomes
 from tests.command_line import SHORT, assert_complains
-
-pytest_plugins = ["tests.command_line"]
-
+from tests.command_line import run_fixture as run_fixture
 
 FILES: dict[str, str | bytes] = {
     "empty.yaml": "",

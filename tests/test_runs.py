@@ -226,8 +226,8 @@ def test_a_run_keeps_its_wiring_exactly(tmp_path_factory, drawn):
 
 @pytest.mark.parametrize("options", RULES.values(), ids=RULES)
 def test_trained_synapses_come_back_in_the_users_order(tmp_path, options):
-    order = np.random.default_rng(3).permutation(WIRING.n_synapses)
-    shuffled = dataclasses.replace(WIRING, senders=WIRING.senders[order], receivers=WIRING.receivers[order])
+    rng = np.random.default_rng(3)
+    shuffled = topology.permute(WIRING, rng.permutation(WIRING.n_neurons), rng.permutation(WIRING.n_synapses))
     run = prepare(shuffled, TrainConfig.model_validate({**ODD, "steps": 5, **options}), pathlib.Path())
     open_run(run, tmp_path)
     train(run, tmp_path)
