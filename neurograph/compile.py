@@ -1,9 +1,9 @@
 """`Topology -> CompiledGraph`: levels, renumbering, blocks of synapses and their padded tables.
 
 Done once on the host in vectorised NumPy (loops go over groups and blocks, never over synapses); the last module that
-knows `Topology`. Neurons are renumbered so that each *group* (the neurons of one population at one level) is one slice;
-synapses so that each *block* is one slice. Every index table is an array leaf; static are only the Python numbers that
-shape the program.
+knows `Topology`. Neurons are renumbered so that each *group* (the neurons of one population at one level, gated by one
+population's genome) is one slice; synapses so that each *block* is one slice. Every index table is an array leaf;
+static are only the Python numbers that shape the program.
 """
 
 import itertools
@@ -29,7 +29,7 @@ FEW_SLOTS = 8
 
 
 class Group(NamedTuple):
-    """The neurons of one population at one level: one slice of the renumbered neurons.
+    """The neurons of one population at one level, alike in `gate`: one slice of the renumbered neurons.
 
     Attributes:
         level: length of the longest path to it.
@@ -87,7 +87,7 @@ class CompiledGraph(eqx.Module):
         output_rows: compiled number of each output, in the prediction's order.
         feeds_on: compiled neuron -> whether it has outgoing synapses.
         fan_in, fan_out: of each synapse's receiver and sender, in the user's order; bias excluded.
-        bias_fan: `[2, neurons]`, in the user's order: fan-in, and number of neurons that share the group's unit neuron.
+        bias_fan: `[2, neurons]`, in the user's order: fan-in, and number of neurons of its population at its level.
         weights, backward_weights, biases: initial synapses that came with the topology, in the user's order, or None.
     """
 
@@ -184,7 +184,7 @@ def compile_topology(topology: Topology, *, lowering: str = "auto", pad_to: int 
     feedback = _feedback_layout(edges, forward, lowering, pad_to)
 
     groups = []
-    for g, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+    for start, stop in zip(starts, stops, strict=True):
         index = int(population[order[start]])
         about = topology.populations[index]
         feeding = feeds_on[start:stop]

@@ -1,5 +1,6 @@
 """The table of wirings on which exactness is shown; each is built when asked for."""
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
@@ -12,7 +13,9 @@ Pairs = Iterable[tuple[int, int]]
 Sized = tuple[Population, int]
 
 
-def population(role: str, size: int, name: str | None = None, activation: str | None = None, bias: bool = True) -> Sized:
+def population(
+    role: str, size: int, name: str | None = None, activation: str | None = None, bias: bool = True
+) -> Sized:
     return Population(name or role, role, activation=activation, bias=bias), size
 
 
@@ -24,7 +27,7 @@ def wired(name: str, pairs: Pairs, populations: Sequence[Sized]) -> Topology:
 def complete(sizes: Sequence[int], joined: Pairs) -> list[tuple[int, int]]:
     """All to all between layers l and m for each (l, m) of `joined`; neurons are numbered layer by layer."""
     starts = np.cumsum([0, *sizes]).tolist()
-    rows = [range(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    rows = [range(a, b) for a, b in itertools.pairwise(starts)]
     return [(i, j) for lower, upper in joined for i in rows[lower] for j in rows[upper]]
 
 
@@ -66,8 +69,8 @@ def hubs() -> Topology:
 
 def multi_level_outputs() -> Topology:
     """Outputs at levels 1, 2 and 4, in no order of level."""
-    pairs = complete([3, 3, 2], [(0, 1), (1, 2)]) + [(2, 9), (3, 10), (4, 10), (0, 10), (6, 8), (7, 8), (11, 12)]
-    pairs += [(6, 11), (7, 11), (1, 12)]
+    pairs = complete([3, 3, 2], [(0, 1), (1, 2)])
+    pairs += [(2, 9), (3, 10), (4, 10), (0, 10), (6, 8), (7, 8), (11, 12), (6, 11), (7, 11), (1, 12)]
     populations = [population("input", 3), population("hidden", 5), population("output", 3)]
     populations += [population("hidden", 1, "late"), population("output", 1, "last")]
     return wired("multi-level outputs", pairs, populations)
@@ -92,7 +95,11 @@ def own_activations() -> Topology:
 
 
 def no_bias() -> Topology:
-    populations = [population("input", 3), population("hidden", 4, "without", bias=False), population("hidden", 3, "with")]
+    populations = [
+        population("input", 3),
+        population("hidden", 4, "without", bias=False),
+        population("hidden", 3, "with"),
+    ]
     populations += [population("output", 2, bias=False)]
     return wired("no bias", complete([3, 4, 3, 2], [(0, 1), (0, 2), (1, 2), (2, 3), (1, 3)]), populations)
 

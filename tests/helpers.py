@@ -126,7 +126,10 @@ def to_engine(
     values = synapses.forward[:n, by_edge], backward, synapses.bias[:n, by_neuron]
     new = jax.tree.map(lambda value: jnp.asarray(value, dtype), values)
     return eqx.tree_at(
-        lambda n: (n.forward, n.backward, n.bias), jax.tree.map(jnp.asarray, empty), new, is_leaf=lambda leaf: leaf is None
+        lambda n: (n.forward, n.backward, n.bias),
+        jax.tree.map(jnp.asarray, empty),
+        new,
+        is_leaf=lambda leaf: leaf is None,
     )
 
 
@@ -156,14 +159,14 @@ def random_genes(rng: np.random.Generator, k: int, *, forward_synapse: bool = Fa
 
     def synapse() -> SynapseGenes:
         pre, post = rng.normal(size=(2, k, k)) * 0.7
-        oja, saturation = rng.uniform(-1.5, 1.5, size=2)
-        keep, update, alpha, rescale = rng.uniform([0.8, -0.1, 1.0, 0.7], [0.99, -0.02, 2.0, 1.4])
+        oja, saturation = rng.uniform(-1.5, 1.5, size=2).tolist()
+        keep, update, alpha, rescale = rng.uniform([0.8, -0.1, 1.0, 0.7], [0.99, -0.02, 2.0, 1.4]).tolist()
         return SynapseGenes(pre, post, keep, update, oja, saturation, alpha, rescale)
 
     nu, mu = rng.normal(size=(2, k, k)) * 0.7
     deviations = rng.uniform(0.5, 1.5, size=(2, k))
     means = rng.normal(size=(2, k)) * 0.3
-    keep, update = rng.uniform(0.7, 1.3, size=2)
+    keep, update = rng.uniform(0.7, 1.3, size=2).tolist()
     neuron = NeuronGenes(nu, mu, means[0], deviations[0], means[1], deviations[1], keep, update)
     return Genes(neuron, synapse(), synapse() if forward_synapse else None)
 
@@ -245,7 +248,7 @@ def rule_of(options: Options) -> Rule:
 def random_batches(
     topology: Topology, rng: np.random.Generator, length: int, batch: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`[length, inputs, batch]` standard normal; `[length, outputs, batch]`, +1 for one output of each example, else -1."""
+    """`[length, inputs, batch]`, standard normal; `[length, outputs, batch]`, +1 for one output, -1 for the others."""
     x = rng.normal(size=(length, len(topology.inputs), batch))
     winner = rng.integers(len(topology.outputs), size=(length, 1, batch))
     target = np.where(np.arange(len(topology.outputs))[None, :, None] == winner, 1.0, -1.0)
@@ -266,8 +269,26 @@ def reference_steps(
     return found
 
 
-# Little optimised: the tests compile many small programs and run each of them a few times.
-QUICK = {"xla_backend_optimization_level": 0}
+def _known(name: str, value: Any) -> bool:
+    """Whether the installed XLA has this compiler option."""
+    try:
+        jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+QUICK = {
+    name: value
+    for name, value in {
+        "xla_backend_optimization_level": 0,
+        "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_parallel_codegen_split_count": 1,
+    }.items()
+    if _known(name, value)
+}
+"""Little optimised: the tests compile many small programs and run each of them a few times."""
+
 STEP = jax.jit(engine.step, static_argnames="rule", compiler_options=QUICK)
 
 

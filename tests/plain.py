@@ -1,6 +1,6 @@
-"""A forward function that knows nothing of the package: dense matrices, sweep by sweep. `jax.grad` of it is the oracle.
+"""A forward function that knows nothing of the engine: dense matrices, sweep by sweep. `jax.grad` of it is the oracle.
 
-Wirings of any kind are padded to one size, and activations are chosen by number, so that all of them share one compilation.
+Wirings are padded to one size, and activations chosen by number, so that all of them share one compilation.
 """
 
 import functools

@@ -1,18 +1,19 @@
-"""What the engine must compute, written once more without it: Python loops over the neurons and synapses of a networkx graph.
+"""What the engine must compute, written once more without it: Python loops over a networkx graph.
 
-NumPy only, node by node and edge by edge; nothing here is shared with the package. `backprop_gradient` is the chain rule;
-`step` is one learning step of the rule family with all of its options.
+NumPy only, node by node and edge by edge; nothing here is shared with the package. `backprop_gradient` is the chain
+rule; `step` is one learning step of the rule family with all of its options.
 """
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
-Node = Hashable
-Edge = tuple[Any, Any]
+Node = Any
+"""Any hashable."""
+Edge = tuple[Node, Node]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,8 +108,7 @@ def backprop_gradient(
     order = list(nx.topological_sort(graph))
     n_batch = x.shape[1]
     sigma = {
-        node: graph.nodes[node]["activation"]
-        or (output_activation if wiring.role(node) == "output" else activation)
+        node: graph.nodes[node]["activation"] or (output_activation if wiring.role(node) == "output" else activation)
         for node in order
     }
     y: dict[Node, np.ndarray] = {node: x[row] for row, node in enumerate(wiring.inputs)}

@@ -1,4 +1,4 @@
-"""Imports follow the arrows of the architecture and never go back; read from the sources, so lazy ones count as well."""
+"""Imports follow the arrows of the architecture and never go back; read from the sources, so lazy ones count."""
 
 import ast
 import pathlib

@@ -55,17 +55,13 @@ def problem(topology, loss, activation, output_activation, seed=0) -> Problem:
         loss = "mean_squared_error"  # the softmax of a single output is 1 whatever it says
     synapses = random_synapses(topology, 1, rng)
     (x,), (target,) = random_batches(topology, rng, 1, BATCH)
-    return Problem(
-        topology, loss, activation, output_activation, synapses.forward[0], synapses.bias[0], x, target
-    )
+    return Problem(topology, loss, activation, output_activation, synapses.forward[0], synapses.bias[0], x, target)
 
 
 def by_engine(p: Problem, dtype, lowering="auto"):
-    """Minus the change of the synapses, with a genome that keeps nothing of them: no digits are lost in a difference."""
+    """Minus the new synapses under a genome that keeps nothing of the old: no digits are lost in a difference."""
     graph = compile_topology(p.topology, lowering=lowering)
-    rule = rules.backprop(
-        FEEDBACK[p.loss], rules.ACTIVATIONS[p.activation], rules.ACTIVATIONS[p.output_activation]
-    )
+    rule = rules.backprop(FEEDBACK[p.loss], rules.ACTIVATIONS[p.activation], rules.ACTIVATIONS[p.output_activation])
     genome = eqx.tree_at(lambda g: g.synapse.keep, Genome.backprop(learning_rate=1.0), jnp.zeros(()))
     synapses = random_synapses(p.topology, 1, np.random.default_rng(0))
     synapses = dataclasses.replace(synapses, forward=p.weights[None], bias=p.biases[None])

@@ -117,16 +117,15 @@ def test_isolated_neurons_change_nothing(name):
     assert_equal(plain, other)
 
 
-@settings(max_examples=4, deadline=None)
-@given(topology=topologies(), pad_to=st.integers(1, 5))
+@settings(max_examples=4)
+@given(topology=topologies(max_hidden=5), pad_to=st.integers(1, 5))
 def test_drawn_wirings_give_the_same_under_every_lowering(topology, pad_to):
     synapses = draw(topology)
     reference = run(topology, "backprop", synapses, lowering="segment_sum")
-    assert_equal(reference, run(topology, "backprop", synapses, lowering="padded_gather", pad_to=pad_to))
-    assert_equal(reference, run(topology, "backprop", synapses))
+    assert_equal(reference, run(topology, "backprop", synapses, pad_to=pad_to))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(topology=topologies(), lowering=st.sampled_from(LOWERINGS))
 def test_tables_hold_every_synapse_once_in_its_place(topology, lowering):
     graph = compile_topology(topology, lowering=lowering)

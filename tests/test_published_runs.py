@@ -1,4 +1,4 @@
-"""The engine computes what the published code computed: every state and synapse after every step of the recorded runs."""
+"""The engine computes what the published code computed: every state and synapse after every recorded step."""
 
 import jax
 import numpy as np

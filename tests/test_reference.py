@@ -1,4 +1,4 @@
-"""The reference is right: it reproduces the recorded runs, its chain rule central differences, and the two each other."""
+"""The reference is right: it reproduces the recorded runs; its chain rule, central differences and its rule family."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,5 @@
 """Runs: a run cut anywhere and resumed equals the uninterrupted one byte by byte; damaged folders; divergence."""
 
-import dataclasses
 import json
 import math
 import pathlib
