@@ -14,7 +14,9 @@ from neurograph.config import gallery
 
 def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].platform}, jax {jax.__version__}\n")
-    print("| wiring | neurons | synapses | levels | test accuracy | compile s | train s |\n|---|---|---|---|---|---|---|")
+    print(
+        "| wiring | neurons | synapses | levels | test accuracy | compile s | train s |\n|---|---|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for entry in gallery():
             command = [sys.executable, "-m", "neurograph", "train", entry.name, "--json", "--out"]

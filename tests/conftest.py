@@ -2,8 +2,8 @@
 
 import os
 
-# Thousands of small programs are compiled, each to run once or twice: LLVM's optimiser costs more than it gives. What it
-# does to the numbers is seen by `neurograph check` and the notebooks, which run without these flags.
+# Thousands of small programs are compiled, each to run once or twice: LLVM's optimiser costs more than it gives. What
+# it does to the numbers is seen by `neurograph check` and the notebooks, which run without these flags.
 _QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
 

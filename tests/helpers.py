@@ -173,8 +173,8 @@ def random_genes(rng: np.random.Generator, k: int, *, forward_synapse: bool = Fa
 
 def backprop_genes(learning_rate: float) -> Genes:
     """The genome of exact gradient descent (paper, section 3.1), written out."""
-    neutral = (np.zeros(2), np.ones(2)) * 2
-    neuron = NeuronGenes(np.array([[1.0, 1.0], [0.0, 0.0]]), np.eye(2), *neutral)
+    zeros, ones = np.zeros(2), np.ones(2)
+    neuron = NeuronGenes(np.array([[1.0, 1.0], [0.0, 0.0]]), np.eye(2), zeros, ones, zeros, ones)
     return Genes(neuron, SynapseGenes(np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]]), update=-learning_rate))
 
 

@@ -180,7 +180,8 @@ def _plain(name: str) -> str:
 
 def _verdict(report: CheckReport) -> Text:
     loop = "Python loop skipped" if report.worst_loop is None else f"Python loop {report.worst_loop:.1e}"
-    figures = f"jax.grad {report.worst_grad:.1e}, {loop}, other forms {report.worst_variant:.1e}"
+    forms = f"other forms {report.worst_variant:.1e}" if report.variants else "other forms skipped"
+    figures = f"jax.grad {report.worst_grad:.1e}, {loop}, {forms}"
     if report.passed:
         return Text(f"Exact: every error is below {report.tolerance:.0e} ({figures}).", style="green")
     return Text(f"NOT exact: an error reaches the tolerance of {report.tolerance:.0e} ({figures}).", style="bold red")

@@ -21,6 +21,25 @@ topologies = typer.Typer(
     help="The gallery of wirings; a name of it stands wherever a topology file may.", no_args_is_help=True
 )
 app.add_typer(topologies, name="topologies")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import jax
+
+        from .. import __version__
+
+        print(f"neurograph {__version__}, jax {jax.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Version and exit.", callback=_print_version)] = False,
+) -> None:
+    """Options of the program itself."""
+
+
 app.command()(train)
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
@@ -76,6 +95,9 @@ def check(
     skip_loop: Annotated[
         bool, typer.Option("--skip-loop", help="Leave out the plain Python loop (slow on big graphs).")
     ] = False,
+    skip_forms: Annotated[
+        bool, typer.Option("--skip-forms", help="Leave out padding, lowerings and renumbering (slow on deep graphs).")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Proves on this wiring that the backprop genome is exact.
@@ -85,7 +107,9 @@ def check(
     from ._check import run_checks
     from ._wirings import find
 
-    passed = run_checks(find(topology), seed=seed, float32=float32, skip_loop=skip_loop, as_json=json)
+    passed = run_checks(
+        find(topology), seed=seed, float32=float32, skip_loop=skip_loop, skip_forms=skip_forms, as_json=json
+    )
     if not passed:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

@@ -3,25 +3,29 @@
 import json
 
 import jax
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..check import check, render, to_json
 from ..topology import Topology
 from ._console import console
 
 
-def run_checks(topology: Topology, *, seed: int, float32: bool, skip_loop: bool, as_json: bool) -> bool:
+def run_checks(
+    topology: Topology, *, seed: int, float32: bool, skip_loop: bool, skip_forms: bool, as_json: bool
+) -> bool:
     """Checks in float64, and in float32 if asked; whether all passed."""
     jax.config.update("jax_enable_x64", True)
-    progress = console(stderr=True)
     reports = []
     for dtype in ("float64", "float32") if float32 else ("float64",):
-        with progress.status(f"checking in {dtype}") as status:
+        columns = BarColumn(bar_width=20), TextColumn("{task.description}  ETA"), TimeRemainingColumn(compact=True)
+        with Progress(*columns, console=console(stderr=True), transient=True) as bars:
+            bar = bars.add_task(dtype, total=1.0)
+
+            def show(text: str, done: float, bar=bar, bars=bars, dtype=dtype) -> None:
+                bars.update(bar, completed=done, description=f"{dtype}: {text}")
+
             report = check(
-                topology,
-                seed=seed,
-                dtype=dtype,
-                skip_loop=skip_loop,
-                progress=lambda text, dtype=dtype: status.update(f"checking in {dtype}: {text}"),
+                topology, seed=seed, dtype=dtype, skip_loop=skip_loop, skip_variants=skip_forms, progress=show
             )
         reports.append(report)
         if not as_json:

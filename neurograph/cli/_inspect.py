@@ -90,6 +90,7 @@ def _distribution(degrees: np.ndarray) -> dict[str, Any]:
     bins = [
         {"from": low, "to": high - 1, "neurons": int(count)}
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        if high > degrees.min()
     ]
     return {"min": int(degrees.min()), "mean": float(degrees.mean()), "max": top, "histogram": bins}
 

@@ -120,7 +120,10 @@ def _start(
     from .. import runs
     from ..config import parse_assignments, train_config
 
-    config, base = train_config(topology, {**parse_assignments(assignments), **given})
+    values = {**parse_assignments(assignments), **given}
+    if (pathlib.Path(topology) / "config.yaml").is_file():  # a run's wiring is trained on as that run was
+        values = {**runs.read_config(pathlib.Path(topology))["train"], **values}
+    config, base = train_config(topology, values)
     _choose_device(config.device, config.dtype)
     from ..experiment import open_run, prepare
     from ._wirings import find
