@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Hashable
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
@@ -69,24 +68,30 @@ def trained(topology: Topology, graph: CompiledGraph, network: NetworkState) -> 
 def with_synapses(
     graph: CompiledGraph, network: NetworkState, *, forward=None, backward=None, bias=None
 ) -> NetworkState:
-    """The network with synapses given in the user's order: `[channels, synapses]`, bias `[channels, neurons]`.
+    """The network with synapses given in the user's order; what is not given stays.
+
+    Copies that the rule ties may be given apart (a channel for each state of single-state synapses, backward synapses
+    of symmetric ones): they are then stored apart and receive the same changes, as in the published code.
+
+    Args:
+        forward, backward: `[channels, synapses]`.
+        bias: `[channels, neurons]`.
 
     Raises:
-        ValueError: a shape does not fit, or backward synapses are given where they share the forward values.
+        ValueError: a shape does not fit, or the numbers of channels differ.
     """
-
-    def fitted(name, value, old, order):
+    given = {"forward": forward, "backward": backward, "bias": bias}
+    orders = {"forward": graph.synapse_order, "backward": graph.synapse_order, "bias": graph.neuron_order}
+    new = {}
+    for name, order in orders.items():
+        value, n = given[name], order.shape[0]
         if value is None:
-            return old
-        if old is None:
-            raise ValueError("backward synapses share the forward values under this rule; set the forward ones alone.")
-        if np.shape(value) != old.shape:
-            raise ValueError(f"{name} has shape {np.shape(value)}; this network's has {old.shape}.")
-        return jnp.asarray(value, old.dtype)[:, order]
-
-    new = (
-        fitted("forward", forward, network.forward, graph.synapse_order),
-        fitted("backward", backward, network.backward, graph.synapse_order),
-        fitted("bias", bias, network.bias, graph.neuron_order),
-    )
-    return eqx.tree_at(lambda n: (n.forward, n.backward, n.bias), network, new, is_leaf=lambda leaf: leaf is None)
+            new[name] = getattr(network, name)
+            continue
+        if np.ndim(value) != 2 or np.shape(value)[1] != n:
+            raise ValueError(f"{name} has shape {np.shape(value)}; this wiring needs [channels, {n}].")
+        new[name] = jnp.asarray(value, network.forward.dtype)[:, order]
+    channels = {name: value.shape[0] for name, value in new.items() if value is not None}
+    if len(set(channels.values())) > 1:
+        raise ValueError(f"the synapses have different numbers of channels: {channels}; give all of them alike.")
+    return NetworkState(**new, neurons=network.neurons, step=network.step)

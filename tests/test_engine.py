@@ -221,3 +221,24 @@ def test_kept_states_need_their_batch_size():
     np.testing.assert_array_equal(after.neurons, info.backward_states)
     with pytest.raises(ValueError, match="the query batch has 4"):
         engine.unroll(GRAPH, GENOME, start, x, target, x[0][:, :4], rule=rule)
+
+
+def test_copies_that_the_rule_ties_may_be_given_apart():
+    """They receive the same changes, those of state 1 and of the forward synapse, and keep their differences."""
+    rule = rules.backprop(rules.mean_squared_error)
+    genome = astype(Genome.backprop(0.5), jnp.float64)
+    rng = np.random.default_rng(1)
+    m, n = GRAPH.n_synapses, GRAPH.n_neurons
+    forward, backward = rng.normal(size=(2, 2, m))
+    start = views.with_synapses(GRAPH, network(rule, genome), forward=forward, backward=backward, bias=np.zeros((2, n)))
+    x, target, _ = batches()
+    after, _ = STEP(GRAPH, genome, start, x[0], target[0], rule=rule)
+    assert after.backward is not None
+    delta = np.asarray(views.synapses(GRAPH, after.forward) - forward)
+    assert np.abs(delta).max() > 0
+    np.testing.assert_allclose(delta[1], delta[0], rtol=1e-10)
+    np.testing.assert_allclose(views.synapses(GRAPH, after.backward) - backward, delta, rtol=1e-10)
+    with pytest.raises(ValueError, match=r"different numbers of channels: \{'forward': 2, 'bias': 1\}"):
+        views.with_synapses(GRAPH, network(rule, genome), forward=forward)
+    with pytest.raises(ValueError, match=r"forward has shape \(2, 3\); this wiring needs \[channels, 18\]"):
+        views.with_synapses(GRAPH, network(rule, genome), forward=forward[:, :3])
