@@ -1,6 +1,8 @@
 """float64 on (float32 is asked for by dtype), rank promotion an error, shapes and types checked at run time."""
 
+import itertools
 import os
+from collections.abc import Iterator
 
 # Thousands of small programs are compiled, each to run once or twice: LLVM's optimiser costs more than it gives. What
 # it does to the numbers is seen by `neurograph check` and the notebooks, which run without these flags.
@@ -24,6 +26,26 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=200, derandomize=False)
 settings.load_profile("default")
+
+
+# Each compiled program keeps its own memory mappings, and a process may have 65,530 of them on Linux.
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs_with_the_module() -> Iterator[None]:
+    yield
+    jax.clear_caches()
+
+
+_uses = itertools.count(1)
+
+
+@pytest.fixture
+def forget_programs_now_and_then() -> Iterator[None]:
+    """For tests that compile hundreds of programs in one module."""
+    yield
+    if next(_uses) % 20 == 0:
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ MUTATIONS = (
         SWEEPS,
         "new = jnp.where(graph.feeds_on[group.start : group.stop, None, None], new, fed_back)",
         "new = jnp.where(graph.feeds_on[group.start : group.stop, None, None], new, new)",
-        (f"{BACKPROP}[outputs_feed_on]",),
+        (f"{ALONE}[published defaults]",),
     ),
     Mutation(
         "inputs changed on the way back",
@@ -266,11 +266,11 @@ MUTATIONS = (
         (f"{BACKPROP}[mlp]",),
     ),
     Mutation(
-        "padding clipped instead of zero",
-        "ops.py",
-        'get(mode="fill", fill_value=0)',
-        'get(mode="clip")',
-        ("tests/test_compile.py", "tests/test_ops.py"),
+        "padding points at a synapse that is there",
+        "compile.py",
+        "np.full((2, n_slots * n_rows), [[n_sources], [n]], np.int32)",
+        "np.full((2, n_slots * n_rows), [[0], [0]], np.int32)",
+        (f"{BACKPROP}[hubs]",),
     ),
     Mutation(
         "the last slot dropped",

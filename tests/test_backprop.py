@@ -151,6 +151,7 @@ def test_engine_grad_and_loop_agree_on_drawn_wirings(topology, loss, activation,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forget_programs_now_and_then")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
