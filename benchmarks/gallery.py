@@ -22,11 +22,10 @@ def main() -> None:
             command = [sys.executable, "-m", "neurograph", "train", entry.name, "--json", "--out"]
             done = subprocess.run([*command, f"{folder}/{entry.name}"], capture_output=True, text=True, check=True)
             s = json.loads(done.stdout.splitlines()[-1])
-            print(
-                f"| {entry.name} | {s['n_neurons']} | {s['n_synapses']:,} | {s['n_levels']} | {s['test_accuracy']:.3f} ± "
-                f"{s['test_accuracy_standard_error']:.3f} | {s['compile_seconds']:.1f} | {s['seconds']:.1f} |",
-                flush=True,
-            )
+            counts = f"{s['n_neurons']} | {s['n_synapses']:,} | {s['n_levels']}"
+            accuracy = f"{s['test_accuracy']:.3f} ± {s['test_accuracy_standard_error']:.3f}"
+            seconds = f"{s['compile_seconds']:.1f} | {s['seconds']:.1f}"
+            print(f"| {entry.name} | {counts} | {accuracy} | {seconds} |", flush=True)
 
 
 if __name__ == "__main__":
