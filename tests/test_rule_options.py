@@ -35,7 +35,8 @@ def layered():
 
 
 def tangled():
-    """All at once: skip connections, outputs that feed on, own activations, no bias, senders of several populations."""
+    """Skip connections, own activations, no bias, senders of several populations, and an output that feeds on beside
+    one of its population that does not."""
     populations = [
         (Population("retina", "input"), 2),
         (Population("touch", "input"), 1),
@@ -46,20 +47,8 @@ def tangled():
         (Population("late", "output", activation="sigmoid"), 1),
     ]
     pairs = [(0, 3), (1, 3), (2, 4), (1, 4), (3, 5), (4, 5), (0, 5), (3, 6), (5, 6), (0, 7), (3, 8), (4, 8), (7, 8)]
-    pairs += [
-        (5, 9),
-        (7, 9),
-        (6, 10),
-        (9, 10),
-        (8, 11),
-        (9, 11),
-        (5, 12),
-        (8, 12),
-        (11, 10),
-        (11, 13),
-        (10, 13),
-        (2, 13),
-    ]
+    pairs += [(5, 9), (7, 9), (6, 10), (9, 10), (8, 11), (9, 11), (5, 12), (8, 12), (9, 12)]
+    pairs += [(11, 10), (11, 13), (10, 13), (2, 13)]
     order = np.random.default_rng(0).permutation(len(pairs))
     senders, receivers = np.array(pairs)[order].T
     return build(senders, receivers, populations, name="tangled")
