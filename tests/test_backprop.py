@@ -103,7 +103,10 @@ def by_loop(p: Problem):
 
 
 def assert_three_agree(p: Problem, dtype, lowering="auto"):
-    """At each level by itself: what is small far from the outputs must be right, too."""
+    """In float64 at each level by itself: what is small far from the outputs must be right, too.
+
+    In float32 relative to the whole gradient: a small level may be a difference of large numbers, or underflow.
+    """
     weights, biases, prediction, loss = by_engine(p, dtype, lowering)
     d_weights, d_biases, grad_loss = by_grad(p, dtype)
     loop_weights, loop_biases, loop_prediction, loop_loss = by_loop(p)
@@ -113,6 +116,8 @@ def assert_three_agree(p: Problem, dtype, lowering="auto"):
     assert grad_loss == pytest.approx(loop_loss, rel=limit)
     graph = wiring_of(p.topology).graph
     level = {node: number for number, nodes in enumerate(nx.topological_generations(graph)) for node in nodes}
+    if dtype == np.float32:
+        level = dict.fromkeys(level, 0)
     at_edge = np.array([level[j] for _, j in edges_of(p.topology)])
     at_neuron = np.array([level[j] for j in range(p.topology.n_neurons)])
     for name, gradient, bias_gradient in (("jax.grad", d_weights, d_biases), ("loop", loop_weights, loop_biases)):
