@@ -3,9 +3,10 @@ short of talking to a person, for whom `train` yields its status after each call
 """
 
 import dataclasses
+import functools
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -43,7 +44,7 @@ class Experiment(NamedTuple):
         topology, graph: the wiring and its compiled form.
         rule, genome: what learns.
         task: what is learnt.
-        network: freshly drawn synapses, or those of the latest checkpoint.
+        network: freshly drawn synapses, or those of the latest checkpoint; `train` deletes its arrays.
         key: addresses the support batches.
         config: the resolved configuration.
         unlogged: what the next line of metrics has to count beside the steps to come.
@@ -96,7 +97,12 @@ def prepare(topology: Topology, config: TrainConfig, folder: pathlib.Path, genom
     genome = cast(Genomes, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), drawn))
     task = resolve_task(config, topology)
     check_fits(topology, task.n_inputs, task.n_outputs, task.name)
-    graph = compile_topology(topology)
+    graph = compile_topology(
+        topology,
+        n_states=genomes.n_states_of(genome),
+        batch_size=config.batch_size,
+        genomes="by_population" if isinstance(genome, Mapping) and len(genome) > 1 else "shared",
+    )
     init_key, support_key = jax.random.split(jax.random.key(config.seed))
     network = engine.init(
         init_key,
@@ -200,38 +206,46 @@ def trained_topology(folder: pathlib.Path) -> Topology:
 
 def to_checkpoint(graph: CompiledGraph, network: NetworkState, unlogged: Unlogged) -> Checkpoint:
     """A network as NumPy arrays in the user's order."""
+    kept = {name: np.asarray(values) for name, values in _in_users_order(graph, network).items()}
+    return Checkpoint(int(network.step), kept, unlogged)
+
+
+def _in_users_order(graph: CompiledGraph, network: NetworkState) -> dict[str, jax.Array]:
     arrays = {
         "forward": views.synapses(graph, network.forward),
         "backward": None if network.backward is None else views.synapses(graph, network.backward),
-        "bias": network.bias[:, graph.neuron_rank],
+        "bias": views.neurons(graph, network.bias),
         "neurons": None if network.neurons is None else views.neurons(graph, network.neurons),
     }
-    kept = {name: np.asarray(values) for name, values in arrays.items() if values is not None}
-    return Checkpoint(int(network.step), kept, unlogged)
+    return {name: values for name, values in arrays.items() if values is not None}
 
 
 def from_checkpoint(checkpoint: Checkpoint, graph: CompiledGraph, template: NetworkState) -> NetworkState:
     """Inverse of `to_checkpoint`.
 
+    Args:
+        checkpoint: as loaded.
+        graph: the wiring.
+        template: a network of the same run, of which only shapes and dtypes are read: its arrays may be deleted.
+
     Raises:
-        RunError: the checkpoint does not fit the template, a network of the same run.
+        RunError: the checkpoint does not fit the template.
     """
-    expected = to_checkpoint(graph, template, checkpoint.unlogged).arrays
+    expected = jax.eval_shape(functools.partial(_in_users_order, graph), template)
     runs.check_fits(checkpoint, {name: (values.dtype, values.shape) for name, values in expected.items()})
     arrays = {name: jnp.asarray(values) for name, values in checkpoint.arrays.items()}
     return NetworkState(
         forward=views.from_synapses(graph, arrays["forward"]),
         backward=views.from_synapses(graph, arrays["backward"]) if "backward" in arrays else None,
-        bias=arrays["bias"][:, graph.neuron_order],
+        bias=views.from_neurons(graph, arrays["bias"]),
         neurons=views.from_neurons(graph, arrays["neurons"]) if "neurons" in arrays else None,
         step=jnp.asarray(checkpoint.step, template.step.dtype),
     )
 
 
 class _Leg(NamedTuple):
-    """One call to the device: where it started, and what its steps reported."""
+    """One call to the device: the step at which it started, and what its steps reported."""
 
-    network: NetworkState
     step: int
     unlogged: Unlogged
     loss: np.ndarray
@@ -246,7 +260,7 @@ def train(
     Metrics and checkpoints are on disk before the status that follows them is yielded, the last network always.
 
     Args:
-        experiment: at its latest checkpoint.
+        experiment: at its latest checkpoint. Its network's arrays are deleted (see `Compiled`).
         compiled: its programs.
         folder: the run's, opened.
         stop: asked before the first and after each call; the network reached is saved.
@@ -272,10 +286,10 @@ def train(
         n = min([per_call, CAPACITY, config.steps - step, *(m - step % m for m in every.values())])
         started = time.monotonic()
         reached, report = compiled.advance(network, n)
-        leg = _Leg(network, step, unlogged, np.asarray(report.loss)[:n], np.asarray(report.accuracy)[:n])
+        leg = _Leg(step, unlogged, np.asarray(report.loss)[:n], np.asarray(report.accuracy)[:n])
         seconds = max(time.monotonic() - started, 1e-9)
         if not (np.isfinite(leg.loss).all() and bool(report.finite)):
-            raise _divergence(compiled, graph, folder, leg, previous)
+            raise _divergence(experiment, compiled, folder, leg, previous)
         network, step, unlogged, previous = reached, step + n, _added(unlogged, leg, n), leg
         per_call = max(1, min(CAPACITY, int(n * SECONDS_PER_CALL / seconds)))
         done = step == config.steps
@@ -309,7 +323,7 @@ def _added(unlogged: Unlogged, leg: _Leg, n: int) -> Unlogged:
 
 
 def _divergence(
-    compiled: Compiled, graph: CompiledGraph, folder: pathlib.Path, leg: _Leg, previous: _Leg | None
+    experiment: Experiment, compiled: Compiled, folder: pathlib.Path, leg: _Leg, previous: _Leg | None
 ) -> Divergence:
     """Finds the last good network, the one before the step that spoilt it, and makes it the latest checkpoint."""
     bad = np.flatnonzero(~np.isfinite(leg.loss))
@@ -317,10 +331,9 @@ def _divergence(
     within, below = (previous, previous.loss.size) if bad.size and bad[0] == 0 and previous else (leg, leg.loss.size)
     if bad.size and within is leg:
         below = max(int(bad[0]), 1)
-    network, n = _last_finite(compiled, within.network, below)
+    network, n = _last_finite(compiled, _network_at(experiment, compiled, folder, within.step), below)
     good = within.step + n
-    runs.drop_checkpoints(folder, after=good)
-    runs.save_checkpoint(folder, to_checkpoint(graph, network, _added(within.unlogged, within, n)))
+    runs.save_checkpoint(folder, to_checkpoint(experiment.graph, network, _added(within.unlogged, within, n)))
     if bad.size and n == below - 1:
         what = f"diverged at step {leg.step + int(bad[0]) + 1}: its loss is not finite"
     else:
@@ -328,12 +341,21 @@ def _divergence(
     return Divergence(f"training {what}. The synapses after step {good}, the last good ones, are kept")
 
 
+def _network_at(experiment: Experiment, compiled: Compiled, folder: pathlib.Path, step: int) -> NetworkState:
+    """The network after a step, bit by bit: trained once more from the checkpoint before. Later ones are dropped."""
+    runs.drop_checkpoints(folder, after=step)
+    network = from_checkpoint(runs.load_checkpoint(folder), experiment.graph, experiment.network)
+    for start in range(int(network.step), step, CAPACITY):
+        network, _ = compiled.advance(network, min(CAPACITY, step - start))
+    return network
+
+
 def _last_finite(compiled: Compiled, network: NetworkState, below: int) -> tuple[NetworkState, int]:
     """The network after the most steps, fewer than `below`, that leaves every synapse finite; found by bisection."""
     good, bad = 0, below
     middle = below - 1  # mostly it is the very last
     while bad - good > 1:
-        _, report = compiled.advance(network, middle)
+        _, report = compiled.advance(jax.tree.map(jnp.copy, network), middle)
         good, bad = (middle, bad) if bool(report.finite) else (good, middle)
         middle = (good + bad) // 2
     return compiled.advance(network, good)[0], good

@@ -5,6 +5,8 @@ functions; names become functions in `neurograph.resolve` alone.
 """
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ from jaxtyping import Array, Float
 
 from .genome import NeuronGenome, SynapseGenome
 
-States = Float[Array, "neurons states batch"]
+States = Float[Array, "states neurons batch"]
 
 
 # --- activations ----------------------------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ ACTIVATIONS = {
 def with_derivative(activation: Activation, u: States) -> States:
     """State 1 becomes sigma(u^1), state 2 sigma'(u^2), any others sigma (paper 3.1: `phi = (sigma, sigma')`)."""
     value, slope = activation
-    return jnp.concatenate([value(u[:, :1]), slope(u[:, 1:2]), value(u[:, 2:])], axis=1)
+    return jnp.concatenate([value(u[:1]), slope(u[1:2]), value(u[2:])])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +87,7 @@ def normalize(u: States, mean: Float[Array, " states"], deviation: Float[Array, 
     """`(u - mean_b u) / sqrt(var_b u + epsilon) * deviation^c + mean^c` (paper 3.4)."""
     centred = u - jnp.mean(u, axis=2, keepdims=True)
     variance = jnp.mean(centred**2, axis=2, keepdims=True)
-    return centred / jnp.sqrt(variance + epsilon) * deviation[None, :, None] + mean[None, :, None]
+    return centred / jnp.sqrt(variance + epsilon) * deviation[:, None, None] + mean[:, None, None]
 
 
 # --- backward update kinds ------------------------------------------------------------------------------------------
@@ -97,18 +99,20 @@ class BackwardUpdate(NamedTuple):
     Attributes:
         combine: (keep f, forward state a, received v) -> pre-activation.
         gated: whether the received sum carries the update gate eta.
+        first: the first state (from 0) that depends on what is received; v has the states from there on.
     """
 
     combine: Callable[[Array, States, States], States]
     gated: bool
+    first: int
 
 
-additive = BackwardUpdate(lambda keep, a, v: keep * a + v, gated=True)
+additive = BackwardUpdate(lambda keep, a, v: keep * a + v, gated=True, first=0)
 """Equation 6: `f a + eta v` (v comes already gated)."""
-multiplicative = BackwardUpdate(lambda keep, a, v: keep * a * v, gated=False)
+multiplicative = BackwardUpdate(lambda keep, a, v: keep * a * v, gated=False, first=0)
 """All states: `f a v`."""
 multiplicative_second_state = BackwardUpdate(
-    lambda keep, a, v: keep * jnp.concatenate([a[:, :1], a[:, 1:] * v[:, 1:]], axis=1), gated=False
+    lambda keep, a, v: keep * jnp.concatenate([a[:1], a[1:] * v]), gated=False, first=1
 )
 """State 1 passes, the others multiply: `f [a^1, a^2 v^2, ...]` (equation 4: backpropagation's)."""
 
@@ -160,7 +164,7 @@ softmax_cross_entropy = Feedback(
 
 # --- synapses -------------------------------------------------------------------------------------------------------
 
-Synapses = Float[Array, "channels _"]
+Synapses = Float[Array, "channels ..."]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,20 +336,38 @@ def backprop(
     )
 
 
-def transmitted(a: States, transform: Float[Array, "states states"], gate: Float[Array, ""] | None = None) -> States:
+@jax.custom_vjp
+def _mixed(a: States, transform: Float[Array, "states channels"]) -> Float[Array, "channels neurons batch"]:
+    """`sum_d a^d T[d, c]`: few states, so sums of products, which fuse with what comes before and after."""
+    terms = (a[d : d + 1] * transform[d][:, None, None] for d in range(a.shape[0]))
+    return functools.reduce(operator.add, terms)
+
+
+def _mixed_bwd(residuals, d):
+    a, transform = residuals
+    # d: source state, c: resulting state, n: neuron, b: batch; a matmul, which reads both once
+    d_transform = jnp.einsum("dnb,cnb->dc", a, d, precision=jax.lax.Precision.HIGHEST)
+    return _mixed(d, transform.T).astype(a.dtype), d_transform.astype(transform.dtype)
+
+
+_mixed.defvjp(lambda a, transform: (_mixed(a, transform), (a, transform)), _mixed_bwd)
+
+
+def transmitted(
+    a: States, transform: Float[Array, "states channels"], gate: Float[Array, ""] | None = None
+) -> Float[Array, "channels neurons batch"]:
     """What a neuron sends: `sum_d a^d nu[d, c]`, times the update gate eta where given (5, 6)."""
-    # n: neuron, d: source state, c: resulting state, b: batch
-    return jnp.einsum("ndb,dc->ncb", a, transform if gate is None else gate * transform)
+    return _mixed(a, transform if gate is None else gate * transform)
 
 
-def pre_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "neurons channels batch"]:
+def pre_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "channels neurons batch"]:
     """`p^c = sum_d a^d P[d, c]` (7)."""
-    return jnp.einsum("ndb,dc->ncb", a, genome.pre[:, :n_channels])
+    return _mixed(a, genome.pre[:, :n_channels])
 
 
-def post_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "neurons channels batch"]:
+def post_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "channels neurons batch"]:
     """`q^c = sum_d Q[c, d] a^d` (7): note the transposed use of Q."""
-    return jnp.einsum("ndb,cd->ncb", a, genome.post[:n_channels])
+    return _mixed(a, genome.post[:n_channels].T)
 
 
 def forward_normalized(rule: Rule, genome: NeuronGenome, u: States) -> States:

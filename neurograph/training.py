@@ -70,11 +70,10 @@ def advance(
         right = accuracy(info.prediction, target.astype(dtype))
         return network, losses.at[i].set(info.loss), accuracies.at[i].set(right)
 
-    dtype = network.forward.dtype
+    dtype = network.dtype
     empty = jnp.full(CAPACITY, jnp.nan, dtype)
     network, losses, accuracies = jax.lax.fori_loop(0, n_steps, one, (network, empty, empty))
-    leaves = [network.forward, network.bias] + ([] if network.backward is None else [network.backward])
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(values)) for values in network.synapses]))
     return network, Progress(losses, accuracies, finite)
 
 
@@ -84,7 +83,7 @@ def evaluate(graph: CompiledGraph, genome: Genomes, network: NetworkState, task:
     Where the rule keeps states, the query starts from states of zero, since its batch is another.
     """
     x, target = task.query_set()
-    dtype = network.forward.dtype
+    dtype = network.dtype
     if network.neurons is not None:
         network = fresh_states(network, x.shape[1])
     prediction = engine.predict(graph, genome, network, x.astype(dtype), rule=rule)
@@ -95,13 +94,17 @@ def evaluate(graph: CompiledGraph, genome: Genomes, network: NetworkState, task:
 def fresh_states(network: NetworkState, batch_size: int) -> NetworkState:
     """The network with all kept states 0, for another batch size."""
     assert network.neurons is not None
-    n_neurons, n_states, _ = network.neurons.shape
-    zeros = jnp.zeros((n_neurons, n_states, batch_size), network.neurons.dtype)
+    n_states, n_neurons, _ = network.neurons.shape
+    zeros = jnp.zeros((n_states, n_neurons, batch_size), network.neurons.dtype)
     return NetworkState(network.forward, network.backward, network.bias, zeros, network.step)
 
 
 class Compiled(NamedTuple):
-    """`advance` and `evaluate`, compiled for one run's shapes: (network, n_steps) and (network)."""
+    """`advance` and `evaluate`, compiled for one run's shapes: (network, n_steps) and (network).
+
+    `advance` gives the memory of the network that it is called with to the one that it returns: the former's arrays
+    are deleted, so that all synapses are held once. `jax.tree.map(jax.numpy.copy, network)` keeps them.
+    """
 
     advance: Callable[[NetworkState, int], tuple[NetworkState, Progress]]
     evaluate: Callable[[NetworkState], Evaluation]
@@ -118,7 +121,7 @@ def compile_training(
     batch_size: int,
 ) -> Compiled:
     """Compiles both ahead of time, so that compilation can be timed apart from the steps."""
-    steps = jax.jit(advance, static_argnames=("rule", "batch_size"))
+    steps = jax.jit(advance, static_argnames=("rule", "batch_size"), donate_argnames="network")
     steps = steps.lower(key, graph, genome, network, task, jnp.int32(1), rule=rule, batch_size=batch_size).compile()
     query = jax.jit(evaluate, static_argnames="rule").lower(graph, genome, network, task, rule=rule).compile()
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Hashable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
@@ -12,39 +13,45 @@ from .engine import NetworkState
 from .topology import Topology
 
 
-def synapses(graph: CompiledGraph, values: Shaped[Array, "*channels synapses"]) -> Shaped[Array, "*channels synapses"]:
-    """Per-synapse values (weights, deltas) from compiled order to the user's edge order, along the last axis."""
-    return values[..., graph.synapse_rank]
+def synapses(
+    graph: CompiledGraph, values: tuple[Shaped[Array, "channels ..."], ...]
+) -> Shaped[Array, "channels synapses"]:
+    """Synapses (such as `NetworkState.forward`, or differences of it) from compiled order to the user's edge order.
+
+    Args:
+        values: the parts: one array for each matmul, then one of all other synapses.
+    """
+    return graph.join(values)[:, graph.synapse_rank]
 
 
 def from_synapses(
-    graph: CompiledGraph, values: Shaped[Array, "*channels synapses"]
-) -> Shaped[Array, "*channels synapses"]:
+    graph: CompiledGraph, values: Shaped[Array, "channels synapses"]
+) -> tuple[Shaped[Array, "channels ..."], ...]:
     """Inverse of `synapses`."""
-    return jnp.asarray(values)[..., graph.synapse_order]
+    return graph.split(jnp.asarray(values)[:, graph.synapse_order])
 
 
-def neurons(graph: CompiledGraph, values: Shaped[Array, "neurons *rest"]) -> Shaped[Array, "neurons *rest"]:
-    """Per-neuron values (states) from compiled order to the user's rows, along the first axis."""
-    return values[graph.neuron_rank]
+def neurons(graph: CompiledGraph, values: Shaped[Array, "_ neurons *rest"]) -> Shaped[Array, "_ neurons *rest"]:
+    """Per-neuron values (states, biases) from compiled order to the user's, along the second axis."""
+    return values[:, graph.neuron_rank]
 
 
-def from_neurons(graph: CompiledGraph, values: Shaped[Array, "neurons *rest"]) -> Shaped[Array, "neurons *rest"]:
+def from_neurons(graph: CompiledGraph, values: Shaped[Array, "_ neurons *rest"]) -> Shaped[Array, "_ neurons *rest"]:
     """Inverse of `neurons`."""
-    return jnp.asarray(values)[graph.neuron_order]
+    return jnp.asarray(values)[:, graph.neuron_order]
 
 
 def by_name(
-    topology: Topology, graph: CompiledGraph, values: Shaped[Array, "neurons *rest"]
+    topology: Topology, graph: CompiledGraph, values: Shaped[Array, "_ neurons *rest"]
 ) -> dict[Hashable, np.ndarray]:
-    """Per-neuron values in compiled order (such as states `[neurons, states, batch]`) as a dict by neuron name."""
-    return dict(zip(topology.names, np.asarray(neurons(graph, values)), strict=True))
+    """Per-neuron values in compiled order (such as states `[states, neurons, batch]`) as a dict by neuron name."""
+    return dict(zip(topology.names, np.moveaxis(np.asarray(neurons(graph, values)), 1, 0), strict=True))
 
 
 def by_edge(
-    topology: Topology, graph: CompiledGraph, values: Shaped[Array, "channels synapses"]
+    topology: Topology, graph: CompiledGraph, values: tuple[Shaped[Array, "channels ..."], ...]
 ) -> dict[tuple[Hashable, Hashable], np.ndarray]:
-    """Per-synapse values in compiled order (such as `NetworkState.forward`) as a dict by (sender, receiver) names."""
+    """Synapses in compiled order (such as `NetworkState.forward`) as a dict by (sender, receiver) names."""
     names, columns = topology.names, np.asarray(synapses(graph, values)).T
     pairs = ((names[i], names[j]) for i, j in zip(topology.senders, topology.receivers, strict=True))
     return dict(zip(pairs, columns, strict=True))
@@ -61,7 +68,7 @@ def trained(topology: Topology, graph: CompiledGraph, network: NetworkState) -> 
         topology,
         weights=wide(synapses(graph, network.forward)),
         backward_weights=backward,
-        biases=wide(network.bias[:, graph.neuron_rank]),
+        biases=wide(neurons(graph, network.bias)),
     )
 
 
@@ -81,17 +88,17 @@ def with_synapses(
         ValueError: a shape does not fit, or the numbers of channels differ.
     """
     given = {"forward": forward, "backward": backward, "bias": bias}
-    orders = {"forward": graph.synapse_order, "backward": graph.synapse_order, "bias": graph.neuron_order}
     new = {}
-    for name, order in orders.items():
-        value, n = given[name], order.shape[0]
+    for name, value in given.items():
+        n = graph.n_neurons if name == "bias" else graph.n_synapses
         if value is None:
             new[name] = getattr(network, name)
             continue
         if np.ndim(value) != 2 or np.shape(value)[1] != n:
             raise ValueError(f"{name} has shape {np.shape(value)}; this wiring needs [channels, {n}].")
-        new[name] = jnp.asarray(value, network.forward.dtype)[:, order]
-    channels = {name: value.shape[0] for name, value in new.items() if value is not None}
+        value = jnp.asarray(value, network.dtype)
+        new[name] = from_neurons(graph, value) if name == "bias" else from_synapses(graph, value)
+    channels = {name: jax.tree.leaves(value)[-1].shape[0] for name, value in new.items() if value is not None}
     if len(set(channels.values())) > 1:
         raise ValueError(f"the synapses have different numbers of channels: {channels}; give all of them alike.")
     return NetworkState(**new, neurons=network.neurons, step=network.step)

@@ -11,6 +11,7 @@ import jax
 import pytest
 
 from neurograph import cli
+from neurograph.cache import CacheWarning
 from neurograph.runs import RunWarning
 from neurograph.topology import TopologyWarning
 
@@ -42,7 +43,7 @@ def run_fixture(tmp_path, monkeypatch, capsys) -> Iterator[Run]:
         jax.config.update("jax_enable_x64", False)
         monkeypatch.setattr(sys, "argv", ["neurograph", *map(str, arguments)])
         with warnings.catch_warnings():
-            for category in (TopologyWarning, RunWarning):
+            for category in (TopologyWarning, RunWarning, CacheWarning):
                 warnings.filterwarnings("always", category=category)
             with pytest.raises(SystemExit) as end:
                 cli.main()

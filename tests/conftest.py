@@ -8,6 +8,7 @@ from collections.abc import Iterator
 # it does to the numbers is seen by `neurograph check` and the notebooks, which run without these flags.
 _QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
+os.environ["NEUROGRAPH_CACHE"] = "off"
 
 import jax
 import pytest

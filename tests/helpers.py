@@ -120,10 +120,11 @@ def to_engine(
     """A network of these synapses, in NumPy: nothing is drawn or compiled for it."""
     start = functools.partial(engine.init, graph=graph, genome=genome, rule=rule, dtype=dtype, batch_size=batch_size)
     empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(start, jax.random.key(0)))
-    n = empty.forward.shape[0]
-    by_edge, by_neuron = np.asarray(graph.synapse_order), np.asarray(graph.neuron_order)
-    backward = None if empty.backward is None else synapses.backward[:n, by_edge]
-    values = synapses.forward[:n, by_edge], backward, synapses.bias[:n, by_neuron]
+    n = empty.n_channels
+    order = np.asarray(graph.synapse_order)
+    split = lambda values: graph.split(jnp.asarray(values[:n, order], dtype))  # noqa: E731
+    backward = None if empty.backward is None else split(synapses.backward)
+    values = split(synapses.forward), backward, synapses.bias[:n, np.asarray(graph.neuron_order)]
     new = jax.tree.map(lambda value: jnp.asarray(value, dtype), values)
     return eqx.tree_at(
         lambda n: (n.forward, n.backward, n.bias),
@@ -135,19 +136,19 @@ def to_engine(
 
 def of_engine(graph: CompiledGraph, network: NetworkState, info: StepInfo) -> dict[str, np.ndarray]:
     """What a step of the engine left, in the shapes of `of_reference`."""
-    k = info.forward_states.shape[1]
+    k = info.forward_states.shape[0]
     tied = network.forward if network.backward is None else network.backward
     by_edge, by_neuron = np.asarray(graph.synapse_rank), np.asarray(graph.neuron_rank)
     synapses = {
-        "forward": np.asarray(network.forward)[:, by_edge],
-        "backward": np.asarray(tied)[:, by_edge],
+        "forward": np.asarray(graph.join(network.forward))[:, by_edge],
+        "backward": np.asarray(graph.join(tied))[:, by_edge],
         "bias": np.asarray(network.bias)[:, by_neuron],
     }
     return {
         **{name: np.broadcast_to(w, (k, w.shape[1])) for name, w in synapses.items()},
         "prediction": np.asarray(info.prediction),
-        "forward states": np.asarray(info.forward_states)[by_neuron],
-        "backward states": np.asarray(info.backward_states)[by_neuron],
+        "forward states": np.moveaxis(np.asarray(info.forward_states)[:, by_neuron], 1, 0),
+        "backward states": np.moveaxis(np.asarray(info.backward_states)[:, by_neuron], 1, 0),
     }
 
 

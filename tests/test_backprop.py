@@ -58,9 +58,9 @@ def problem(topology, loss, activation, output_activation, seed=0) -> Problem:
     return Problem(topology, loss, activation, output_activation, synapses.forward[0], synapses.bias[0], x, target)
 
 
-def by_engine(p: Problem, dtype, lowering="auto"):
+def by_engine(p: Problem, dtype, **form):
     """Minus the new synapses under a genome that keeps nothing of the old: no digits are lost in a difference."""
-    graph = compile_topology(p.topology, lowering=lowering)
+    graph = compile_topology(p.topology, **form)
     rule = rules.backprop(FEEDBACK[p.loss], rules.ACTIVATIONS[p.activation], rules.ACTIVATIONS[p.output_activation])
     genome = eqx.tree_at(lambda g: g.synapse.keep, Genome.backprop(learning_rate=1.0), jnp.zeros(()))
     synapses = random_synapses(p.topology, 1, np.random.default_rng(0))
@@ -69,7 +69,7 @@ def by_engine(p: Problem, dtype, lowering="auto"):
     assert network.backward is None
     x, target = jnp.asarray(p.x, dtype), jnp.asarray(p.target, dtype)
     network, info = STEP(graph, astype(genome, dtype), network, x, target, rule=rule)
-    assert network.forward.dtype == info.prediction.dtype == dtype
+    assert network.dtype == info.prediction.dtype == dtype
     found = of_engine(graph, network, info)
     return -found["forward"][0], -found["bias"][0], np.asarray(info.prediction), float(info.loss)
 
@@ -102,12 +102,12 @@ def by_loop(p: Problem):
     return np.array([by_edge[edge] for edge in edges]), d_biases, prediction, value
 
 
-def assert_three_agree(p: Problem, dtype, lowering="auto"):
+def assert_three_agree(p: Problem, dtype, **form):
     """In float64 at each level by itself: what is small far from the outputs must be right, too.
 
     In float32 relative to the whole gradient: a small level may be a difference of large numbers, or underflow.
     """
-    weights, biases, prediction, loss = by_engine(p, dtype, lowering)
+    weights, biases, prediction, loss = by_engine(p, dtype, **form)
     d_weights, d_biases, grad_loss = by_grad(p, dtype)
     loop_weights, loop_biases, loop_prediction, loop_loss = by_loop(p)
     limit = tolerance(dtype)
@@ -143,10 +143,27 @@ def test_engine_grad_and_loop_agree_in_float32(index):
     assert_three_agree(problem(cases.CASES[NAMES[index]](), *turn(index + 1), seed=index), np.float32)
 
 
-@pytest.mark.parametrize("lowering", ["segment_sum", "padded_gather"])
+FORMS = {
+    "segment_sum": {"lowering": "segment_sum"},
+    "padded_gather": {"lowering": "padded_gather"},
+    "dense": {"lowering": "dense"},
+    "tiles": {"schedule": "scan", "tile": (3, 2)},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["hubs", "outputs_feed_on"])
-def test_every_lowering_agrees(name, lowering):
-    assert_three_agree(problem(cases.CASES[name](), *turn(6)), np.float64, lowering)
+def test_every_form_agrees(name, form):
+    assert_three_agree(problem(cases.CASES[name](), *turn(6)), np.float64, **FORMS[form])
+
+
+def test_hubs_of_many_levels_agree():
+    """A chain whose first neuron sends to all others, and whose last hears all: summed long before it is reached."""
+    n = 60
+    pairs = [(i, i + 1) for i in range(n)] + [(1, i) for i in range(3, n + 1)] + [(i, n) for i in range(2, n - 1)]
+    populations = [cases.population("input", 1), cases.population("hidden", n - 1), cases.population("output", 1)]
+    topology = cases.wired("chain of hubs", pairs, populations)
+    assert_three_agree(problem(topology, *turn(5)), np.float64, schedule="scan", tile=(2, 3))
 
 
 @given(topologies(), st.sampled_from(LOSSES), st.sampled_from(ACTIVATIONS), st.integers(0, 2**32 - 1))

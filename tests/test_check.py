@@ -34,7 +34,8 @@ from neurograph.check._invariance import VARIANTS
 from neurograph.check._report import MAX_ROWS
 from neurograph.compile import compile_topology
 from neurograph.config import load_topology
-from neurograph.engine import _sweeps
+from neurograph.engine._cells import BackwardCell
+from neurograph.ops import _sweep
 from neurograph.topology import Population, Topology, build, permute
 from tests.strategies import ACTIVATIONS, topologies
 
@@ -148,13 +149,23 @@ def test_every_form_of_a_wiring_gives_the_same():
     assert all(row.error is not None for row in report.variants)
 
 
-def test_a_padded_gather_that_would_be_huge_is_left_out(monkeypatch):
-    monkeypatch.setattr(invariance, "MAX_SLOTS", 0)
-    monkeypatch.setattr(invariance, "VARIANTS", [form for form in VARIANTS if form[1] == "padded_gather"])
+@pytest.mark.parametrize(
+    ("limit", "left_out", "reason"),
+    [
+        ("MAX_UNROLLED", ["level by level", "matmuls", "segment_sum"], "2 levels would be compiled one by one"),
+        ("MAX_PLACES", ["matmuls"], "the matrices would have 1 places"),
+    ],
+)
+def test_forms_that_would_be_huge_are_left_out(monkeypatch, limit, left_out, reason):
+    monkeypatch.setattr(invariance, limit, 0)
+    monkeypatch.setattr(invariance, "VARIANTS", [form for form in VARIANTS if form[0] in left_out])
     report = check(single(), skip_loop=True)
     assert report.passed
-    assert [row.error is None for row in report.variants] == [True, True, True, False] * 2
-    assert "a hub would pad its whole group" in " ".join(shown(report).split())
+    assert {(row.change, row.reason) for row in report.variants if row.error is None} == {
+        (change, reason) for change in left_out
+    }
+    assert {row.change for row in report.variants if row.error is not None} == {"renumbered"}
+    assert reason in " ".join(shown(report).split())
 
 
 @pytest.mark.slow
@@ -209,13 +220,13 @@ def test_progress_goes_from_0_to_1():
 
 def _slope_of_the_wrong_sign(monkeypatch):
     right = rules.with_derivative
-    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[:, 1].multiply(-1))
+    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[1].multiply(-1))
 
 
 def _slope_slightly_off(monkeypatch):
     right = rules.with_derivative
     slightly = 1 + 10 * TOLERANCES["float64"]
-    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[:, 1].multiply(slightly))
+    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[1].multiply(slightly))
 
 
 def _pre_and_post_swapped(monkeypatch):
@@ -223,30 +234,35 @@ def _pre_and_post_swapped(monkeypatch):
 
 
 def _a_message_lost_on_the_way_back(monkeypatch):
-    right = _sweeps.into
-    monkeypatch.setattr(_sweeps, "into", lambda wires, g: right(wires, g) if not _is_feedback(wires) else [])
+    right = _sweep.down_sum
 
+    def without_the_last_stage(lines, wiring, weights, s, y, skip=None):
+        return right(lines, wiring, weights, s, [*y[:-1], None], skip=skip)
 
-def _is_feedback(wires):
-    return any(len(wire.sources) > 1 and wire.sources[0] > wire.target for wire in wires)
+    monkeypatch.setattr(_sweep, "down_sum", without_the_last_stage)
 
 
 def _sum_instead_of_mean(monkeypatch):
     right = ops.edge_dot
-    monkeypatch.setattr(ops, "edge_dot", lambda n, block, a, y: right(n, block, a, y) * y.shape[2])
+
+    def summed(lines, n_channels, wiring, a, y):
+        return tuple(part * a[0].shape[2] for part in right(lines, n_channels, wiring, a, y))
+
+    monkeypatch.setattr(ops, "edge_dot", summed)
 
 
 def _outputs_that_feed_on_forget_their_feedback(monkeypatch):
-    right = _sweeps._received
+    right = BackwardCell._changed
 
-    def received(rule, group, genome, a, fed_back, v, graph):
-        return right(rule, group, genome, a, jnp.zeros_like(fed_back), v, graph)
+    def changed(self, kind, v, rows, genome):
+        fed = None if rows.fed is None else jnp.zeros_like(rows.fed)
+        return right(self, kind, v, rows._replace(fed=fed), genome)
 
-    monkeypatch.setattr(_sweeps, "_received", received)
+    monkeypatch.setattr(BackwardCell, "_changed", changed)
 
 
 def _synapses_left_in_compiled_order(monkeypatch):
-    monkeypatch.setattr(views, "synapses", lambda graph, values: values)
+    monkeypatch.setattr(views, "synapses", lambda graph, values: graph.join(values))
 
 
 def _wrong_loss_reported(monkeypatch):
@@ -278,7 +294,7 @@ def test_a_planted_defect_is_found(plant, monkeypatch):
 
 def test_what_is_not_a_number_does_not_pass(monkeypatch):
     right = rules.with_derivative
-    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[:, 1].set(jnp.nan))
+    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[1].set(jnp.nan))
     report = check(single(), skip_loop=True, skip_variants=True)
     assert not report.passed
     assert report.worst_grad == np.inf
@@ -286,18 +302,20 @@ def test_what_is_not_a_number_does_not_pass(monkeypatch):
 
 
 def test_padding_that_leaks_is_found(monkeypatch):
-    def leaking(topology, *, lowering, pad_to):
-        graph = compile_topology(topology, lowering=lowering, pad_to=pad_to)
-        if pad_to == 1:
+    """The value that pads a table's slots is 1 instead of 0."""
+
+    def leaking(topology, **options):
+        graph = compile_topology(topology, **options)
+        if "tile" not in options:
             return graph
-        block, *others = graph.forward_blocks
-        assert block.by_target is not None
-        real = block.by_target.synapses < block.n_synapses
-        table = ops.Table(*(jnp.where(real, x, 0) for x in (block.by_target.sources, block.by_target.synapses)))
-        return eqx.tree_at(lambda g: g.forward_blocks, graph, (dataclasses.replace(block, by_target=table), *others))
+        nothing = graph.wiring.n_sparse
+        slots = [gather.table.synapses for gather in graph.wiring.up]
+        assert any(bool(jnp.any(synapses == nothing)) for synapses in slots), "nothing is padded"
+        leaks = [jnp.where(synapses == nothing, nothing + 1, synapses) for synapses in slots]
+        return eqx.tree_at(lambda g: [gather.table.synapses for gather in g.wiring.up], graph, leaks)
 
     wiring = generators.mlp([3, 4, 2])
-    monkeypatch.setattr(invariance, "VARIANTS", [form for form in VARIANTS if form[1] == "padded_gather"][:2])
+    monkeypatch.setattr(invariance, "VARIANTS", [form for form in VARIANTS if form[0].startswith("padded gather")])
     monkeypatch.setattr(steps, "compile_topology", leaking)
     problem = draw(wiring)
     with jax.enable_x64(True):

@@ -36,7 +36,7 @@ def test_training_prints_a_table_a_line_and_a_result(run):
     assert outcome.code == 0
     assert outcome.err == ""
     for word in (
-        *("memory estimate", "7 neurons", "14 synapses", "3 levels", "lowering  dense 14", "padding 0%"),
+        *("memory estimate", "7 neurons", "14 synapses", "3 levels", "lowering  ", "padding 0%"),
         *("rule      backprop", "genome backprop", "21 parameters", "task      xor, batch 64, 24 steps, seed 0"),
         *("device    cpu", "compiled in", "24/24 loss ", "support ", "test accuracy 0.", " ± 0.", "run: first"),
     ):
@@ -64,6 +64,7 @@ def test_json_is_the_last_line_of_stdout(run):
         *("n_neurons", "n_synapses", "n_levels", "n_parameters", "compile_seconds", "device", "run_dir"),
     } <= summary.keys()
     assert (summary["n_neurons"], summary["n_synapses"], summary["n_levels"], summary["steps"]) == (7, 14, 3, 24)
+    assert sum(summary["lowering"].values()) == 14
     right = summary["test_accuracy"] * summary["n_test"]
     assert right == pytest.approx(round(right), abs=1e-9)
     p = summary["test_accuracy"]

@@ -1,4 +1,4 @@
-"""Compiling changes no result: lowerings, padding, renumbering, isolated neurons; and the tables hold the wiring."""
+"""Compiling changes no result: lowerings, schedules, tiles, numbering, isolated neurons; tables hold the wiring."""
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurograph import Genome, Population, compile_topology, engine, rules, views
-from neurograph.compile import LOWERINGS, padding
+from neurograph.compile import GENOMES, LOWERINGS, SCHEDULES, padding
+from neurograph.compile import _tiles as tiles
+from neurograph.costs import Costs
 from neurograph.genome import astype
+from neurograph.ops import DOWN, UP, Tiles
 from neurograph.topology import build, levels, permute
 from tests.strategies import topologies
 
@@ -20,7 +23,7 @@ RULES = {
     "blur": rules.blur(oja=rules.Oja("weights"), synapse_normalization=rules.SynapseNormalization()),
     "backprop": rules.backprop(rules.mean_squared_error),
 }
-GENOMES = {"blur": Genome.random(jax.random.key(7), 3), "backprop": Genome.backprop(0.3)}
+GENES = {"blur": Genome.random(jax.random.key(7), 3), "backprop": Genome.backprop(0.3)}
 STEP = jax.jit(engine.step, static_argnames="rule")
 
 
@@ -34,10 +37,10 @@ def draw(topology, seed=0):
 
 def run(topology, name, synapses, **options):
     """Everything after two steps, in the user's order."""
-    rule, genome = RULES[name], astype(GENOMES[name], float)
+    rule, genome = RULES[name], astype(GENES[name], float)
     graph = compile_topology(topology, **options)
     network = engine.init(jax.random.key(0), graph, genome, rule=rule, dtype=jnp.float64)
-    channels = network.forward.shape[0]
+    channels = network.n_channels
     forward, backward, bias = (values[:channels] for values in synapses)
     backward = None if network.backward is None else backward
     network = views.with_synapses(graph, network, forward=forward, backward=backward, bias=bias)
@@ -50,7 +53,7 @@ def run(topology, name, synapses, **options):
     assert info is not None
     result = {
         "forward": views.synapses(graph, network.forward),
-        "bias": network.bias[:, graph.neuron_rank],
+        "bias": views.neurons(graph, network.bias),
         "forward states": views.neurons(graph, info.forward_states),
         "backward states": views.neurons(graph, info.backward_states),
         "prediction": info.prediction,
@@ -81,12 +84,25 @@ def wiring(isolated=0):
     return build(pairs[:, 0], pairs[:, 1], populations)
 
 
+FORMS = [
+    {"lowering": "auto"},
+    {"lowering": "dense"},
+    {"lowering": "padded_gather"},
+    {"lowering": "padded_gather", "schedule": "unrolled"},
+    {"schedule": "scan"},
+    {"schedule": "scan", "tile": (3, 2)},
+    {"schedule": "scan", "tile": (1, 1)},
+    {"schedule": "scan", "lowering": "segment_sum"},
+    {"genomes": "by_population"},
+]
+REFERENCE = {"lowering": "segment_sum", "schedule": "unrolled"}
+
+
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("options", [{"lowering": name} for name in LOWERINGS[:2]] + [{"pad_to": 7}], ids=str)
-def test_lowering_and_padding_change_nothing(name, options):
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_the_form_changes_nothing(name, form):
     topology = wiring()
-    reference = run(topology, name, draw(topology), lowering="segment_sum")
-    assert_equal(reference, run(topology, name, draw(topology), **options))
+    assert_equal(run(topology, name, draw(topology), **REFERENCE), run(topology, name, draw(topology), **form))
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -99,7 +115,7 @@ def test_renumbering_neurons_and_synapses_changes_nothing(name):
     renumbered = permute(topology, neurons, synapses)
     other = run(renumbered, name, (forward[:, synapses], backward[:, synapses], bias[:, neurons]))
     moved = {"forward": (..., synapses), "backward": (..., synapses), "bias": (..., neurons)}
-    moved |= {"forward states": neurons, "backward states": neurons, "prediction": ...}
+    moved |= {"forward states": (slice(None), neurons), "backward states": (slice(None), neurons), "prediction": ...}
     assert_equal({key: value[moved[key]] for key, value in plain.items()}, other)
 
 
@@ -113,45 +129,112 @@ def test_isolated_neurons_change_nothing(name):
     n = alone.n_neurons
     other["bias"] = other["bias"][:, :n]
     for key in ("forward states", "backward states"):
-        other[key] = other[key][:n]
+        other[key] = other[key][:, :n]
     assert_equal(plain, other)
 
 
 @settings(max_examples=4)
-@given(topology=topologies(max_hidden=5), pad_to=st.integers(1, 5))
-def test_drawn_wirings_give_the_same_under_every_lowering(topology, pad_to):
+@given(topology=topologies(max_hidden=5), tile=st.tuples(st.integers(1, 5), st.integers(1, 4)))
+def test_drawn_wirings_give_the_same_in_one_loop(topology, tile):
     synapses = draw(topology)
-    reference = run(topology, "backprop", synapses, lowering="segment_sum")
-    assert_equal(reference, run(topology, "backprop", synapses, pad_to=pad_to))
+    reference = run(topology, "backprop", synapses, **REFERENCE)
+    assert_equal(reference, run(topology, "backprop", synapses, schedule="scan", tile=tile))
 
 
 @settings(max_examples=40)
-@given(topology=topologies(), lowering=st.sampled_from(LOWERINGS))
-def test_tables_hold_every_synapse_once_in_its_place(topology, lowering):
-    graph = compile_topology(topology, lowering=lowering)
-    order = np.asarray(graph.neuron_order)
-    found, base = [], 0
-    for wires, block in zip(graph.forward_wires, graph.forward_blocks, strict=True):
-        rows = np.concatenate([np.arange(graph.groups[s].start, graph.groups[s].stop) for s in wires.sources])
-        target = graph.groups[wires.target].start
-        if block.lowering == "dense":
-            senders, receivers = np.divmod(np.arange(block.n_synapses), block.n_targets)
-        else:
-            senders, receivers = np.asarray(block.senders), np.asarray(block.receivers)
-        for table, near, far in ((block.by_target, receivers, senders), (block.by_source, senders, receivers)):
-            if table is None:
-                continue
-            sources, synapses = np.asarray(table.sources), np.asarray(table.synapses)
-            used = synapses < block.n_synapses
-            assert sorted(synapses[used]) == list(range(block.n_synapses))
-            np.testing.assert_array_equal(sources[used], far[synapses[used]])
-            np.testing.assert_array_equal(np.nonzero(used)[1], near[synapses[used]])
-        found += list(zip(order[rows[senders]], order[target + receivers], strict=True))
-        base += block.n_synapses
+@given(
+    topology=topologies(),
+    lowering=st.sampled_from(LOWERINGS),
+    schedule=st.sampled_from(SCHEDULES),
+    genomes=st.sampled_from(GENOMES),
+)
+def test_every_synapse_is_in_one_place(topology, lowering, schedule, genomes):
+    graph = compile_topology(topology, lowering=lowering, schedule=schedule, genomes=genomes)
+    order, w = np.asarray(graph.neuron_order), graph.wiring
+    found = []
+    for m in w.matmuls:
+        s, t = np.divmod(np.arange(m.n_synapses) if m.where is None else np.asarray(m.where), m.shape[1])
+        rows = w.stages[m.source].start + m.begin + s, w.stages[m.target].start + t
+        found += list(zip(order[rows[0]], order[rows[1]], strict=True))
+    found += list(zip(order[np.asarray(w.senders)], order[np.asarray(w.receivers)], strict=True))
     user = list(zip(topology.senders, topology.receivers, strict=True))
     assert [user[i] for i in np.asarray(graph.synapse_order)] == found
-    level = levels(topology)
-    assert [group.level for group in graph.groups for _ in range(group.start, group.stop)] == level[order].tolist()
+    level = levels(topology)[order]
+    assert (np.diff(level) >= 0).all()
+    assert [stage.stop for stage in w.stages] == [*(stage.start for stage in w.stages[1:]), topology.n_neurons]
+    for direction in (w.up, w.down):
+        assert sum(g.n_synapses for g in direction) == w.n_sparse
+
+
+def drawn_rows(rng: np.random.Generator) -> tuple[tiles.Rows, np.ndarray, int, int]:
+    """Rows that read one another level by level, and a few that are there; with where these begin in the pool."""
+    n_levels, n_given = int(rng.integers(1, 8)), int(rng.integers(1, 6))
+    bounds = np.concatenate([[0], np.cumsum(rng.integers(1, 7, n_levels))])
+    size, direction = int(bounds[-1]), (UP, DOWN)[int(rng.integers(2))]
+    levels = np.stack([bounds[:-1], bounds[1:]], axis=1)[:: 1 if direction == UP else -1]
+    place = np.empty(size, int)
+    for n, (start, stop) in enumerate(levels):
+        place[start:stop] = n
+    own = int(rng.integers(2)) * n_given
+    given = 0 if own else size
+    rows, sources, ready = [], [], []
+    for row in range(size):
+        possible = [(given + i, -1) for i in range(n_given)]
+        possible += [(own + i, int(place[i])) for i in range(size) if place[i] < place[row]]
+        for i in rng.permutation(len(possible))[: rng.integers(0, len(possible) + 1)]:
+            rows.append(row)
+            sources.append(possible[i][0])
+            ready.append(possible[i][1])
+    synapses = rng.permutation(len(rows))
+    of = tiles.Rows(
+        np.array(rows, int), np.array(sources, int), synapses, np.array(ready, int), size, levels, direction
+    )
+    return of, np.arange(given, given + n_given), own, size + n_given
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_tiles_in_their_order_compute_every_row(seed):
+    """A table, run step by step in NumPy, against a loop over rows; nothing is read before it is there (NaN)."""
+    rng = np.random.default_rng(seed)
+    of, given, own, n_pool = drawn_rows(rng)
+    n = len(of.rows)
+    if n == 0:
+        return
+    n_rows, n_slots = int(rng.integers(1, of.size + 1)), int(rng.integers(1, 6))
+    table = tiles.build(of, tiles.Shape(n_rows, n_slots, 0, 0.0), n, n_pool)
+    w = np.concatenate([rng.normal(size=n), [0.0, 1.0]])
+    pool = np.full(n_pool + table.n_scratch, np.nan)
+    pool[given] = rng.normal(size=len(given))
+    expected = pool.copy()
+    for start, stop in of.levels:
+        for row in range(start, stop):
+            mine = of.rows == row
+            expected[own + row] = np.tanh(w[of.synapses[mine]] @ expected[of.sources[mine]]) + 0.1
+    total = np.zeros(n_rows)
+    for k in range(len(table.begin)):
+        total = np.zeros(n_rows) if table.first[k] else total
+        values = w[table.synapses[k]]
+        total = total + np.where(values == 0, 0, pool[table.sources[k]] * values).sum(axis=0)
+        if table.last[k]:
+            pool[own + table.begin[k] : own + table.begin[k] + n_rows] = np.tanh(total) + 0.1
+        elif table.n_scratch:
+            pool[n_pool + table.scratch[k] : n_pool + table.scratch[k] + n_rows] = total
+    np.testing.assert_allclose(pool[own : own + of.size], expected[own : own + of.size], rtol=1e-12)
+    np.testing.assert_array_equal(table.synapses.ravel()[table.where], of.synapses)
+    rows = np.broadcast_to(table.rows[:, None], table.sources.shape).ravel()[table.where]
+    np.testing.assert_array_equal(rows, of.rows)
+
+
+def test_hubs_are_split():
+    """One neuron that hears 3,000, and one that 3,000 hear: few slots are padding."""
+    n = 3000
+    pairs = np.array([(i, n) for i in range(n)] + [(0, n + 1 + i) for i in range(n)])
+    topology = build(pairs[:, 0], pairs[:, 1], [(Population("in", "input"), n), (Population("out", "output"), n + 1)])
+    graph = compile_topology(topology, lowering="padded_gather", tile=(64, 10))
+    assert padding(graph) < 0.95
+    slots = [g.table.sources.size for g in graph.wiring.up if isinstance(g.table, Tiles)]
+    # without splitting, the hub's tile would take 300 tiles of 64 rows
+    assert sum(slots) < 300 * 64 * 10 / 3
 
 
 def test_levels_are_longest_paths():
@@ -164,25 +247,31 @@ def test_levels_are_longest_paths():
     assert compile_topology(topology).n_levels == 1 + nx.dag_longest_path_length(graph)
 
 
-def test_layers_become_matmuls_and_uneven_degrees_segment_sums():
+def test_layers_become_matmuls():
     pairs = np.array([(i, 8 + j) for i in range(8) for j in range(9)] + [(8 + j, 17) for j in range(9)])
-    layers = build(
-        pairs[:, 0],
-        pairs[:, 1],
-        [(Population("in", "input"), 8), (Population("h", "hidden"), 9), (Population("out", "output"), 1)],
-    )
-    graph = compile_topology(layers)
-    assert [block.lowering for block in graph.forward_blocks] == ["dense", "dense"]
-    assert graph.feedback_blocks == ()
+    populations = [(Population("in", "input"), 8), (Population("h", "hidden"), 9), (Population("out", "output"), 1)]
+    graph = compile_topology(build(pairs[:, 0], pairs[:, 1], populations))
+    assert [m.lowering for m in graph.wiring.matmuls] == ["dense", "dense"]
+    assert graph.wiring.up == graph.wiring.down == ()
     assert padding(graph) == 0
-    hub = [(i, 100) for i in range(99)] + [(i, 101 + i % 99) for i in range(100)]
-    pairs = np.array(hub)
-    graph = compile_topology(
-        build(pairs[:, 0], pairs[:, 1], [(Population("in", "input"), 100), (Population("out", "output"), 100)])
-    )
-    assert graph.forward_blocks[0].by_target is None
-    assert graph.forward_blocks[0].lowering == "segment_sum"
-    assert compile_topology(wiring(), lowering="padded_gather", pad_to=16).forward_blocks[0].by_target is not None
+    gaps = compile_topology(build(pairs[1:, 0], pairs[1:, 1], populations), costs=Costs(gather=10.0))
+    assert {m.lowering for m in gaps.wiring.matmuls} == {"scattered", "dense"}
+
+
+def test_many_narrow_levels_are_one_stage():
+    width, n_levels = 4, 60
+    pairs = [(width * (n - 1) + j, width * n + i) for n in range(1, n_levels) for i in range(width) for j in (i, 3 - i)]
+    pairs = np.unique(np.array(pairs), axis=0)
+    hidden = width * (n_levels - 2)
+    sizes = [
+        (Population("in", "input"), width),
+        (Population("h", "hidden"), hidden),
+        (Population("out", "output"), width),
+    ]
+    graph = compile_topology(build(pairs[:, 0], pairs[:, 1], sizes))
+    assert [stage.size for stage in graph.wiring.stages] == [width, hidden, width]
+    assert [g.internal for g in graph.wiring.up] == [True, False]
+    assert padding(graph) < 0.1
 
 
 def test_one_compilation_for_two_wirings_of_equal_shape():
@@ -191,7 +280,7 @@ def test_one_compilation_for_two_wirings_of_equal_shape():
 
     def step(graph, network, x, target):
         traces.append(1)
-        return engine.step(graph, GENOMES["backprop"], network, x, target, rule=RULES["backprop"])[0]
+        return engine.step(graph, GENES["backprop"], network, x, target, rule=RULES["backprop"])[0]
 
     jitted = jax.jit(step)
     results = []
@@ -204,8 +293,9 @@ def test_one_compilation_for_two_wirings_of_equal_shape():
             [(Population("in", "input"), 8), (Population("h", "hidden"), 8), (Population("out", "output"), 1)],
         )
         graph = compile_topology(topology)
-        network = engine.init(jax.random.key(0), graph, GENOMES["backprop"], rule=RULES["backprop"])
-        results.append(jitted(graph, network, jnp.ones((8, 2)) * jnp.arange(8.0)[:, None], jnp.ones((1, 2))).forward)
+        network = engine.init(jax.random.key(0), graph, GENES["backprop"], rule=RULES["backprop"])
+        after = jitted(graph, network, jnp.ones((8, 2)) * jnp.arange(8.0)[:, None], jnp.ones((1, 2)))
+        results.append(views.synapses(graph, after.forward))
     assert len(traces) == 1
     assert not np.array_equal(results[0], results[1])
 
@@ -213,5 +303,9 @@ def test_one_compilation_for_two_wirings_of_equal_shape():
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match=r"lowering is 'fast'; it must be one of auto"):
         compile_topology(wiring(), lowering="fast")
-    with pytest.raises(ValueError, match="pad_to is 0"):
-        compile_topology(wiring(), pad_to=0)
+    with pytest.raises(ValueError, match=r"schedule is 'late'; it must be one of auto"):
+        compile_topology(wiring(), schedule="late")
+    with pytest.raises(ValueError, match=r"genomes is 'own'; it must be one of shared"):
+        compile_topology(wiring(), genomes="own")
+    with pytest.raises(ValueError, match=r"tile is \(0, 3\)"):
+        compile_topology(wiring(), tile=(0, 3))

@@ -554,8 +554,12 @@ def test_paths_of_the_command_line_start_at_the_working_directory(tmp_path, monk
     (tmp_path / "mine.txt").write_text("")
     monkeypatch.chdir(tmp_path)
     taken, _ = config.train_config("mlp", {"genome": "mine.txt", "task": "other.csv"})
-    assert taken.genome == str((tmp_path / "mine.txt").resolve())
-    assert taken.task == "other.csv"
+    found = str((tmp_path / "mine.txt").resolve())
+    assert (taken.genome, taken.task) == (found, "other.csv")
+    several = {"*": "backprop", "output": "mine.txt"}
+    for overrides in ({"genome": several}, {f"genome.{name}": what for name, what in several.items()}):
+        taken, _ = config.train_config("mlp", overrides)
+        assert taken.genome == {"*": "backprop", "output": found}
 
 
 def test_assignments():

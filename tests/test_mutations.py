@@ -4,16 +4,22 @@ import pytest
 
 from tests.mutations import MUTATIONS, catcher, check, run
 
+TESTS = sorted({test for mutation in MUTATIONS for test in mutation.tests})
+
 
 def test_the_planted_snippets_are_those_of_the_source():
     check()
-    assert len({m.name for m in MUTATIONS}) == len(MUTATIONS) >= 18
+    assert len({m.name for m in MUTATIONS}) == len(MUTATIONS) >= 70
+
+
+def test_the_tests_that_are_to_catch_them_are_there():
+    status, output = run(None, ["--collect-only", *TESTS])
+    assert status == 0, output[-3000:]
 
 
 @pytest.mark.slow
 def test_a_copy_without_defect_passes():
-    tests = sorted({test for mutation in MUTATIONS for test in mutation.tests})
-    status, output = run(None, tests)
+    status, output = run(None, TESTS)
     assert status == 0, output[-3000:]
 
 

@@ -1,172 +1,322 @@
-"""The three sums against dense matrices; their first and second derivatives against `jax.grad` of these."""
+"""The sums against dense matrices, with their first and second derivatives; what they are made of, and how exact."""
+
+import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurograph import ops
-from neurograph.compile import compile_topology
-from neurograph.topology import Population, build
+from neurograph import Population, compile_topology, ops
+from neurograph.ops import _tables
+from neurograph.topology import build
+from tests import dense
+from tests.helpers import QUICK, relative_error, tolerance
+from tests.sums import (
+    LATE_BLOCKS,
+    TANGLE,
+    K,
+    Plan,
+    plain_sums,
+    sum_operands,
+    sums,
+    through_second_order,
+)
 
-jax.config.update("jax_enable_x64", True)
-
-BATCH, K = 3, 2
-
-
-def sparse_wiring(seed):
-    """6 inputs, then two hidden populations of 5 and 12 (so that tables get long), 2 outputs; uneven degrees."""
-    rng = np.random.default_rng(seed)
-    sizes = [6, 5, 12, 2]
-    populations = [
-        (Population("in", "input"), 6),
-        (Population("a", "hidden"), 5),
-        (Population("b", "hidden"), 12),
-        (Population("out", "output"), 2),
-    ]
-    level = np.repeat(np.arange(4), sizes)
-    possible = np.argwhere(level[:, None] < level[None, :])
-    chosen = possible[rng.random(len(possible)) < 0.5]
-    # every output reached, every neuron of level l fed from level l-1, one receiver that hears all
-    spine = [(0, 6 + i) for i in range(5)] + [(6, 11 + i) for i in range(12)] + [(11, 23), (11, 24)]
-    hub = [(i, 24) for i in range(23)]
-    pairs = np.unique(np.array([*map(tuple, chosen), *spine, *hub]), axis=0)
-    rng.shuffle(pairs)
-    return build(pairs[:, 0], pairs[:, 1], populations)
-
-
-def blocks(lowering, seed=0):
-    if lowering == "dense":
-        pairs = np.array([(i, 4 + j) for i in range(4) for j in range(3)])
-        wiring = build(pairs[:, 0], pairs[:, 1], [(Population("in", "input"), 4), (Population("out", "output"), 3)])
-        return compile_topology(wiring).forward_blocks
-    graph = compile_topology(sparse_wiring(seed), lowering=lowering)
-    return graph.forward_blocks + graph.feedback_blocks
-
-
-def dense(block, w):
-    """The block's synapses as a `[channels, sources, targets]` array."""
-    matrix = jnp.zeros((w.shape[0], block.n_sources, block.n_targets))
-    if block.lowering == "dense":
-        s, t = np.divmod(np.arange(block.n_synapses), block.n_targets)
-    else:
-        s, t = block.senders, block.receivers
-    return matrix.at[:, s, t].set(w)
+SHARED, APART = {}, {"genomes": "by_population"}
+PLANS = {
+    "auto, k": ({**APART}, K),
+    "dense, 1": ({**APART, "lowering": "dense"}, 1),
+    "segment sums, k": ({**SHARED, "lowering": "segment_sum"}, K),
+    "segment sums in one loop, 1": ({**APART, "lowering": "segment_sum", "schedule": "scan"}, 1),
+    "gathers in one loop, 3x2, k": ({**SHARED, "lowering": "padded_gather", "schedule": "scan", "tile": (3, 2)}, K),
+    "gathers, 2x3, 1": ({**SHARED, "lowering": "padded_gather", "tile": (2, 3)}, 1),
+    "gathers level by level, 1x1, k": (
+        {**SHARED, "lowering": "padded_gather", "schedule": "unrolled", "tile": (1, 1)},
+        K,
+    ),
+}
+TILES = None, (3, 2), (1, 1), (2, 3), (5, 4)
+LOWERINGS = [("auto", "auto"), ("auto", "unrolled"), ("dense", "auto")]
+LOWERINGS += [("segment_sum", schedule) for schedule in ("auto", "unrolled", "scan")]
+EVERY = [{"lowering": lowering, "schedule": schedule} for lowering, schedule in LOWERINGS]
+EVERY += [
+    {"lowering": "padded_gather", "schedule": schedule, "tile": tile}
+    for schedule, tile in itertools.product(("auto", "unrolled", "scan"), TILES)
+]
 
 
-def operands(block, channels, seed=1):
-    keys = jax.random.split(jax.random.key(seed), 2 + len(block.sizes))
-    w = jax.random.normal(keys[0], (channels, block.n_synapses))
-    y = jax.random.normal(keys[1], (block.n_targets, K, BATCH))
-    pieces = tuple(jax.random.normal(k, (size, K, BATCH)) for k, size in zip(keys[2:], block.sizes, strict=True))
-    return w, pieces, y
+@functools.cache
+def expected(name: str, channels: int, apart: bool):
+    plan = Plan(APART if apart else SHARED, {"tangle": TANGLE, "late blocks": LATE_BLOCKS}[name])
+    function = through_second_order(plain_sums(plan, channels), sum_operands(plan, channels, 2))
+    return jax.jit(function, compiler_options=QUICK)(*sum_operands(plan, channels, 1))
 
 
-def plain(block, w, pieces, y):
-    """The three sums, by einsum on the dense array."""
-    matrix = jnp.broadcast_to(dense(block, w), (K, block.n_sources, block.n_targets))
-    a = jnp.concatenate(pieces)
-    dots = jnp.einsum("skb,tkb->kst", a, y)
-    ones = dense(block, jnp.arange(1, block.n_synapses + 1, dtype=float)[None])[0]
-    order = jnp.argsort(jnp.where(ones == 0, jnp.inf, ones).ravel())[: block.n_synapses]
-    dots = dots.reshape(K, -1)[:, order]
-    split = tuple(jnp.split(jnp.einsum("kst,tkb->skb", matrix, y), np.cumsum(block.sizes)[:-1]))
-    if w.shape[0] == 1:
-        dots = dots.sum(axis=0, keepdims=True)
-    return jnp.einsum("kst,skb->tkb", matrix, a), split, dots
-
-
-def ours(block, w, pieces, y):
-    return ops.propagate(block, w, pieces), ops.propagate_T(block, w, y), ops.edge_dot(w.shape[0], block, pieces, y)
-
-
-CASES = [(lowering, channels) for lowering in ("dense", "padded_gather", "segment_sum") for channels in (1, K)]
-
-
-@pytest.mark.parametrize(("lowering", "channels"), CASES)
-def test_sums_equal_dense_ones(lowering, channels):
-    some = sorted(blocks(lowering), key=lambda b: (len(b.sizes), b.n_synapses))
-    for block in {id(b): b for b in (some[0], some[-1])}.values():
-        assert (block.lowering == lowering) or (block.lowering == "dense")
-        args = operands(block, channels)
-        for mine, plainly in zip(
-            jax.tree.leaves(ours(block, *args)), jax.tree.leaves(plain(block, *args)), strict=True
-        ):
-            np.testing.assert_allclose(mine, plainly, rtol=1e-12, atol=1e-12)
-
-
-def scalar(function, block):
-    """A number that depends on all three sums, nonlinearly, so that second derivatives are all there."""
-
-    def value(w, pieces, y):
-        y_sum, x_sums, dots = function(block, w, pieces, y)
-        return jnp.sum(jnp.sin(y_sum)) + sum(jnp.sum(jnp.cos(x)) for x in x_sums) + jnp.sum(jnp.tanh(dots))
-
-    return value
-
-
-@pytest.mark.parametrize(("lowering", "channels"), CASES)
-def test_first_and_second_derivatives_equal_those_of_the_dense_sums(lowering, channels):
-    block = max(blocks(lowering), key=lambda b: b.n_synapses)
-    args = operands(block, channels)
-    direction = operands(block, channels, seed=2)
-
-    def slope(function):
-        """A derivative along a direction, as a scalar to be differentiated once more, by reverse mode again."""
-
-        def along(*args):
-            gradient = jax.grad(scalar(function, block), argnums=(0, 1, 2))(*args)
-            return sum(
-                jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
-            )
-
-        return along
-
-    for make in (lambda f: scalar(f, block), slope):
-        mine = jax.jit(jax.grad(make(ours), argnums=(0, 1, 2)))(*args)
-        plainly = jax.jit(jax.grad(make(plain), argnums=(0, 1, 2)))(*args)
+def assert_equal_to_dense_sums(options, channels, name="tangle"):
+    plan = Plan(options, {"tangle": TANGLE, "late blocks": LATE_BLOCKS}[name])
+    function = through_second_order(sums(plan, plan.compiled(), channels), sum_operands(plan, channels, 2))
+    found = jax.jit(function, compiler_options=QUICK)(*sum_operands(plan, channels, 1))
+    wanted = expected(name, channels, "genomes" in options)
+    for what, mine, plainly in zip(("values", "gradient", "second"), found, wanted, strict=True):
         for one, other in zip(jax.tree.leaves(mine), jax.tree.leaves(plainly), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+            assert relative_error(one, other) < tolerance(np.float64), what
 
 
-@pytest.mark.parametrize("lowering", ["dense", "padded_gather"])
-def test_no_scatter_in_any_derivative(lowering):
-    """Reverse mode of the padded gather and of the matmul is made of gathers and matmuls, at both orders."""
-    block = max((b for b in blocks(lowering) if b.lowering == lowering), key=lambda b: b.n_synapses)
-    args = operands(block, K)
-    gradient = jax.grad(scalar(ours, block), argnums=(0, 1, 2))
-    second = jax.grad(lambda *a: sum(jnp.sum(g) for g in jax.tree.leaves(gradient(*a))), argnums=(0, 1, 2))
-    for function in (gradient, second):
-        assert "scatter" not in str(jax.make_jaxpr(function)(*args))
+@pytest.mark.parametrize("name", PLANS)
+def test_sums_and_derivatives_equal_those_of_dense_matrices(name):
+    options, channels = PLANS[name]
+    assert_equal_to_dense_sums(options, channels)
+
+
+def test_matmuls_from_parts_of_a_stage_equal_dense_matrices():
+    graph = Plan({}, LATE_BLOCKS).compiled()
+    assert {m.begin for m in graph.wiring.matmuls} == {0, 4}
+    assert_equal_to_dense_sums({}, K, "late blocks")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("genomes", [SHARED, APART], ids=("one genome", "a genome each"))
+@pytest.mark.parametrize("channels", [1, K])
+@pytest.mark.parametrize("options", EVERY, ids=str)
+def test_sums_and_derivatives_of_every_plan(options, channels, genomes):
+    assert_equal_to_dense_sums({**options, **genomes}, channels)
+
+
+def test_the_plans_have_what_they_are_to_show():
+    mixed = Plan(APART).compiled().wiring
+    assert {m.lowering for m in mixed.matmuls} == {"dense", "scattered"}
+    assert {g.lowering for g in (*mixed.up, *mixed.down)} == {"padded_gather"}
+    assert set(Plan(APART).lines) == {0, 1}
+    tables = [g.table for g in Plan({"lowering": "padded_gather", "tile": (3, 2)}).compiled().wiring.up]
+    assert any(isinstance(t, ops.Tiles) and t.splits for t in tables)
+    assert any(isinstance(t, ops.Tiles) and t.accumulates for t in tables)
+    loop = Plan({"lowering": "padded_gather", "schedule": "scan"}).compiled().wiring
+    assert any(g.internal for g in loop.up)
+    assert max(len(stage.kinds) for stage in loop.stages) > 2
+
+
+def compiled_operands(plan: Plan, graph, channels: int, dtype=float):
+    """As `sum_operands`, in the parts of the wiring."""
+    w, a, y = (values.astype(dtype) for values in sum_operands(plan, channels, 1))
+    parts = dense.Parts(graph)
+    return parts.weights(w), parts.rows(a), parts.to_lines(y)
+
+
+def on_parts(plan: Plan, wiring, channels: int):
+    def three(w, a, y):
+        return (
+            ops.propagate(plan.lines, wiring, w, a),
+            ops.propagate_T(plan.lines, wiring, w, y),
+            ops.edge_dot(plan.lines, channels, wiring, a, y),
+        )
+
+    return three
+
+
+@pytest.mark.parametrize("channels", [1, K])
+@pytest.mark.parametrize(
+    ("options", "topology"),
+    [
+        (APART, TANGLE),
+        ({"lowering": "dense"}, TANGLE),
+        ({"lowering": "padded_gather", "schedule": "scan", "tile": (3, 2)}, TANGLE),
+        ({}, LATE_BLOCKS),
+    ],
+    ids=("matmuls and gathers", "matmuls", "gathers", "matmuls from parts of a stage"),
+)
+def test_no_scatter_in_any_derivative(options, topology, channels):
+    """Reverse mode of padded gathers and of matmuls is made of gathers and matmuls, at both orders."""
+    plan = Plan(options, topology)
+    graph = plan.compiled()
+    operands = compiled_operands(plan, graph, channels)
+    function = through_second_order(on_parts(plan, graph.wiring, channels), operands)
+    assert "scatter" not in str(jax.make_jaxpr(function)(*operands))
+
+
+def test_segment_sums_do_scatter():
+    """So the test above can fail."""
+    plan = Plan({"lowering": "segment_sum"})
+    graph = plan.compiled()
+    function = on_parts(plan, graph.wiring, K)
+    assert "scatter" in str(jax.make_jaxpr(function)(*compiled_operands(plan, graph, K)))
+
+
+@pytest.mark.parametrize("options", [APART, {"lowering": "padded_gather", "tile": (3, 2)}, {"lowering": "segment_sum"}])
+def test_vmap_equals_a_loop(options):
+    """Over synapses alone, as in a population of draws, and over states alone; of the gradient, too."""
+    plan = Plan(options)
+    graph = plan.compiled()
+    w, a, y = compiled_operands(plan, graph, K)
+    function = on_parts(plan, graph.wiring, K)
+
+    def gradient(w, a):
+        return jax.grad(lambda w, a: sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(function(w, a, y))))(w, a)
+
+    factors = jnp.array([1.0, -0.5, 2.0])
+
+    def of_draw(f):
+        return function(jax.tree.map(lambda leaf: f * leaf, w), a, y), gradient(
+            jax.tree.map(lambda leaf: f * leaf, w), a
+        )
+
+    def of_states(f):
+        return function(w, jax.tree.map(lambda leaf: f * leaf, a), y), gradient(
+            w, jax.tree.map(lambda leaf: f * leaf, a)
+        )
+
+    for one in (of_draw, of_states):
+        together = jax.jit(jax.vmap(one), compiler_options=QUICK)(factors)
+        alone = jax.jit(one, compiler_options=QUICK)
+        for n, factor in enumerate(factors):
+            for several, single in zip(jax.tree.leaves(together), jax.tree.leaves(alone(factor)), strict=True):
+                assert relative_error(several[n], single) < tolerance(np.float64)
+
+
+# --- numbers of neurons on their synapses -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topology", [TANGLE, LATE_BLOCKS], ids=("tangle", "late blocks"))
+@pytest.mark.parametrize(
+    "options", [APART, {"lowering": "dense"}, {"lowering": "padded_gather"}, {"lowering": "segment_sum"}], ids=str
+)
+def test_numbers_of_neurons_are_laid_on_their_synapses_and_collected(options, topology):
+    """Each is the transpose of the other, and so its derivative; twice, since each derivative is the other one."""
+    parts = dense.Parts(Plan(options, topology).compiled())
+    wiring, n, m = parts.graph.wiring, topology.n_neurons, topology.n_synapses
+    rng = np.random.default_rng(0)
+    values, weights = rng.normal(size=(K, n)), rng.normal(size=(K, m))
+
+    @functools.partial(jax.jit, static_argnames="direction", compiler_options=QUICK)
+    def both(direction, values, weights):
+        laid, back = jax.vjp(lambda v: parts.synapses(ops.lay(direction, wiring, parts.rows(v))), values)
+        collected, forth = jax.vjp(lambda w: parts.neurons(ops.collect(direction, wiring, parts.weights(w))), weights)
+        again = jax.grad(lambda w: jnp.vdot(back(w)[0], values))(weights)
+        return laid, forth(values)[0], again, collected, back(weights)[0]
+
+    for direction, ends in ((ops.UP, topology.receivers), (ops.DOWN, topology.senders)):
+        laid, forth, again, collected, back = both(direction, values, weights)
+        np.testing.assert_array_equal(laid, values[:, ends])
+        sums = np.stack([np.bincount(ends, row, n) for row in weights])
+        for found, wanted in ((forth, laid), (again, laid), (collected, sums), (back, sums)):
+            assert relative_error(found, wanted) < tolerance(np.float64)
+
+
+# --- precision --------------------------------------------------------------------------------------------------------
+
+ULP = 2.0**-7
+"""Distance of neighbouring bfloat16 numbers, relative to the lower end of a binade; one rounding errs by half of it."""
+
+
+def hub(n: int, listens: bool):
+    """One neuron joined with n others, and beside it 12 pairs, so that its synapses are split over tiles."""
+    pairs = [(i, n + 12) if listens else (n + 12, i) for i in range(n)] + [(n + i, n + 13 + i) for i in range(12)]
+    if not listens:
+        pairs = [(0, 25 + i) for i in range(n)] + [(1 + i, 13 + i) for i in range(12)]
+    sizes = (n + 12, 13) if listens else (13, n + 12)
+    populations = [(Population("in", "input"), sizes[0]), (Population("out", "output"), sizes[1])]
+    senders, receivers = np.array(pairs).T
+    return build(senders, receivers, populations)
+
+
+def beyond_bfloat16(n: int) -> np.ndarray:
+    """256 and ones: in bfloat16, 256 + 1 is 256, so sums that are kept in it never grow."""
+    values = np.ones((1, n))
+    values[0, 0] = 256
+    return values
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lowering": "dense"},
+        {"lowering": "padded_gather"},
+        {"lowering": "padded_gather", "tile": (8, 4)},
+        {"lowering": "padded_gather", "tile": (1, 1)},
+        {"lowering": "segment_sum"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
+def test_bfloat16_is_summed_in_float32(options, direction):
+    n = 300
+    topology = hub(n, direction == ops.UP)
+    graph = compile_topology(topology, **options)
+    if options.get("tile") == (8, 4):
+        assert any(isinstance(g.table, ops.Tiles) and g.table.splits for g in (*graph.wiring.up, *graph.wiring.down))
+    parts = dense.Parts(graph)
+    weights = parts.weights(jnp.asarray(beyond_bfloat16(topology.n_synapses), jnp.bfloat16))
+    states = jnp.ones((1, topology.n_neurons, 2), jnp.bfloat16)
+    if direction == ops.UP:
+        found = parts.of_lines(ops.propagate((0,), graph.wiring, weights, parts.rows(states)))[0, :, n + 12]
+    else:
+        found = parts.neurons(ops.propagate_T((0,), graph.wiring, weights, parts.to_lines(states[None])))[:, 0]
+    assert found.dtype == jnp.bfloat16
+    exact = float(n + 255)
+    np.testing.assert_allclose(found.astype(float), exact, rtol=ULP)
+    assert abs(in_bfloat16(jnp.asarray(beyond_bfloat16(n)[0])) - exact) > 10 * ULP * exact
+
+
+def in_bfloat16(values) -> float:
+    """The sum as the test above must not find it."""
+    total, _ = jax.lax.scan(
+        lambda total, v: (total + v, None), jnp.zeros((), jnp.bfloat16), values.astype(jnp.bfloat16)
+    )
+    return float(total)
 
 
 @pytest.mark.parametrize("lowering", ["dense", "padded_gather", "segment_sum"])
-def test_vmap_over_synapse_draws_equals_a_loop(lowering):
-    block = blocks(lowering)[0]
-    w, pieces, y = operands(block, K)
-    draws = jnp.stack([w, 2 * w, -w])
-    together = jax.vmap(lambda w: ours(block, w, pieces, y))(draws)
-    for n in range(3):
-        alone = ours(block, draws[n], pieces, y)
-        for one, other in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
-            np.testing.assert_allclose(one[n], other, rtol=1e-12, atol=1e-12)
+def test_terms_of_several_stages_are_summed_in_float32(lowering):
+    """A neuron that hears each of a chain of 16: as many matmuls, or tables, in one sum."""
+    n = 16
+    pairs = [(i, i + 1) for i in range(n)] + [(i, n + 1) for i in range(n + 1)]
+    populations = [Population("in", "input"), Population("chain", "hidden"), Population("out", "output")]
+    senders, receivers = np.array(pairs).T
+    topology = build(senders, receivers, list(zip(populations, (1, n, 1), strict=True)))
+    graph = compile_topology(topology, lowering=lowering, schedule="unrolled")
+    assert max(len(graph.wiring.matmuls), len(graph.wiring.up)) >= n
+    values = np.where(topology.receivers == n + 1, 1.0, 0.0)[None]
+    values[0, n] = 256
+    parts = dense.Parts(graph)
+    states = jnp.ones((1, n + 2, 1), jnp.bfloat16)
+    weights = parts.weights(jnp.asarray(values, jnp.bfloat16))
+    found = parts.of_lines(ops.propagate((0,), graph.wiring, weights, parts.rows(states)))[0, 0, n + 1]
+    np.testing.assert_allclose(found.astype(float), 256.0 + n, rtol=ULP)
 
 
-def test_numbers_of_neurons_are_laid_on_their_synapses():
-    for block in blocks("padded_gather") + blocks("dense"):
-        s, t = np.nonzero(np.asarray(dense(block, jnp.ones((1, block.n_synapses)))[0]))
-        receivers, senders = np.arange(block.n_targets, dtype=float), np.arange(block.n_sources, dtype=float)
-        pieces = tuple(jnp.split(jnp.asarray(senders)[:, None], np.cumsum(block.sizes)[:-1]))
-        on_receivers = dense(block, ops.at_receivers(block, jnp.asarray(receivers)[:, None]))[0]
-        on_senders = dense(block, ops.at_senders(block, pieces))[0]
-        np.testing.assert_array_equal(on_receivers[s, t], receivers[t])
-        np.testing.assert_array_equal(on_senders[s, t], senders[s])
+@pytest.mark.parametrize("channels", [1, K])
+@pytest.mark.parametrize("lowering", ["dense", "padded_gather", "segment_sum"])
+def test_inner_products_of_bfloat16_are_summed_in_float32(lowering, channels):
+    topology = build([0, 1, 2], [3, 3, 4], [(Population("in", "input"), 3), (Population("out", "output"), 2)])
+    graph = compile_topology(topology, lowering=lowering)
+    parts = dense.Parts(graph)
+    a = jnp.broadcast_to(jnp.asarray(beyond_bfloat16(300), jnp.bfloat16)[:, None], (K, 5, 300))
+    y = jnp.ones((1, K, 5, 300), jnp.bfloat16)
+    found = ops.edge_dot((0,), channels, graph.wiring, parts.rows(a), parts.to_lines(y))
+    exact = np.full((channels, 3), 555.0 * (K if channels == 1 else 1))
+    np.testing.assert_allclose(parts.synapses(found).astype(float), exact, rtol=ULP)
 
 
-def test_permutation_and_its_derivative():
-    order = jnp.array([2, 0, 3, 1])
-    inverse = jnp.argsort(order)
-    values = jnp.arange(8.0).reshape(2, 4)
-    np.testing.assert_array_equal(ops.permute(values, order, inverse), values[:, order])
-    gradient = jax.grad(lambda v: jnp.vdot(ops.permute(v, order, inverse), jnp.arange(8.0).reshape(2, 4)))(values)
-    np.testing.assert_array_equal(gradient, values[:, inverse])
+@pytest.mark.parametrize("options", [APART, {"lowering": "segment_sum"}], ids=("auto", "segment sums"))
+def test_gradients_have_the_dtypes_of_their_operands(options):
+    plan = Plan(options)
+    graph = plan.compiled()
+    operands = compiled_operands(plan, graph, 1, jnp.bfloat16)
+    function = on_parts(plan, graph.wiring, 1)
+    shapes = jax.eval_shape(function, *operands)
+    cotangents = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), shapes)
+    gradient = jax.eval_shape(lambda *args: jax.vjp(function, *args)[1](cotangents), *operands)
+    assert jax.tree.structure(gradient) == jax.tree.structure(operands)
+    for one, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(operands), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+@pytest.mark.parametrize("tile", [(3, 2), (5, 4)])
+def test_memory_that_nothing_was_written_to_is_not_used(tile, monkeypatch):
+    """An accelerator hands out what others left there; here it is NaN."""
+    plan = Plan({"lowering": "padded_gather", "tile": tile, "schedule": "scan"})
+    graph = plan.compiled()
+    monkeypatch.setattr(_tables, "empty", lambda shape, dtype: jnp.full(shape, jnp.nan, dtype))
+    found = on_parts(plan, graph.wiring, 1)(*compiled_operands(plan, graph, 1))
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(found))

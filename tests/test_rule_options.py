@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neurograph import Population, compile_topology, engine
+from neurograph.compile import GENOMES, LOWERINGS
 from neurograph.topology import build
 from tests import cases
 from tests.helpers import (
@@ -55,7 +56,11 @@ def tangled():
 
 
 WIRINGS = {"layered": layered, "tangled": tangled}
-GRAPHS = {name: compile_topology(wiring(), lowering="segment_sum") for name, wiring in WIRINGS.items()}
+GRAPHS = {
+    (name, genomes): compile_topology(wiring(), lowering="segment_sum", genomes=genomes)
+    for name, wiring in WIRINGS.items()
+    for genomes in GENOMES
+}
 """One graph for all options, so that one by one the operations are compiled once for all."""
 
 ALONE = {
@@ -87,6 +92,11 @@ ALONE = {
     "synapses normalised within the sums": {"synapse_normalization": "within_sums"},
     "... and rescaled": {"synapse_normalization": "within_sums", "rescale": True},
     "... symmetric": {"synapse_normalization": "within_sums", "rescale": True, "symmetric": True},
+    "... second state": {
+        "synapse_normalization": "within_sums",
+        "backward_update": "multiplicative_second_state",
+        "forward_activation": "sigmoid",
+    },
     "synapses normalised for good": {"synapse_normalization": "persistent"},
     "for good and rescaled": {"synapse_normalization": "persistent", "rescale": True},
     "for good, symmetric": {"synapse_normalization": "persistent", "symmetric": True, "single_state": True},
@@ -189,7 +199,7 @@ def without_options():
 @pytest.mark.parametrize("name", ALONE)
 def test_each_option_alone(name):
     options = Options(**ALONE[name])
-    expected = assert_same(tangled(), GRAPHS["tangled"], options, genes_of(options, K), K)
+    expected = assert_same(tangled(), GRAPHS["tangled", "shared"], options, genes_of(options, K), K)
     # Or else agreement would show nothing
     change = [relative_error(expected[-1][what], plain) for what, plain in without_options()[-1].items()]
     assert max(change) > 1000 * tolerance(np.float64) or not ALONE[name]
@@ -199,7 +209,7 @@ def test_each_option_alone(name):
 @pytest.mark.parametrize("name", ALONE)
 def test_each_option_alone_in_layers(name):
     options = Options(**ALONE[name])
-    assert_same(layered(), GRAPHS["layered"], options, genes_of(options, K), K)
+    assert_same(layered(), GRAPHS["layered", "shared"], options, genes_of(options, K), K)
 
 
 PER_POPULATION = ["published defaults", "k states kept", "multiplicative", "symmetric", "normalised forward",
@@ -211,13 +221,15 @@ PER_POPULATION = ["published defaults", "k states kept", "multiplicative", "symm
 @pytest.mark.parametrize("name", PER_POPULATION)
 def test_a_genome_for_each_population(name):
     options, topology = Options(**ALONE[name]), tangled()
-    assert_same(topology, GRAPHS["tangled"], options, population_genes(topology, options, K), K)
+    assert_same(topology, GRAPHS["tangled", "by_population"], options, population_genes(topology, options, K), K)
 
 
 @pytest.mark.parametrize("name", ["k states kept", "for good and rescaled"])
 def test_a_genome_for_each_layer(name):
     options, topology = Options(**ALONE[name]), layered()
-    assert_same(topology, GRAPHS["layered"], options, population_genes(topology, options, K), K, step=STEP)
+    assert_same(
+        topology, GRAPHS["layered", "by_population"], options, population_genes(topology, options, K), K, step=STEP
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -226,7 +238,8 @@ def test_options_combined(seed):
     wiring = list(WIRINGS)[seed % 2]
     topology = WIRINGS[wiring]()
     genes = population_genes(topology, options, k, seed) if seed % 3 == 0 else genes_of(options, k, seed)
-    assert_same(topology, GRAPHS[wiring], options, genes, k, seed, STEP)
+    graph = GRAPHS[wiring, "by_population" if seed % 3 == 0 else "shared"]
+    assert_same(topology, graph, options, genes, k, seed, STEP)
 
 
 @pytest.mark.slow
@@ -240,5 +253,5 @@ def test_more_options_combined_on_any_wiring(seed):
     topology = wirings[seed % len(wirings)]()
     if len(topology.outputs) == 1 and options.feedback == "softmax_cross_entropy":
         options = dataclasses.replace(options, feedback="error")
-    graph = compile_topology(topology, lowering=("auto", "padded_gather", "segment_sum")[seed % 3])
+    graph = compile_topology(topology, lowering=LOWERINGS[seed % 4])
     assert_same(topology, graph, options, genes_of(options, k, seed), k, seed, JITTED)

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from neurograph import Genome, experiment, generators, runs, topology, views
 from neurograph import genome as genomes
+from neurograph.compile import compile_topology
 from neurograph.config import TrainConfig
 from neurograph.experiment import Divergence, compile_experiment, finish, from_checkpoint, open_run, prepare
 from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged
@@ -27,6 +29,7 @@ RULES = {
     "blur, separate backward synapses": {"rule": {"name": "blur"}, "n_states": 3},
     "kept states": {"rule": {"name": "blur", "keep_states": True}},
     "supervised at times": {"rule": {"name": "published", "supervised_every": 3}},
+    "a genome for each": {"rule": {"name": "blur"}, "genome": {"*": "random", "hidden_1": "random"}},
 }
 
 
@@ -56,6 +59,11 @@ def kept(folder):
     """What must not depend on interruptions: names and bytes of checkpoints, metrics, genome and wiring."""
     files = [*sorted((folder / "checkpoints").iterdir()), folder / "metrics.jsonl", folder / "topology.safetensors"]
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def copy(network):
+    """With arrays of its own, for `advance` to delete."""
+    return jax.tree.map(jnp.copy, network)
 
 
 def after_calls(count):
@@ -159,8 +167,8 @@ def test_more_steps_can_be_asked_for_and_are_kept(tmp_path):
 def test_legs_do_not_matter_to_the_numbers():
     run = prepared()
     compiled = compile_experiment(run)
-    at_once, _ = compiled.advance(run.network, 20)
-    network = run.network
+    at_once, _ = compiled.advance(copy(run.network), 20)
+    network = copy(run.network)
     for n in (1, 0, 12, 7):
         network, report = compiled.advance(network, n)
         assert np.isfinite(np.asarray(report.loss)).sum() == n
@@ -168,6 +176,36 @@ def test_legs_do_not_matter_to_the_numbers():
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match="takes 0 to"):
         compiled.advance(run.network, CAPACITY + 1)
+
+
+@pytest.mark.parametrize("options", RULES.values(), ids=RULES)
+def test_the_memory_of_a_network_is_that_of_the_next(options):
+    run = prepared(**options)
+    compiled = compile_experiment(run)
+    before = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(run.network)}
+    network, _ = compiled.advance(run.network, 3)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(run.network))
+    assert {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(network)} == before
+    compiled.evaluate(network)
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(network))
+
+
+def test_a_run_holds_its_synapses_once(tmp_path):
+    wiring = generators.mlp([2, 101, 1])
+    run = prepare(wiring, TrainConfig.model_validate(ODD), pathlib.Path())
+    open_run(run, tmp_path)
+    size = max(leaf.nbytes for leaf in jax.tree.leaves(run.network))
+    alive = []
+
+    def stop():
+        alive.append(sum(array.nbytes == size and array.dtype == "float32" for array in jax.live_arrays()))
+        return False
+
+    train(run, tmp_path, stop=stop)
+    assert len(alive) > 5
+    assert set(alive) == {1}
+    with pytest.raises(RuntimeError, match="deleted"):
+        np.asarray(jax.tree.leaves(run.network)[0])
 
 
 # --- divergence -----------------------------------------------------------------------------------------------------
@@ -185,7 +223,7 @@ def test_divergence_keeps_the_last_good_network(tmp_path, monkeypatch, capacity,
     # the oracle goes step by step
     networks, in_loss, in_synapses = [run.network], False, False
     while not (in_loss or in_synapses):
-        network, report = compiled.advance(networks[-1], 1)
+        network, report = compiled.advance(copy(networks[-1]), 1)
         in_loss, in_synapses = not np.isfinite(report.loss[0]), not bool(report.finite)
         networks.append(network)
     diverged = len(networks) - 1
@@ -233,8 +271,8 @@ def test_trained_synapses_come_back_in_the_users_order(tmp_path, options):
     network = from_checkpoint(runs.load_checkpoint(tmp_path), run.graph, run.network)
     assert topology.equal(experiment.trained_topology(tmp_path), views.trained(shuffled, run.graph, network))
     again = prepare(experiment.trained_topology(tmp_path), run.config, pathlib.Path())
-    for name in ("forward", "backward", "bias"):
-        np.testing.assert_array_equal(getattr(again.network, name), getattr(network, name))
+    for one, other in zip(again.network.synapses, network.synapses, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_only_the_last_checkpoints_are_kept(tmp_path):
@@ -385,3 +423,50 @@ def test_a_genome_file_stands_for_itself(tmp_path):
     back = experiment.load_run(tmp_path / "run")
     for one, other in zip(jax.tree.leaves(run.genome), jax.tree.leaves(back.genome), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+WAYS = {
+    "a mapping": {"genome": {"*": "backprop", "hidden_1": "still.txt"}, "learning_rate": 0.3},
+    "one file": {"genome": "both.txt"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_each_population_has_its_genome(tmp_path, way):
+    """Here one under which what hidden neurons send never changes, nor the bias of those that hear them alone."""
+    still = Genome.backprop(0.0)
+    genomes.save(still, tmp_path / "still.txt")
+    genomes.save({"*": Genome.backprop(0.3), "hidden_1": still}, tmp_path / "both.txt")
+    run = prepare(WIRING, TrainConfig.model_validate({**ODD, "steps": 5, **way}), tmp_path)
+    assert run.graph.families == ((0,), (1,), (2,))
+    open_run(run, tmp_path / "run")
+    before = runs.load_checkpoint(tmp_path / "run").arrays
+    for name in ("still.txt", "both.txt"):
+        (tmp_path / name).unlink()
+    train(experiment.load_run(tmp_path / "run"), tmp_path / "run")
+    after = runs.load_checkpoint(tmp_path / "run").arrays
+    is_hidden = WIRING.roles == topology.HIDDEN
+    np.testing.assert_array_equal((before["forward"] != after["forward"])[0], ~is_hidden[WIRING.senders])
+    np.testing.assert_array_equal((before["bias"] != after["bias"])[0], is_hidden)
+
+
+def test_a_mapping_of_one_genome_is_that_genome(tmp_path):
+    for name, genome in {"one": "backprop", "mapping": {"*": "backprop"}}.items():
+        run = prepared(steps=5, learning_rate=0.3, genome=genome)
+        assert run.graph.families == ((0, 1, 2),)
+        open_run(run, tmp_path / name)
+        train(run, tmp_path / name)
+    one, other = (runs.load_checkpoint(tmp_path / name).arrays["forward"] for name in ("one", "mapping"))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_is_compiled_for_its_states_and_batch(monkeypatch):
+    asked = []
+
+    def noting(wiring, **options):
+        asked.append(options)
+        return compile_topology(wiring, **options)
+
+    monkeypatch.setattr(experiment, "compile_topology", noting)
+    prepared(rule={"name": "blur"}, n_states=3, batch_size=5)
+    assert asked == [{"n_states": 3, "batch_size": 5, "genomes": "shared"}]

@@ -1,4 +1,4 @@
-"""`neurograph check`: is the engine exact on this wiring, and indifferent to padding, lowering and numbering?
+"""`neurograph check`: is the engine exact on this wiring, and indifferent to lowering, schedule, tiles and numbering?
 
 Three implementations of one gradient, which share no code below `Topology`, are held against each other: the engine
 with the backpropagation genome; `jax.grad` of a plain forward function (`plain_gradient`); and the chain rule written

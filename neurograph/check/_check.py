@@ -42,11 +42,11 @@ def check(
 ) -> CheckReport:
     """Compares one step of the backprop preset with `-eta jax.grad(loss)` and with the chain rule by hand, on a wiring.
 
-    Then takes the same step, and one of a random genome, with other padding, lowerings and numbering. Relative errors
-    are max |engine - reference| over a level's incoming synapses and biases, divided by the largest |reference| of the
-    level, or by a share of the largest of all levels where the level's is smaller still: 100 units of rounding of the
-    largest delta of all never fail a level. The errors of single neurons (states 2 of the backward pass) are held
-    against `dL/du` in the same way, with a scale of their own.
+    Then takes the same step, and one of a random genome, with other lowerings, schedules, tiles and numbers. Relative
+    errors are max |engine - reference| over a level's incoming synapses and biases, divided by the largest |reference|
+    of the level, or by a share of the largest of all levels where the level's is smaller still: 100 units of rounding
+    of the largest delta of all never fail a level. The errors of single neurons (states 2 of the backward pass) are
+    held against `dL/du` in the same way, with a scale of their own.
 
     Args:
         topology: the wiring; its initial synapses play no part. Populations keep their own activations.
@@ -56,7 +56,7 @@ def check(
         activation, output_activation: of hidden and of output neurons, by name.
         dtype: "float64" or "float32", of the engine and of `jax.grad`; the Python loop is always float64.
         skip_loop: leave the Python loop out, which takes about 5 µs a synapse.
-        skip_variants: leave padding, lowerings and numbering out, each of which is compiled.
+        skip_variants: leave out lowerings, schedules, tiles and numbers, each of which is compiled.
         progress: called with what is being done and the share of the whole that is done.
 
     Returns:
@@ -162,7 +162,7 @@ def _level_rows(
         return np.concatenate([synapses, biases[has_bias(topology)]])
 
     engine_delta = delta(found["forward delta"][0], found["bias delta"][0])
-    engine_errors = found["backward states"][learns, 1]
+    engine_errors = found["backward states"][1, learns]
     deltas = [-LEARNING_RATE * delta(reference.weights, reference.biases) for reference in references]
     floor = min(1.0, ROUNDING * float(np.finfo(dtype).eps) / TOLERANCES[dtype])
     errors = []

@@ -1,4 +1,4 @@
-"""Padding, lowering and numbering change no result."""
+"""Lowering, schedule, tiles and numbering change no result."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,15 +16,18 @@ from ._report import VariantRow
 from ._steps import Answer, Step, answer
 
 VARIANTS = (
-    ("tables padded to 16", "auto", 16),
-    ("padded gather", "padded_gather", 1),
-    ("padded gather, padded to 4", "padded_gather", 4),
-    ("padded gather, padded to 16", "padded_gather", 16),
-    ("segment_sum", "segment_sum", 1),
+    ("padded gather", {"lowering": "padded_gather"}),
+    ("padded gather, 3 x 2 tiles", {"lowering": "padded_gather", "tile": (3, 2)}),
+    ("one loop over all levels", {"schedule": "scan"}),
+    ("level by level", {"lowering": "padded_gather", "schedule": "unrolled"}),
+    ("matmuls", {"lowering": "dense"}),
+    ("segment_sum", {"lowering": "segment_sum"}),
 )
-"""Name, lowering, `pad_to`; what they are held against is the lowering "auto" without padding."""
-MAX_SLOTS = 2**23
-"""Where the padded gather alone could take more slots than this, it is left out: a hub pads its whole group."""
+"""Name, and arguments of `compile_topology`; what they are held against is its own choice."""
+MAX_UNROLLED = 40
+"""Levels beyond which no form that is compiled level by level is tried: it would take minutes."""
+MAX_PLACES = 2**24
+"""Places of all matrices beyond which matmuls alone are not tried."""
 N_STATES = 3
 
 
@@ -85,13 +88,15 @@ def variants(
 
     tell(f"{case.name}: as it is")
     reference = taken()
-    too_large = _padded_slots(topology) > MAX_SLOTS
-    for change, lowering, pad_to in VARIANTS:
+    n_levels, n_places = int(levels(topology).max()) + 1, _places(topology)
+    for change, options in VARIANTS:
         tell(f"{case.name}: {change}")
-        if lowering == "padded_gather" and too_large:
-            yield VariantRow(case.name, change, None, "a hub would pad its whole group")
+        if change in ("level by level", "matmuls", "segment_sum") and n_levels > MAX_UNROLLED:
+            yield VariantRow(case.name, change, None, f"{n_levels:,} levels would be compiled one by one")
+        elif change == "matmuls" and n_places > MAX_PLACES:
+            yield VariantRow(case.name, change, None, f"the matrices would have {n_places:,} places")
         else:
-            yield VariantRow(case.name, change, _error(taken(lowering=lowering, pad_to=pad_to), reference))
+            yield VariantRow(case.name, change, _error(taken(**options), reference))
     change = "renumbered"
     tell(f"{case.name}: {change}")
     yield VariantRow(case.name, change, _error(_renumbered(step, topology, case, problem, seed), reference))
@@ -110,8 +115,8 @@ def _renumbered(step: Step, topology: Topology, case: Case, problem: Problem, se
         "forward delta": lambda values: values[:, synapses],
         "backward delta": lambda values: values[:, synapses],
         "bias delta": lambda values: values[:, neurons],
-        "forward states": lambda values: values[neurons],
-        "backward states": lambda values: values[neurons],
+        "forward states": lambda values: values[:, neurons],
+        "backward states": lambda values: values[:, neurons],
     }
     return {name: back[name](values) if name in back else values for name, values in found.items()}
 
@@ -129,11 +134,9 @@ def relative(found: np.ndarray, reference: np.ndarray) -> float:
     return float(difference / size) if size > 0 and np.isfinite(difference) else math.inf
 
 
-def _padded_slots(topology: Topology) -> int:
-    """An upper bound of the slots in all tables of the padded gather."""
-    in_degree = np.bincount(topology.receivers).max()
-    out_degree = np.bincount(topology.senders).max()
+def _places(topology: Topology) -> int:
+    """Places of the matrices between all groups that are joined."""
     group = levels(topology) * len(topology.populations) + topology.population_of
     size = np.bincount(group)
     pairs = np.unique(group[topology.senders] * size.size + group[topology.receivers])
-    return int(topology.n_neurons * (in_degree + out_degree) + out_degree * size[pairs // size.size].sum())
+    return int((size[pairs // size.size] * size[pairs % size.size]).sum())

@@ -100,7 +100,7 @@ class CheckReport(NamedTuple):
 
     @property
     def worst_variant(self) -> float:
-        """Largest relative error that padding, lowering or numbering made."""
+        """Largest relative error that lowering, schedule, tiles or numbering made."""
         return _worst(row.error for row in self.variants if row.error is not None)
 
     @property

@@ -1,6 +1,7 @@
 """One learning step of the engine, from the user's order to the user's order."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -41,9 +42,7 @@ def answer(
     biases: Float[np.ndarray, "channels neurons"],
     x: Float[np.ndarray, "inputs batch"],
     target: Float[np.ndarray, "outputs batch"],
-    *,
-    lowering: str = "auto",
-    pad_to: int = 1,
+    **options: Any,
 ) -> Answer:
     """Compiles the wiring and takes one step from the given synapses.
 
@@ -53,21 +52,25 @@ def answer(
         genome, rule: the rule.
         weights, backward_weights, biases: where to start, in the user's order; no backward ones where they are tied.
         x, target: the batch, whose dtype is everything's.
-        lowering, pad_to: see `compile_topology`.
+        options: of `compile_topology`.
     """
-    graph = compile_topology(topology, lowering=lowering, pad_to=pad_to)
+    graph = compile_topology(topology, **options)
     genome = astype(genome, x.dtype)
     network = engine.init(jax.random.key(0), graph, genome, rule=rule, dtype=x.dtype)
     network = views.with_synapses(graph, network, forward=weights, backward=backward_weights, bias=biases)
     after, info = step(graph, genome, network, x, target, rule=rule)
     found = {
-        "forward delta": views.synapses(graph, after.forward - network.forward),
-        "bias delta": (after.bias - network.bias)[:, graph.neuron_rank],
+        "forward delta": views.synapses(graph, _difference(after.forward, network.forward)),
+        "bias delta": views.neurons(graph, after.bias - network.bias),
         "forward states": views.neurons(graph, info.forward_states),
         "backward states": views.neurons(graph, info.backward_states),
         "prediction": info.prediction,
         "loss": info.loss,
     }
     if after.backward is not None and network.backward is not None:
-        found["backward delta"] = views.synapses(graph, after.backward - network.backward)
+        found["backward delta"] = views.synapses(graph, _difference(after.backward, network.backward))
     return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _difference(after: tuple, before: tuple) -> tuple:
+    return tuple(a - b for a, b in zip(after, before, strict=True))

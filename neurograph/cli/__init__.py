@@ -76,4 +76,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    from ..cache import forget_unreadable
+
+    if not forget_unreadable(str(message)):
+        print(f"warning: {message}", file=sys.stderr)

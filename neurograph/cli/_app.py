@@ -47,6 +47,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout in
 
 
 @app.command()
+def tune(json: Json = False) -> None:
+    """Measure this machine (a minute), for the compiler's choice between ways to compute the same sums."""
+    from ._tune import tune as measure
+
+    measure(as_json=json)
+
+
+@app.command()
 def inspect(topology: Wiring, json: Json = False) -> None:
     """Counts, degree and level histograms, compile plan and memory of a wiring."""
     from ._inspect import describe, render
@@ -96,13 +104,13 @@ def check(
         bool, typer.Option("--skip-loop", help="Leave out the plain Python loop (slow on big graphs).")
     ] = False,
     skip_forms: Annotated[
-        bool, typer.Option("--skip-forms", help="Leave out padding, lowerings and renumbering (slow on deep graphs).")
+        bool, typer.Option("--skip-forms", help="Leave out lowerings, schedules and renumbering (each is compiled).")
     ] = False,
     json: Json = False,
 ) -> None:
     """Proves on this wiring that the backprop genome is exact.
 
-    Engine, jax.grad and a plain loop agree; padding and renumbering change nothing.
+    Engine, jax.grad and a plain loop agree; lowering, schedule and renumbering change nothing.
     """
     from ._check import run_checks
     from ._wirings import find

@@ -5,6 +5,7 @@ import json
 import jax
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..cache import keep_programs
 from ..check import check, render, to_json
 from ..topology import Topology
 from ._console import console
@@ -14,6 +15,7 @@ def run_checks(
     topology: Topology, *, seed: int, float32: bool, skip_loop: bool, skip_forms: bool, as_json: bool
 ) -> bool:
     """Checks in float64, and in float32 if asked; whether all passed."""
+    keep_programs()
     jax.config.update("jax_enable_x64", True)
     reports = []
     for dtype in ("float64", "float32") if float32 else ("float64",):

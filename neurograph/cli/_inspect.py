@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..compile import compile_topology, padding
+from ..compile import compile_topology, padding, plan, table_bytes
+from ..costs import known
 from ..memory import readable
 from ..topology import ROLES, Topology, levels
 
@@ -25,28 +26,11 @@ def describe(topology: Topology) -> dict[str, Any]:
     started = time.perf_counter()
     graph = compile_topology(topology)
     seconds = time.perf_counter() - started
-    names = [f"{graph.populations[g.population]} (level {g.level})" for g in graph.groups]
-    blocks = [
-        {
-            "from": [names[s] for s in wires.sources],
-            "to": names[wires.target],
-            "synapses": block.n_synapses,
-            "lowering": block.lowering,
-            "slots": None if block.by_target is None else int(block.by_target.sources.size),
-        }
-        for wires, block in zip(graph.forward_wires, graph.forward_blocks, strict=True)
-    ]
-    table_bytes = sum(
-        leaf.nbytes
-        for block in (*graph.forward_blocks, *graph.feedback_blocks)
-        for leaf in (block.senders, block.receivers, block.slot)
-        if leaf is not None
-    ) + sum(
-        table.sources.nbytes + table.synapses.nbytes
-        for block in (*graph.forward_blocks, *graph.feedback_blocks)
-        for table in (block.by_target, block.by_source)
-        if table is not None
-    )
+    measured = known()
+    blocks = []
+    for block in plan(graph, measured.costs):
+        about = block._asdict()
+        blocks.append({"from": list(about.pop("sources")), "to": about.pop("target"), **about})
     sizes = np.bincount(topology.population_of, minlength=len(topology.populations))
     return {
         "name": topology.name,
@@ -73,7 +57,8 @@ def describe(topology: Topology) -> dict[str, Any]:
         "blocks": blocks,
         "synapses_by_lowering": dict(sum((Counter({b["lowering"]: b["synapses"]}) for b in blocks), start=Counter())),
         "padding": padding(graph),
-        "table_bytes": table_bytes,
+        "costs": measured.source,
+        "table_bytes": table_bytes(graph),
         "compile_seconds": seconds,
     }
 
@@ -134,12 +119,17 @@ def render(about: dict[str, Any]) -> RenderableType:
         bins = [(_span(b["from"], b["to"]), b["neurons"]) for b in d["histogram"]]
         parts += [Text(), Text(title, style="bold"), _bars(bins)]
 
-    plan = Table("from", "to", "synapses", "lowering", "slots", box=None, header_style="bold")
-    for block in sorted(about["blocks"], key=lambda b: -b["synapses"])[:ROWS]:
+    table = Table("from", "to", "synapses", "lowering", "tiles", "filled", "expected", box=None, header_style="bold")
+    for block in sorted(about["blocks"], key=lambda b: -b["microseconds"])[:ROWS]:
         source = block["from"][0] + (f" and {len(block['from']) - 1} more" if len(block["from"]) > 1 else "")
-        slots = "-" if block["slots"] is None else f"{block['slots']:,}"
-        plan.add_row(source, block["to"], f"{block['synapses']:,}", block["lowering"], slots)
-    parts += [Text(), Text("compile plan, largest blocks first", style="bold"), plan, *_more(about["blocks"], "blocks")]
+        tiles = "-" if block["tiles"] is None else f"{block['tiles']:,} of {block['rows']}x{block['slots']}"
+        lowering = block["lowering"] + (", in order" if block["levels_in_order"] else "")
+        expected = f"{block['microseconds']:,.0f} µs"
+        table.add_row(
+            source, block["to"], f"{block['synapses']:,}", lowering, tiles, f"{block['filled']:.0%}", expected
+        )
+    title = f"compile plan, most expensive blocks first; 2 states, batch 128, by {about['costs']}"
+    parts += [Text(), Text(title, style="bold"), table, *_more(about["blocks"], "blocks")]
     return Group(*parts)
 
 

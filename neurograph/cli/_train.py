@@ -139,9 +139,12 @@ def _start(
 
 
 def _choose_device(device: str | None, dtype: str | None) -> None:
-    """Tells JAX, before it makes any array."""
+    """Tells JAX, before it makes any array; from then on, compiled programs are kept."""
     import jax
 
+    from ..cache import keep_programs
+
+    keep_programs()
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     if device is None:
@@ -232,14 +235,13 @@ def facts(experiment: "Experiment", *, compile_seconds: float) -> dict[str, Any]
     from ..compile import padding
 
     graph, network, device = experiment.graph, experiment.network, jax.devices()[0]
-    blocks = graph.forward_blocks
+    blocks = (*graph.wiring.matmuls, *graph.wiring.up)
     lowerings = sorted({block.lowering for block in blocks})
-    stored = [network.forward, network.bias] + ([] if network.backward is None else [network.backward])
     return {
         "n_neurons": graph.n_neurons,
         "n_synapses": graph.n_synapses,
         "n_levels": graph.n_levels,
-        "n_parameters": int(sum(leaf.size for leaf in stored)),
+        "n_parameters": int(sum(values.size for values in network.synapses)),
         "lowering": {name: sum(b.n_synapses for b in blocks if b.lowering == name) for name in lowerings},
         "padding": padding(graph),
         "device": f"{device.platform} ({device.device_kind})",

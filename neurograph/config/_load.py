@@ -165,7 +165,7 @@ def _anchored(key: str, value: Any) -> Any:
     """Paths given on the command line start at the working directory; others at the topology file."""
     if isinstance(value, Mapping):
         return {name: _anchored(key, part) for name, part in value.items()}
-    if key in ("genome", "task") and isinstance(value, str):
+    if key.partition(".")[0] in ("genome", "task") and isinstance(value, str):
         path = FilePath(value)
         if (path.suffix or path.name != value) and path.is_file():
             return str(path.resolve())

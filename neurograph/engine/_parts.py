@@ -1,23 +1,43 @@
-"""States by group, synapses by block, genomes by population: how a step sees its arrays."""
+"""States by stage, synapses by part, genomes by population and by line: how a step sees its arrays."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
-from jaxtyping import Array
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from .. import ops
-from ..compile import CompiledGraph
+from ..compile import CompiledGraph, Kind
 from ..genome import Genome, GenomeError, Genomes, n_states_of
 from ..rules import States
 
-Parts = tuple[Array, ...]
-"""One array for each group, or for each block."""
+ByStage = tuple[Array, ...]
+"""One array for each stage."""
+Synapses = tuple[Float[Array, "channels ..."], ...]
+"""One array for each matmul, then one of all other synapses (`neurograph.ops.Wiring`)."""
 
 
-def genomes_of(graph: CompiledGraph, genome: Genomes) -> list[Genome]:
-    """The genome of each population."""
+class Lineage(NamedTuple):
+    """Who has which genome.
+
+    Attributes:
+        genomes: of each population.
+        of_family: of each family.
+        lines: for each family, its line: families of one genome are on one line.
+        of_line: of each line.
+    """
+
+    genomes: tuple[Genome, ...]
+    of_family: tuple[Genome, ...]
+    lines: tuple[int, ...]
+    of_line: tuple[Genome, ...]
+
+
+def lineage_of(graph: CompiledGraph, genome: Genomes) -> Lineage:
+    """The genome of each population, family and line."""
     if not isinstance(genome, Mapping):
-        return [genome] * len(graph.populations)
+        n = len(graph.families)
+        return Lineage((genome,) * len(graph.populations), (genome,) * n, (0,) * n, (genome,))
     n_states_of(genome)
     unknown = sorted(set(genome) - set(graph.populations) - {"*"})
     if unknown:
@@ -28,46 +48,39 @@ def genomes_of(graph: CompiledGraph, genome: Genomes) -> list[Genome]:
     absent = [name for name in graph.populations if name not in genome and "*" not in genome]
     if absent:
         raise GenomeError(f"population {absent[0]!r} has no genome; add one for it, or one named '*' for all others.")
-    return [genome[name] if name in genome else genome["*"] for name in graph.populations]
+    genomes = tuple(genome[name] if name in genome else genome["*"] for name in graph.populations)
+    of_line: list[Genome] = []
+    lines = []
+    for family in graph.families:
+        one, *others = family
+        for other in others:
+            if genomes[other] is not genomes[one]:
+                raise GenomeError(
+                    f"populations {graph.populations[one]!r} and {graph.populations[other]!r} have different genomes, "
+                    'but the topology was compiled for one; give compile_topology genomes="by_population".'
+                )
+        known = [n for n, g in enumerate(of_line) if g is genomes[one]]
+        if not known:
+            of_line.append(genomes[one])
+        lines.append(known[0] if known else len(of_line) - 1)
+    return Lineage(genomes, tuple(genomes[family[0]] for family in graph.families), tuple(lines), tuple(of_line))
 
 
-def by_group(graph: CompiledGraph, states: States) -> Parts:
-    return tuple(jax.lax.split(states, [g.stop - g.start for g in graph.groups]))
+def by_stage(graph: CompiledGraph, values: Array) -> ByStage:
+    """An array of all neurons, along its second axis, in parts."""
+    return tuple(jax.lax.split(values, [stage.size for stage in graph.wiring.stages], axis=1))
 
 
-def by_block(graph: CompiledGraph, synapses) -> Parts:
-    return tuple(jax.lax.split(synapses, [b.n_synapses for b in graph.forward_blocks], axis=1))
+def whole(parts: Sequence[Float[Array, "states _ batch"]]) -> States:
+    return jnp.concatenate(parts, axis=1)
 
 
-def by_feedback_block(graph: CompiledGraph, synapses) -> Parts:
-    """The sparse synapses, ordered by backward receiver."""
-    if not graph.feedback_blocks:
-        return ()
-    n = graph.feedback_order.shape[0]
-    sparse = jax.lax.split(synapses, [synapses.shape[1] - n, n], axis=1)[1]
-    ordered = ops.permute(sparse, graph.feedback_order, graph.feedback_rank)
-    return tuple(jax.lax.split(ordered, [b.n_synapses for b in graph.feedback_blocks], axis=1))
-
-
-def into(wires, group: int):
-    return [w for w in wires if w.target == group]
-
-
-def total_of(terms):
-    """Sum without a leading zero, so that a single term stays itself; nothing sums to 0."""
-    total = None
-    for term in terms:
-        total = term if total is None else total + term
-    return 0.0 if total is None else total
-
-
-def cached(function: Callable[[int, int], Array]) -> Callable[[int, int], Array]:
-    """Each (group, population) once; the program is built once, so a dict will do."""
-    known: dict[tuple[int, int], Array] = {}
-
-    def lookup(g: int, p: int) -> Array:
-        if (g, p) not in known:
-            known[g, p] = function(g, p)
-        return known[g, p]
-
-    return lookup
+def for_kinds(graph: CompiledGraph, stage: int, value: Callable[[Kind], Array]) -> Array:
+    """An array `[_, rows]` or `[_, 1]` of which each row is that of its kind."""
+    index = graph.wiring.row_kinds[stage]
+    values = [value(kind) for kind in graph.kinds(stage)]
+    result = values[0]
+    for n, other in enumerate(values[1:], start=1):
+        assert index is not None
+        result = jnp.where(index[None] == n, other, result)
+    return result

@@ -11,24 +11,38 @@ from ..compile import CompiledGraph
 from ..genome import Genomes, n_states_of
 from ..initializers import Initializer, glorot_uniform
 from ..rules import Rule, States
+from ._parts import Synapses, for_kinds, lineage_of
 
 
 class NetworkState(eqx.Module):
     """What the next step needs. Compiled order; `neurograph.views` translates to the user's.
 
     Attributes:
-        forward: forward synapses w_ij.
+        forward: forward synapses w_ij: one array for each matmul of the compiled graph, then one of all others.
         backward: backward synapses w_ji, stored on the same edge i -> j; None where they share the forward values.
         bias: synapses from the unit neuron.
         neurons: states, if the rule keeps them, else None.
         step: index of the next step.
     """
 
-    forward: Float[Array, "channels synapses"]
-    backward: Float[Array, "channels synapses"] | None
+    forward: Synapses
+    backward: Synapses | None
     bias: Float[Array, "channels neurons"]
     neurons: States | None
     step: Int[Array, ""]
+
+    @property
+    def n_channels(self) -> int:
+        return self.bias.shape[0]
+
+    @property
+    def dtype(self):
+        return self.bias.dtype
+
+    @property
+    def synapses(self) -> list[Array]:
+        """All arrays of synapses."""
+        return [*self.forward, *(self.backward or ()), self.bias]
 
 
 class StepInfo(NamedTuple):
@@ -69,9 +83,11 @@ def init(
         batch_size: needed only where the rule keeps states.
 
     Raises:
-        GenomeError: genomes of unequal k, or a population without one.
+        GenomeError: genomes of unequal k, or a population without one, or unknown; or several where the wiring was
+            compiled for one.
         ValueError: weights of the topology with a number of channels that does not fit; kept states without batch size.
     """
+    lineage_of(graph, genome)
     n_states = n_states_of(genome)
     channels = rule.n_channels(n_states)
     distinct = 1 if rule.single_state else channels
@@ -98,10 +114,10 @@ def init(
     if rule.keep_states:
         if batch_size is None:
             raise ValueError("the rule keeps states from step to step: give batch_size, which must then stay the same.")
-        neurons = jnp.zeros((graph.n_neurons, n_states, batch_size), dtype)
+        neurons = jnp.zeros((n_states, graph.n_neurons, batch_size), dtype)
     return NetworkState(
-        forward=forward[:, graph.synapse_order],
-        backward=backward[:, graph.synapse_order] if rule.stores_backward else None,
+        forward=graph.split(forward[:, graph.synapse_order]),
+        backward=graph.split(backward[:, graph.synapse_order]) if rule.stores_backward else None,
         bias=bias[:, graph.neuron_order] * _has_bias(graph, dtype),
         neurons=neurons,
         step=jnp.zeros((), jnp.int32),
@@ -109,4 +125,10 @@ def init(
 
 
 def _has_bias(graph: CompiledGraph, dtype) -> Array:
-    return jnp.concatenate([jnp.full((1, g.stop - g.start), g.bias, dtype) for g in graph.groups], axis=1)
+    return jnp.concatenate(
+        [
+            jnp.broadcast_to(for_kinds(graph, s, lambda kind: jnp.full((1, 1), kind.bias, dtype)), (1, stage.size))
+            for s, stage in enumerate(graph.wiring.stages)
+        ],
+        axis=1,
+    )

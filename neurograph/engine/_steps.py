@@ -2,16 +2,15 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..compile import CompiledGraph
 from ..genome import Genome, Genomes, SynapseGenome
 from ..rules import Rule, States
 from ._norms import normalized
-from ._parts import by_group, genomes_of
+from ._parts import by_stage, lineage_of, whole
+from ._passes import backward_pass, forward_pass, predicted
 from ._state import NetworkState, StepInfo
-from ._sweeps import backward_sweep, forward_sweep
 from ._update import updated
 
 
@@ -28,21 +27,23 @@ def forward(
     Returns:
         All states, in compiled order.
     """
-    genomes = genomes_of(graph, genome)
-    network = normalized(graph, genomes, network, rule)
-    return jnp.concatenate(forward_sweep(graph, genomes, network, x, rule))
+    lineage = lineage_of(graph, genome)
+    network = normalized(graph, lineage, network, rule)
+    return whole(forward_pass(graph, lineage, network, x, rule))
 
 
 def predict(
     graph: CompiledGraph, genome: Genomes, network: NetworkState, x: Float[Array, "inputs batch"], *, rule: Rule
 ) -> Float[Array, "outputs batch"]:
     """First states of the outputs after a forward pass, in the user's order."""
-    return prediction(graph, forward(graph, genome, network, x, rule=rule))
+    lineage = lineage_of(graph, genome)
+    network = normalized(graph, lineage, network, rule)
+    return predicted(graph, forward_pass(graph, lineage, network, x, rule))
 
 
 def prediction(graph: CompiledGraph, states: States) -> Float[Array, "outputs batch"]:
     """First states of the outputs, in the user's order."""
-    return states[graph.output_rows, 0]
+    return states[0, graph.output_rows]
 
 
 def backward(
@@ -65,8 +66,8 @@ def backward(
     Returns:
         All states, in compiled order. Inputs are as they were, outputs as feedback left them unless they feed on.
     """
-    genomes = genomes_of(graph, genome)
-    return jnp.concatenate(backward_sweep(graph, genomes, network, by_group(graph, states), target, rule))
+    lineage = lineage_of(graph, genome)
+    return whole(backward_pass(graph, lineage, network, by_stage(graph, states), target, rule))
 
 
 def learn(
@@ -91,10 +92,10 @@ def learn(
     Returns:
         The network with new synapses; `step` as it was.
     """
-    genomes = [g.synapse for g in genomes_of(graph, genome)]
-    upper = by_group(graph, backward_states)
-    lower = by_group(graph, forward_states) if rule.use_forward_states else upper
-    return updated(graph, genomes, network, lower, upper, rule)
+    lineage = lineage_of(graph, genome)
+    upper = by_stage(graph, backward_states)
+    lower = by_stage(graph, forward_states) if rule.use_forward_states else upper
+    return updated(graph, lineage, [g.synapse for g in lineage.genomes], network, lower, upper, rule)
 
 
 def step(
@@ -116,28 +117,30 @@ def step(
     Returns:
         The network after the step, and what a plot needs.
     """
-    genomes = genomes_of(graph, genome)
-    network = normalized(graph, genomes, network, rule)
-    states = forward_sweep(graph, genomes, network, x, rule)
+    lineage = lineage_of(graph, genome)
+    network = normalized(graph, lineage, network, rule)
+    states = forward_pass(graph, lineage, network, x, rule)
     if rule.forward_synapse_update:
-        network = updated(graph, [forward_synapse_of(g) for g in genomes], network, states, states, rule)
+        genomes = [forward_synapse_of(g) for g in lineage.genomes]
+        network = updated(graph, lineage, genomes, network, states, states, rule)
 
     def supervised(network, states):
-        after = backward_sweep(graph, genomes, network, states, target, rule)
+        after = backward_pass(graph, lineage, network, states, target, rule)
         lower = states if rule.use_forward_states else after
-        return updated(graph, [g.synapse for g in genomes], network, lower, after, rule), after
+        genomes = [g.synapse for g in lineage.genomes]
+        return updated(graph, lineage, genomes, network, lower, after, rule), after
 
     if rule.supervised_every is None or rule.supervised_every == 1:
         network, after = supervised(network, states)
     else:
         turn = network.step % rule.supervised_every == 0
         network, after = jax.lax.cond(turn, supervised, lambda network, states: (network, states), network, states)
-    whole, whole_after = jnp.concatenate(states), jnp.concatenate(after)
-    output = prediction(graph, whole)
+    output = predicted(graph, states)
     network = eqx.tree_at(lambda n: n.step, network, network.step + 1)
     if rule.keep_states:
-        network = eqx.tree_at(lambda n: n.neurons, network, whole_after)
-    return network, StepInfo(output, rule.feedback.loss(output, target), whole, whole_after)
+        network = eqx.tree_at(lambda n: n.neurons, network, whole(after))
+    loss = rule.feedback.loss(output, target.astype(output.dtype))
+    return network, StepInfo(output, loss, whole(states), whole(after))
 
 
 def unroll(

@@ -1,8 +1,8 @@
-"""The synapse update, block by block: equations 7 and 8."""
+"""The synapse update: equations 7 and 8."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -11,77 +11,116 @@ from ..compile import CompiledGraph
 from ..genome import SynapseGenome
 from ..rules import Rule
 from ._norms import backward_squares, forward_squares
-from ._parts import Parts, by_block, cached
+from ._parts import ByStage, Lineage, Synapses, by_stage, for_kinds
 from ._state import NetworkState
+
+ByLine = tuple[tuple[Array, ...], ...]
+"""For each stage, one array for each line."""
 
 
 def updated(
-    graph: CompiledGraph, genomes: list[SynapseGenome], network: NetworkState, lower: Parts, upper: Parts, rule: Rule
+    graph: CompiledGraph,
+    lineage: Lineage,
+    genomes: Sequence[SynapseGenome],
+    network: NetworkState,
+    lower: ByStage,
+    upper: ByStage,
+    rule: Rule,
 ) -> NetworkState:
-    """Equations 7 and 8 block by block: `lower` states of senders, `upper` of receivers (the two are usually one)."""
-    channels = network.forward.shape[0]
-    distinct = 1 if rule.single_state else channels
-    batch = upper[0].shape[2]
-    scale = 1 / batch if rule.batch_mean else 1.0
-    both = network.backward is not None
-    p_lower = cached(lambda g, p: rules.pre_synaptic(lower[g], genomes[p], distinct))
-    q_lower = cached(lambda g, p: rules.post_synaptic(lower[g], genomes[p], distinct))
-    p_upper = cached(lambda g, p: rules.pre_synaptic(upper[g], genomes[p], distinct))
-    q_upper = cached(lambda g, p: rules.post_synaptic(upper[g], genomes[p], distinct))
-    forward, backward = by_block(graph, network.forward), by_block(graph, network.backward) if both else ()
-    squares = _oja_squares(graph, network, genomes, lower, upper, rule, scale)
+    """Equations 7 and 8: `lower` states of senders, `upper` of receivers (the two are usually one).
 
-    def new(p, w, d, s):
+    Args:
+        genomes: of each population.
+    """
+    wiring, stages, lines = graph.wiring, graph.wiring.stages, lineage.lines
+    distinct = 1 if rule.single_state else network.n_channels
+    scale = 1 / upper[0].shape[2] if rule.batch_mean else 1.0
+    of_family = [genomes[family[0]] for family in graph.families]
+    of_line = [of_family[lines.index(line)] for line in range(len(lineage.of_line))]
+    own = [of_family[stage.family] for stage in stages]
+
+    def to_lines(term, states: ByStage) -> ByLine:
+        return tuple(tuple(term(a, genome, distinct) for genome in of_line) for a in states)
+
+    def as_sender(term, states: ByStage) -> ByStage:
+        return tuple(term(a, genome, distinct) for a, genome in zip(states, own, strict=True))
+
+    squares = _oja_squares(graph, lines, of_line, own, network, lower, upper, rule, scale)
+    received = to_lines(rules.post_synaptic, upper)
+    d = ops.edge_dot(lines, distinct, wiring, as_sender(rules.pre_synaptic, lower), received)
+
+    def new(genome, w, d, s):
         d = jnp.broadcast_to(d * scale, w.shape)
         if s is not None and rule.oja is not None:
-            d = d + rules.oja_term(rule.oja, genomes[p], w, s)
-        return rule.synapse_update(genomes[p], w, d)
+            d = d + rules.oja_term(rule.oja, genome, w, s)
+        return rule.synapse_update(genome, w, d).astype(w.dtype)
 
-    new_forward, new_backward = [], []
-    for w in graph.forward_wires:
-        block, p, t = graph.forward_blocks[w.block], w.population, w.target
-        d = ops.edge_dot(distinct, block, tuple(p_lower(s, p) for s in w.sources), q_upper(t, p))
-        s = None if squares is None else ops.at_receivers(block, squares.upper(t, p))
-        new_forward.append(new(p, forward[w.block], d, s))
-        if both:
-            if not rule.symmetric:
-                d = ops.edge_dot(distinct, block, tuple(q_lower(s, p) for s in w.sources), p_upper(t, p))
-            s = None if squares is None else ops.at_senders(block, tuple(squares.lower(g, p) for g in w.sources))
-            new_backward.append(new(p, backward[w.block], d, s))
-    new_bias = []
-    for g, group in enumerate(graph.groups):
-        w = network.bias[:, group.start : group.stop]
-        if group.bias:
-            unit = jnp.sum(genomes[group.gate].pre, axis=0)[:distinct, None]
-            d = unit * jnp.sum(q_upper(g, group.gate), axis=2).T
-            s = None if squares is None else squares.upper(g, group.gate).T
-            w = new(group.gate, w, d, s)
-        new_bias.append(w)
+    at_receivers, at_senders, of_rows = squares or (None, None, None)
+    backward = network.backward
+    if backward is not None:
+        d_backward = d
+        if not rule.symmetric:
+            sent = to_lines(rules.pre_synaptic, upper)
+            d_backward = ops.edge_dot(lines, distinct, wiring, as_sender(rules.post_synaptic, lower), sent)
+        backward = _each(graph, lines, of_line, new, backward, d_backward, at_senders)
+
+    bias = []
+    for s, w in enumerate(by_stage(graph, network.bias)):
+
+        def of_kind(kind, s=s, w=w):
+            if not kind.bias:
+                return w
+            genome = genomes[kind.gate]
+            line = lines[next(n for n, family in enumerate(graph.families) if kind.gate in family)]
+            unit = jnp.sum(genome.pre, axis=0)[:distinct, None]
+            square = None if of_rows is None else of_rows[s][line]
+            return new(genome, w, unit * jnp.sum(received[s][line], axis=2), square)
+
+        bias.append(for_kinds(graph, s, of_kind))
     return NetworkState(
-        forward=jnp.concatenate(new_forward, axis=1),
-        backward=jnp.concatenate(new_backward, axis=1) if both else None,
-        bias=jnp.concatenate(new_bias, axis=1),
+        forward=_each(graph, lines, of_line, new, network.forward, d, at_receivers),
+        backward=backward,
+        bias=jnp.concatenate(bias, axis=1),
         neurons=network.neurons,
         step=network.step,
     )
 
 
-class _OjaSquares(NamedTuple):
-    """S of equation 8: (group, governing population) -> `[neurons, channels]`, as forward and as backward receivers."""
+def _each(graph: CompiledGraph, lines, of_line, new, weights: Synapses, d: tuple[Array, ...], squares) -> Synapses:
+    """The new values of each part, by the genome of its senders; `squares`: for each line, Oja's, by part."""
+    wiring = graph.wiring
+    changed = []
+    for n, (w, dw) in enumerate(zip(weights, d, strict=True)):
+        mine = None if squares is None else [laid[n] for laid in squares]
+        if n < len(wiring.matmuls) or len(of_line) == 1:
+            line = lines[wiring.matmuls[n].family] if n < len(wiring.matmuls) else 0
+            changed.append(new(of_line[line], w, dw, None if mine is None else mine[line]))
+            continue
+        parts, sizes = [], [g.n_synapses for g in wiring.up]
+        for m, g in enumerate(wiring.up):
+            line = lines[g.family]
+            s = None if mine is None else jax.lax.split(mine[line], sizes, axis=1)[m]
+            parts.append(new(of_line[line], *(jax.lax.split(values, sizes, axis=1)[m] for values in (w, dw)), s))
+        changed.append(jnp.concatenate(parts, axis=1) if parts else w)
+    return tuple(changed)
 
-    upper: Callable[[int, int], Array]
-    lower: Callable[[int, int], Array]
 
-
-def _oja_squares(graph, network, genomes, lower, upper, rule: Rule, scale) -> _OjaSquares | None:
+def _oja_squares(graph: CompiledGraph, lines, of_line, own, network, lower, upper, rule: Rule, scale):
+    """S of equation 8: for each line, at receivers and at senders, by part; and for each stage and line, by row."""
     if rule.oja is None:
         return None
     if rule.oja.form == "weights":
-        forward, backward = forward_squares(graph, network), backward_squares(graph, network)
-        return _OjaSquares(lambda g, p: forward[g], lambda g, p: backward[g])
-    channels = network.forward.shape[0]
+        up, down = forward_squares(graph, network), backward_squares(graph, network)
+        rows = [(square,) * len(of_line) for square in up]
+    else:
+        channels = network.n_channels
 
-    def of(states):
-        return cached(lambda g, p: jnp.sum(rules.post_synaptic(states[g], genomes[p], channels) ** 2, axis=2) * scale)
+        def of(a, genome):
+            return jnp.sum(rules.post_synaptic(a, genome, channels) ** 2, axis=2) * scale
 
-    return _OjaSquares(of(upper), of(lower))
+        rows = [tuple(of(a, genome) for genome in of_line) for a in upper]
+        down = tuple(of(a, genome) for a, genome in zip(lower, own, strict=True))
+    n = range(len(of_line))
+    at_receivers = [ops.lay(ops.UP, graph.wiring, tuple(row[line] for row in rows)) for line in n]
+    at_senders = ops.lay(ops.DOWN, graph.wiring, down)
+    return at_receivers, [at_senders for _ in n], rows

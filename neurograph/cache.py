@@ -1,0 +1,162 @@
+"""The user's cache folder, and the programs that XLA compiles for a command, kept there for the next one.
+
+    NEUROGRAPH_CACHE           a folder in place of the user's cache folder; empty, 0 or off: nothing is kept
+    JAX_COMPILATION_CACHE_DIR  JAX's own setting; where it is given, JAX alone decides about programs
+
+A program that is read back is the machine code that was written, so it computes the same numbers, bit by bit.
+"""
+
+import contextlib
+import glob
+import hashlib
+import itertools
+import os
+import pathlib
+import platform
+import re
+import sys
+import tempfile
+import warnings
+from typing import Any
+
+import jax
+import platformdirs
+
+LIMIT = 10**9
+"""Most bytes that programs may take, those of all machines and versions together."""
+
+SETTINGS = {
+    "jax_persistent_cache_min_compile_time_secs": 0.03,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+"""What JAX keeps: programs of any size, save the dozens of small ones that are compiled as fast as they are read."""
+
+_OFF = ("", "0", "off")
+_CPU_FIELDS = ("model name", "flags", "CPU implementer", "CPU part", "Features")
+_UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
+
+
+class CacheWarning(UserWarning):
+    """Nothing can be kept in the cache folder; all goes on without."""
+
+
+def folder() -> pathlib.Path | None:
+    """Where things are kept that can be made or fetched again; None where `NEUROGRAPH_CACHE` switches that off.
+
+    The folder need not exist.
+    """
+    given = os.environ.get("NEUROGRAPH_CACHE")
+    if given is None:
+        return platformdirs.user_cache_path("neurograph", appauthor=False)
+    return None if given.strip().lower() in _OFF else pathlib.Path(given).expanduser().absolute()
+
+
+def machine() -> str:
+    """A name for what compiled code depends on: versions, system, and the CPU's model and features.
+
+    XLA compiles for the very CPU that it runs on, and a home folder may be shared with others. Where the system does
+    not list a CPU's features, the computer's name stands for them.
+    """
+    digest = hashlib.sha256("".join(_cpu()).encode()).hexdigest()[:12]
+    return f"jax-{jax.__version__}-{sys.platform}-{platform.machine()}-{digest}"
+
+
+def _cpu() -> list[str]:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        first = itertools.takewhile(str.strip, file)  # up to an empty line; the other CPUs are alike
+        lines = [line for line in first if line.partition(":")[0].strip() in _CPU_FIELDS]
+        if lines:
+            return lines
+    return [platform.processor(), platform.node()]
+
+
+def programs() -> pathlib.Path | None:
+    """This machine's folder of compiled programs; None where nothing is kept."""
+    base = folder()
+    return None if base is None else base / "programs" / machine()
+
+
+def keep_programs() -> None:
+    """Tells JAX to keep compiled programs, and to use those that are kept; to be called before it compiles any.
+
+    A folder that cannot be written is told in a `CacheWarning`; nothing is kept then.
+    """
+    kept = programs()
+    if kept is None or _setting("jax_compilation_cache_dir") not in (None, str(kept)):
+        return
+    try:
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=kept):
+            pass
+    except OSError as error:
+        warnings.warn(
+            CacheWarning(
+                f"compiled programs are not kept: '{kept}' cannot be written ({error.strerror}). Set NEUROGRAPH_CACHE "
+                "to a folder that can, or to off."
+            ),
+            stacklevel=2,
+        )
+        return
+    trim(kept.parent, LIMIT)
+    for name, value in SETTINGS.items():
+        if name.upper() not in os.environ:
+            jax.config.update(name, value)
+    _hush()
+    jax.config.update("jax_compilation_cache_dir", str(kept))
+
+
+def trim(programs: pathlib.Path, limit: int) -> None:
+    """Removes the programs that were used longest ago, until the others take no more than `limit` bytes.
+
+    JAX can do the same, but needs another package for it, and stops writing after a kill between its two files for
+    each program (jax-ml/jax#39880).
+    """
+    found = []
+    for path in programs.rglob("*-cache"):
+        with contextlib.suppress(OSError):  # another process may have removed it
+            about = path.stat()
+            found.append((max(about.st_atime, about.st_mtime), about.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= limit:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= size
+
+
+def forget_unreadable(warning: str) -> bool:
+    """Removes a damaged program of which JAX warns, so that it is kept anew; whether it could.
+
+    JAX writes in place: a kill or a full disk leaves half a program, which it would warn of for ever and never replace.
+
+    Args:
+        warning: any warning's text. One that is not about a program of ours changes nothing.
+    """
+    match, kept = _UNREADABLE.match(warning), programs()
+    if match is None or kept is None or _setting("jax_compilation_cache_dir") != str(kept):
+        return False
+    # the warning tells the function, not the file: all programs of that function go
+    paths = [*kept.glob(f"{glob.escape(match[1])}-*-cache")]
+    with contextlib.suppress(OSError):
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return bool(paths)
+    return False
+
+
+def _hush() -> None:
+    """Has XLA print nothing but fatal messages, unless `TF_CPP_MIN_LOG_LEVEL` or `JAX_LOGGING_LEVEL` says otherwise.
+
+    Before JAX 0.12 it prints an error for each program that it reads back on a CPU with AVX-512: the CPU lacks a
+    feature "prefer-no-gather", which is a hint to the compiler and no feature; the program is used all the same
+    (jax-ml/jax#38445). What goes wrong still comes as an exception.
+    """
+    chosen = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") != "1" or _setting("jax_logging_level") != "NOTSET"
+    if jax.__version_info__ < (0, 12) and not chosen:
+        jax.config.update("jax_logging_level", "CRITICAL")
+        jax.config.update("jax_logging_level", "NOTSET")  # JAX's own messages come again; XLA's do not
+
+
+def _setting(name: str) -> Any:
+    return getattr(jax.config, name)

@@ -1,0 +1,207 @@
+"""Matmuls and tables, from arrays of synapses to the types of `neurograph.ops`. NumPy but for the last step."""
+
+import itertools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from ..costs import Costs
+from ..ops import DOWN, UP, Gather, Matmul, Segments, Stage, Tiles
+from . import _tiles as tiles
+from ._stages import inverse, runs
+
+MOST = 0.7
+"""A source of which a larger share is read goes into the pool as it is; of others, only the rows that are read."""
+
+
+class Synapses(NamedTuple):
+    """Synapses between renumbered neurons, and stages as slices of these.
+
+    Attributes:
+        senders, receivers: of all synapses.
+        starts, sizes: of the stages.
+        of: stage of each neuron.
+        family: of each stage.
+        levels: for each stage, `[levels, 2]`: first and last + 1 of its neurons, level by level.
+    """
+
+    senders: np.ndarray
+    receivers: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+    of: np.ndarray
+    family: np.ndarray
+    levels: list[np.ndarray]
+
+
+class Choice(NamedTuple):
+    """How tables are chosen.
+
+    Attributes:
+        lowering: "auto", "padded_gather" or "segment_sum".
+        tile: (rows, slots) of every tile, or None for the cheapest.
+        costs: the cost model.
+        work: states times batch.
+        channels: of the synapses.
+    """
+
+    lowering: str
+    tile: tuple[int, int] | None
+    costs: Costs
+    work: int
+    channels: int
+
+
+def matmuls_of(
+    synapses: Synapses, number: np.ndarray, slices: np.ndarray, pairs: list[tuple[int, int]]
+) -> tuple[list[Matmul], np.ndarray]:
+    """One matmul for each pair of groups, and their synapses in order.
+
+    Args:
+        synapses: all of them.
+        number: which pair each synapse is of, -1 for none.
+        slices: `[groups, 2]`: first neuron and last + 1.
+        pairs: (source group, target group); the target is a stage by itself.
+    """
+    mine = np.flatnonzero(number >= 0)
+    by = np.lexsort((synapses.receivers[mine], synapses.senders[mine], number[mine]))
+    order = mine[by]
+    ends = np.cumsum(np.bincount(number[mine], minlength=len(pairs)))
+    blocks = []
+    for n, (s, t) in enumerate(pairs):
+        part = order[ends[n - 1] if n else 0 : ends[n]]
+        (first, stop), (low, high) = slices[s].tolist(), slices[t].tolist()
+        n_s, n_t = stop - first, high - low
+        source, target = int(synapses.of[first]), int(synapses.of[low])
+        places = where = None
+        if len(part) < n_s * n_t:
+            flat = (synapses.senders[part] - first) * n_t + synapses.receivers[part] - low
+            grid = np.full(n_s * n_t, len(part), np.int32)
+            grid[flat] = np.arange(len(part))
+            places, where = int32(grid.reshape(n_s, n_t)), int32(flat)
+        begin, family = first - int(synapses.starts[source]), int(synapses.family[source])
+        blocks.append(Matmul(source, begin, target, family, (n_s, n_t), len(part), places, where))
+    return blocks, order
+
+
+def sparse_order(synapses: Synapses, sparse: np.ndarray) -> np.ndarray:
+    """The sparse synapses by (stage of the receiver, family of the sender, receiver, sender)."""
+    senders, receivers = synapses.senders[sparse], synapses.receivers[sparse]
+    family = synapses.family[synapses.of[senders]]
+    stage = synapses.of[receivers]
+    return sparse[np.lexsort((senders, receivers, family, stage))]
+
+
+def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Choice) -> list[Gather]:
+    """One table for each stage (and, in the direction `UP`, each family of senders).
+
+    Args:
+        synapses: all of them.
+        order: the sparse ones, see `sparse_order`.
+        direction: `UP` or `DOWN`.
+        choice: how they are read.
+    """
+    near, far = synapses.receivers[order], synapses.senders[order]
+    if direction == DOWN:
+        near, far = far, near
+        by = np.lexsort((far, near))
+        keys = (synapses.of[near[by]],)
+    else:
+        by = np.arange(len(order))
+        keys = (synapses.of[near], synapses.family[synapses.of[far]])
+    bounds = [*runs(*keys).tolist(), len(by)]
+    gathers = []
+    for begin, end in itertools.pairwise(bounds):
+        which = by[begin:end]
+        stage = int(synapses.of[near[which[0]]])
+        used = np.zeros(len(synapses.starts), bool)
+        used[synapses.of[far[which]]] = True
+        sources = np.flatnonzero(used)
+        size = int(synapses.sizes[stage])
+        pool, picks, n_pool = _pool(synapses, far[which], sources, stage)
+        family = int(synapses.family[synapses.of[far[which[0]]] if direction == UP else stage])
+        levels, ready = np.array([[0, size]]), np.full(len(which), -1)
+        if stage in sources:
+            levels = synapses.levels[stage] - synapses.starts[stage]
+            inside = synapses.of[far[which]] == stage
+            ready[inside] = np.searchsorted(levels[:, 1], far[which[inside]] - synapses.starts[stage], side="right")
+            if direction == DOWN:
+                levels = levels[::-1]
+                ready[inside] = len(levels) - 1 - ready[inside]
+        given = tiles.Rows(
+            near[which] - synapses.starts[stage],
+            pool,
+            which,
+            ready,
+            size,
+            levels,
+            direction,
+        )
+        table = _table(given, choice, len(order), n_pool, cells=stage in sources)
+        gathers.append(Gather(stage, tuple(int(s) for s in sources), family, size, len(which), table, tuple(picks)))
+    return gathers
+
+
+def _pool(synapses: Synapses, far: np.ndarray, sources: np.ndarray, stage: int):
+    """For each synapse the row of the pool that it reads; for each source which rows are in the pool; how many rows."""
+    n = len(synapses.of)
+    used = np.zeros(n, bool)
+    used[far] = True
+    place, picks, n_pool = np.zeros(n, np.int64), [], 0
+    for s in sources:
+        start, size = int(synapses.starts[s]), int(synapses.sizes[s])
+        rows = np.flatnonzero(used[start : start + size])
+        if s == stage or len(rows) > MOST * size:
+            rows = np.arange(size)
+            picks.append(None)
+        else:
+            picks.append(int32(rows))
+        place[start + rows] = n_pool + np.arange(len(rows))
+        n_pool += len(rows)
+    return place[far], picks, n_pool
+
+
+def _table(given: tiles.Rows, choice: Choice, n_sparse: int, n_pool: int, *, cells: bool) -> Tiles | Segments:
+    shape = None
+    if choice.lowering != "segment_sum":
+        shape = tiles.choose(given, choice.costs, choice.work, choice.channels, cells=cells)
+        if choice.tile is not None:
+            shape = tiles.Shape(min(choice.tile[0], given.size), choice.tile[1], 0, 0.0)
+    segments = choice.costs.segments(len(given.rows), len(given.levels), choice.work)
+    if shape is None or (choice.lowering == "auto" and 2 * segments < shape.cost):
+        return _segments(given)
+    built = tiles.build(given, shape, n_sparse, n_pool)
+    return Tiles(
+        sources=int32(built.sources),
+        synapses=int32(built.synapses),
+        rows=int32(built.rows),
+        begin=int32(built.begin),
+        scratch=int32(built.scratch),
+        first=jax.device_put(built.first),
+        last=jax.device_put(built.last),
+        where=int32(built.where) if given.direction == UP else None,
+        n_scratch=built.n_scratch,
+        splits=built.splits,
+        accumulates=built.accumulates,
+    )
+
+
+def _segments(given: tiles.Rows) -> Segments:
+    ends = np.searchsorted(given.rows, given.levels)
+    levels = np.concatenate([given.levels, ends], axis=1).tolist()
+    return Segments(
+        int32(given.sources), int32(given.synapses), int32(given.rows), tuple(tuple(level) for level in levels)
+    )
+
+
+def stage_of(starts: np.ndarray, sizes: np.ndarray, n: int, family: int, kinds) -> Stage:
+    return Stage(int(starts[n]), int(starts[n] + sizes[n]), family, kinds)
+
+
+def int32(array: np.ndarray) -> Array:
+    return jax.device_put(np.ascontiguousarray(array, np.int32))
+
+
+__all__ = ["Choice", "Synapses", "int32", "inverse", "matmuls_of", "sparse_order", "stage_of", "tables_of"]

@@ -1,0 +1,7 @@
+"""The defects that `tests.mutations` plants, and the few tests that are expected to catch each."""
+
+from ._engine import BACKWARD, FORWARD, LEARNING
+from ._mutation import Mutation as Mutation
+from ._sums import COMPILER, PRIMITIVES
+
+MUTATIONS = (*FORWARD, *BACKWARD, *LEARNING, *PRIMITIVES, *COMPILER)

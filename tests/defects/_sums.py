@@ -1,0 +1,216 @@
+"""Defects of the sums, of their derivatives, and of the compiler."""
+
+from ._mutation import ALONE, BACKPROP, DEEP, FORM, PLAIN_SUMS, PLAIN_SWEEP, Mutation
+
+SUMS, SWEEP, TABLES, PARTS = "ops/_sums.py", "ops/_sweep.py", "ops/_tables.py", "engine/_parts.py"
+STAGES, TILES, BLOCKS = "compile/_stages.py", "compile/_tiles.py", "compile/_blocks.py"
+COMPILE = "compile/_compile.py"
+
+PRIMITIVES = (
+    Mutation(
+        "the transposed sum along the receivers",
+        SUMS,
+        'return _product("st,ktb->ksb", "kst,ktb->ksb", matrix(m, w), y)',
+        'return _product("st,ktb->ksb", "kst,ktb->ksb", matrix(m, w)[:, ::-1], y)',
+        (f"{BACKPROP}[mlp]",),
+    ),
+    Mutation(
+        "a dense block transposed",
+        SUMS,
+        "if m.places is None:\n        return w\n    return w.at",
+        "if m.places is None:\n        return jnp.swapaxes(w, 1, 2).reshape(w.shape)\n    return w.at",
+        (f"{BACKPROP}[mlp]",),
+    ),
+    Mutation(
+        "a matmul reads its stage from the first row",
+        SUMS,
+        "jax.lax.slice_in_dim(a, m.begin, m.begin + m.shape[0], axis=1)",
+        "jax.lax.slice_in_dim(a, 0, m.shape[0], axis=1)",
+        ("tests/test_ops.py::test_matmuls_from_parts_of_a_stage_equal_dense_matrices",),
+    ),
+    Mutation(
+        "the gaps of a matrix filled",
+        SUMS,
+        'mode="fill", fill_value=0',
+        'mode="fill", fill_value=1',
+        (f"{FORM}[hubs-dense]",),
+    ),
+    Mutation(
+        "the last slot dropped",
+        TABLES,
+        "for s in range(table.n_slots):",
+        "for s in range(max(table.n_slots - 1, 1)):",
+        (f"{FORM}[hubs-padded_gather]", f"{FORM}[hubs-tiles]"),
+    ),
+    Mutation(
+        "tiles of one row begin anew",
+        TABLES,
+        "total = jnp.where(tile.first, blank, total)",
+        "total = blank",
+        (f"{PLAIN_SUMS}[gathers in one loop, 3x2, k]",),
+    ),
+    Mutation(
+        "unfinished sums sent",
+        TABLES,
+        "sent = jnp.where(tile.last, sent, total.astype(sent.dtype))",
+        "sent = jnp.where(tile.last, sent, sent)",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "picks ignored",
+        TABLES,
+        "piece if pick is None else rows_of(piece, pick)",
+        "piece if pick is None else rows_of(piece, pick * 0)",
+        (f"{BACKPROP}[multi_level_outputs]",),
+    ),
+    Mutation(
+        "the first kind of a stage for all its neurons",
+        SWEEP,
+        "jnp.where(jnp.asarray(index == n), b, a)",
+        "jnp.where(jnp.asarray(index == n), a, a)",
+        (f"{FORM}[outputs_feed_on-tiles]",),
+    ),
+    Mutation(
+        "the first kind's numbers for all neurons of a stage",
+        PARTS,
+        "result = jnp.where(index[None] == n, other, result)",
+        "result = jnp.where(index[None] == n, result, result)",
+        (f"{BACKPROP}[no_bias]", f"{ALONE}[published defaults]"),
+    ),
+    Mutation(
+        "a loop forgets what comes from outside",
+        SWEEP,
+        "parts[into] = parts[into] + total",
+        "parts[into] = total",
+        ("tests/test_sweep.py::test_a_pass_with_matmuls_from_parts_of_a_stage",),
+    ),
+    Mutation(
+        "the reverse cell drops gradients of what was received",
+        SWEEP,
+        '"given": None if d_received is None else d_received[s],',
+        '"given": None,',
+        (f"{PLAIN_SWEEP}[auto, k, up]",),
+    ),
+    Mutation(
+        "the reverse cell drops gradients of what was sent",
+        SWEEP,
+        '"sent": None if d_sent is None else d_sent[s],',
+        '"sent": None,',
+        (f"{PLAIN_SWEEP}[auto, k, up]",),
+    ),
+    Mutation(
+        "theta drops gradients of what was sent",
+        SWEEP,
+        "d = arrived[s] if d_sent is None else",
+        "d = arrived[s] if True else",
+        (f"{PLAIN_SWEEP}[auto, k, up]",),
+    ),
+    Mutation(
+        "the derivative of a sum misses the weights",
+        SUMS,
+        "return None, _like(weights, dw), _like(a, propagate_T(lines, wiring, weights, dy))",
+        "return None, _like(weights, [0 * d for d in dw]), _like(a, propagate_T(lines, wiring, weights, dy))",
+        (f"{PLAIN_SUMS}[auto, k]",),
+    ),
+)
+
+COMPILER = (
+    Mutation(
+        "levels by population first",
+        STAGES,
+        "np.lexsort((-degree, gate, population, topology.roles != INPUT, level))",
+        "np.lexsort((-degree, gate, level, population, topology.roles != INPUT))",
+        (BACKPROP,),
+    ),
+    Mutation(
+        "the first level merged with the inputs",
+        "topology/_graph.py",
+        "level[frontier] = current",
+        "level[frontier] = max(current - 1, 0)",
+        (BACKPROP,),
+    ),
+    Mutation(
+        "padding points at a synapse that is there",
+        TILES,
+        "synapses = np.full((n_tiles, n_slots, n_rows), n_sparse, np.int32)",
+        "synapses = np.full((n_tiles, n_slots, n_rows), 0, np.int32)",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "slots by sender",
+        TILES,
+        "flat = (tile * n_slots + slot) * n_rows + column",
+        "flat = (tile * n_slots + slot) * n_rows + column[::-1]",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "pointers to a hub's pieces have value 0",
+        TILES,
+        "put(tile, at % n_slots, lane_row[of], n_pool + read, n_sparse + 1)",
+        "put(tile, at % n_slots, lane_row[of], n_pool + read, n_sparse)",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "pointers to pieces of pieces have value 0",
+        TILES,
+        "put(tile, item % n_slots, column, n_pool + read, n_sparse + 1)",
+        "put(tile, item % n_slots, column, n_pool + read, n_sparse)",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "a hub's last piece dropped",
+        TILES,
+        "of, item, read = pieces.read_last(n, n_rows)",
+        "of, item, read = (part[:-1] for part in pieces.read_last(n, n_rows))",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "rows that a later chunk computes once more dropped",
+        TILES,
+        "found = np.where(chunks.live, degree",
+        "found = np.where(chunks.own, degree",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "inner products of the rows that a tile does not own",
+        TILES,
+        "rows[tile] = np.where(chunks.own, chunks.rows, given.size)[chunk_of_tile]",
+        "rows[tile] = np.where(chunks.own, given.size, chunks.rows)[chunk_of_tile]",
+        (f"{FORM}[hubs-tiles]",),
+    ),
+    Mutation(
+        "a hub's early pieces are those that are ready last",
+        TILES,
+        "last_key = given.rows * (n_levels + 2) + n_levels - given.ready",
+        "last_key = given.rows * (n_levels + 2) + given.ready",
+        (DEEP,),
+    ),
+    Mutation(
+        "a hub's early pieces summed before they are ready",
+        TILES,
+        "n_levels - opening[window[level]]",
+        "n_levels - level",
+        (DEEP,),
+    ),
+    Mutation(
+        "pools of all rows numbered by the rows picked",
+        BLOCKS,
+        "place[start + rows] = n_pool + np.arange(len(rows))",
+        "place[start + rows] = n_pool + rows",
+        (f"{BACKPROP}[multi_level_outputs]",),
+    ),
+    Mutation(
+        "outputs numbered as rows",
+        COMPILE,
+        "column[rank[topology.outputs]] = np.arange(len(topology.outputs))",
+        "column[np.sort(rank[topology.outputs])] = np.arange(len(topology.outputs))",
+        (BACKPROP,),
+    ),
+    Mutation(
+        "inputs numbered as rows",
+        COMPILE,
+        "column[rank[topology.inputs]] = np.arange(len(topology.inputs))",
+        "column[np.sort(rank[topology.inputs])] = np.arange(len(topology.inputs))",
+        (BACKPROP,),
+    ),
+)

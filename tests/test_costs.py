@@ -1,0 +1,102 @@
+"""Measured costs: kept, read, doubted; and what they decide."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from neurograph import compile_topology, costs, generators, tuning
+from neurograph.compile import plan
+from neurograph.costs import Costs, CostsWarning
+from tests.command_line import run_fixture as run_fixture
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEUROGRAPH_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_without_a_measurement_the_defaults_serve(folder):
+    known = costs.known()
+    assert known.costs == costs.DEFAULT["cpu"]
+    assert "default" in known.source
+
+
+def test_measured_costs_are_kept_and_found_again(folder):
+    path = costs.path_of()
+    assert path is not None
+    mine = Costs(tile=1234.5, max_rows=77)
+    costs.write(path, mine)
+    assert costs.read(path) == mine
+    assert costs.known().costs == mine
+    assert str(path) in costs.known().source
+    assert folder in path.parents
+
+
+def test_nothing_is_kept_where_the_cache_is_off(monkeypatch):
+    monkeypatch.setenv("NEUROGRAPH_CACHE", "off")
+    assert costs.path_of() is None
+    assert costs.known().costs == costs.DEFAULT["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("no json", "cannot be read"),
+        ("[1, 2]", "not of version 1"),
+        (json.dumps({"version": 1, "tile": 3.0}), "not of version 1"),
+        (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "gather": -1}), "gather = -1, which is no cost"),
+        (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "row": "x"}), "row = 'x', which is no cost"),
+        (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "row": math.inf}), "row = inf, which is no cost"),
+    ],
+)
+def test_a_damaged_file_is_told_and_passed_over(folder, text, words):
+    path = costs.path_of()
+    assert path is not None
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words):
+        costs.read(path)
+    with pytest.warns(CostsWarning, match="The default costs serve"):
+        assert costs.known().costs == costs.DEFAULT["cpu"]
+
+
+def test_costs_decide_the_lowering():
+    """Where a matmul is dear, a complete block goes through a table; where tiles are dear, a sparse one is a matmul."""
+    layers = generators.mlp([30, 20, 5])
+    assert {m.lowering for m in compile_topology(layers, costs=Costs()).wiring.matmuls} == {"dense"}
+    assert compile_topology(layers, costs=Costs(matmul_start=1e9)).wiring.matmuls == ()
+    sparse = generators.random_dag(20, 4, 60, n_levels=2, in_degree=3)
+    plain = compile_topology(sparse, costs=Costs(matmul_start=1e9))
+    assert plain.wiring.matmuls == ()
+    dear = compile_topology(sparse, costs=Costs(gather=1e3))
+    assert {m.lowering for m in dear.wiring.matmuls} <= {"dense", "scattered"}
+    assert dear.wiring.up == ()
+
+
+def test_the_plan_tells_of_every_synapse():
+    graph = compile_topology(generators.random_dag(20, 4, 60, n_levels=4, in_degree=3))
+    blocks = plan(graph, Costs())
+    assert sum(block.synapses for block in blocks) == graph.n_synapses
+    assert all(block.microseconds > 0 and 0 < block.filled <= 1 for block in blocks)
+    assert {name for block in blocks for name in (*block.sources, block.target)} <= set(graph.stage_names)
+
+
+def test_tuning_measures_and_the_command_keeps(folder, monkeypatch, run):
+    """With one repeat and two shapes: that all runs, not how fast."""
+    monkeypatch.setattr(tuning, "REPEATS", 1)
+    monkeypatch.setattr(tuning, "SHAPES", [(8, 4), (64, 8), (128, 8), (200, 20)])
+    monkeypatch.setattr(tuning, "ENOUGH", 0.0)
+    outcome = run("tune", "--json")
+    assert outcome.code == 0, outcome
+    said = outcome.summary
+    path = costs.path_of()
+    assert said["file"] == str(path)
+    assert path is not None
+    measured = costs.read(path)
+    assert dataclasses.asdict(measured) == said["costs"]
+    assert measured.gather > 0
+    assert measured.multiply_add > 0
+    assert costs.known().costs == measured

@@ -1,0 +1,239 @@
+"""A pass through all neurons against dense matrices, with first and second derivatives, in both directions."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neurograph import Population, compile_topology, ops
+from neurograph.ops import _tables
+from neurograph.topology import build
+from tests import dense
+from tests.helpers import QUICK, relative_error, tolerance
+from tests.sums import (
+    BATCH,
+    LATE_BLOCKS,
+    TANGLE,
+    K,
+    Plan,
+    neuron,
+    plain_sweep,
+    sweep,
+    sweep_operands,
+    through_second_order,
+)
+from tests.test_ops import APART, EVERY, SHARED, ULP, beyond_bfloat16
+
+LOOP = {"lowering": "padded_gather", "schedule": "scan"}
+PLANS = {
+    "auto, k, up": ({**APART}, K, ops.UP),
+    "dense, 1, down": ({**APART, "lowering": "dense"}, 1, ops.DOWN),
+    "segment sums in one loop, 1, up": ({**SHARED, "lowering": "segment_sum", "schedule": "scan"}, 1, ops.UP),
+    "segment sums, k, down": ({**APART, "lowering": "segment_sum"}, K, ops.DOWN),
+    "one loop, 3x2, k, up": ({**SHARED, **LOOP, "tile": (3, 2)}, K, ops.UP),
+    "one loop, 2x3, k, down": ({**SHARED, **LOOP, "tile": (2, 3)}, K, ops.DOWN),
+    "loops, 5x4, 1, up": ({**APART, **LOOP, "tile": (5, 4)}, 1, ops.UP),
+    "loops, 1x1, k, down": ({**APART, **LOOP, "tile": (1, 1)}, K, ops.DOWN),
+    "loops, 1, down": ({**SHARED, "lowering": "padded_gather"}, 1, ops.DOWN),
+}
+TOPOLOGIES = {"tangle": TANGLE, "late blocks": LATE_BLOCKS}
+
+
+@functools.cache
+def expected(name: str, channels: int, apart: bool, direction: str):
+    plan = Plan(APART if apart else SHARED, TOPOLOGIES[name])
+    along = sweep_operands(plan, channels, direction, 2)
+    function = jax.jit(through_second_order(plain_sweep(plan, direction), along), compiler_options=QUICK)
+    return function(*sweep_operands(plan, channels, direction, 1))
+
+
+def assert_equal_to_dense_pass(options, channels, direction, name="tangle"):
+    plan = Plan(options, TOPOLOGIES[name])
+    along = sweep_operands(plan, channels, direction, 2)
+    function = jax.jit(through_second_order(sweep(plan, plan.compiled(), direction), along), compiler_options=QUICK)
+    found = function(*sweep_operands(plan, channels, direction, 1))
+    wanted = expected(name, channels, "genomes" in options, direction)
+    for what, mine, plainly in zip(("values", "gradient", "second"), found, wanted, strict=True):
+        assert jax.tree.structure(mine) == jax.tree.structure(plainly)
+        for one, other in zip(jax.tree.leaves(mine), jax.tree.leaves(plainly), strict=True):
+            assert relative_error(one, other) < tolerance(np.float64), what
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_pass_and_its_derivatives_equal_those_of_dense_matrices(name):
+    assert_equal_to_dense_pass(*PLANS[name])
+
+
+@pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
+def test_a_pass_with_matmuls_from_parts_of_a_stage(direction):
+    assert_equal_to_dense_pass({}, K, direction, "late blocks")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
+@pytest.mark.parametrize("genomes", [SHARED, APART], ids=("one genome", "a genome each"))
+@pytest.mark.parametrize("channels", [1, K])
+@pytest.mark.parametrize("options", EVERY, ids=str)
+def test_a_pass_and_its_derivatives_under_every_plan(options, channels, genomes, direction):
+    assert_equal_to_dense_pass({**options, **genomes}, channels, direction)
+
+
+@pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
+@pytest.mark.parametrize(
+    ("options", "topology"),
+    [
+        (APART, TANGLE),
+        ({"lowering": "dense"}, TANGLE),
+        ({**LOOP, "tile": (3, 2)}, TANGLE),
+        ({}, LATE_BLOCKS),
+    ],
+    ids=("matmuls and gathers", "matmuls", "gathers", "matmuls from parts of a stage"),
+)
+def test_no_scatter_in_any_derivative(options, topology, direction):
+    """In compiled order: to it, and back from it, the tests themselves gather."""
+    plan = Plan(options, topology)
+    graph = plan.compiled()
+    w, theta = in_parts(plan, graph, direction, 1)
+    function = through_second_order(functools.partial(passed, plan, graph, direction), (w, theta))
+    assert "scatter" not in str(jax.make_jaxpr(function)(w, theta))
+
+
+def in_parts(plan: Plan, graph, direction: str, seed: int):
+    """The synapses, and what the cells need, in compiled order."""
+    w, rows, shared = sweep_operands(plan, K, direction, seed)
+    parts = dense.Parts(graph)
+    by_name = {name: parts.rows(values) for name, values in rows.items()}
+    theta = tuple(
+        ops.Theta(
+            {name: values[s] for name, values in by_name.items()},
+            tuple(jax.tree.map(lambda leaf, k=kind: leaf[k.population], shared) for kind in graph.kinds(s)),
+        )
+        for s in range(len(graph.wiring.stages))
+    )
+    return parts.weights(w), theta
+
+
+def passed(plan: Plan, graph, direction: str, w, theta, wants=(True, True, True)):
+    cell = neuron(direction, max(plan.lines) + 1)
+    shape = (K, BATCH, w[-1].dtype)
+    return ops.sweep(cell, direction, plan.lines, shape, wants, graph.wiring, w, theta)
+
+
+@pytest.mark.parametrize(
+    ("options", "direction"),
+    [(APART, ops.DOWN), ({**LOOP, "tile": (3, 2)}, ops.UP), ({"lowering": "segment_sum"}, ops.DOWN)],
+    ids=("auto", "one loop", "segment sums"),
+)
+def test_vmap_equals_a_loop(options, direction):
+    """Over synapses, over what neurons bring, and over what their population shares; of gradients, too."""
+    plan = Plan(options)
+    graph = plan.compiled()
+    w, theta = in_parts(plan, graph, direction, 1)
+
+    def value_and_slope(factor, w, theta):
+        def value(f):
+            scaled = jax.tree.map(lambda leaf: f["w"] * leaf, w)
+            own = tuple(
+                ops.Theta(*(jax.tree.map(lambda leaf, f=f[k]: f * leaf, part) for k, part in t._asdict().items()))
+                for t in theta
+            )
+            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(passed(plan, graph, direction, scaled, own)))
+
+        return jax.value_and_grad(value)(factor)
+
+    one = jax.jit(value_and_slope, compiler_options=QUICK)
+    for name in ("w", "rows", "shared"):
+        factors = {key: jnp.ones(3) if key != name else jnp.array([0.5, -1.0, 2.0]) for key in ("w", "rows", "shared")}
+        axes = {key: 0 if key == name else None for key in factors}
+        shared = {key: values if key == name else values[0] for key, values in factors.items()}
+        together = jax.jit(jax.vmap(value_and_slope, in_axes=(axes, None, None)), compiler_options=QUICK)
+        several = together(shared, w, theta)
+        for n in range(3):
+            alone = one({key: values[n] for key, values in factors.items()}, w, theta)
+            for many, single in zip(jax.tree.leaves(several), jax.tree.leaves(alone), strict=True):
+                np.testing.assert_allclose(many[n], single, rtol=tolerance(np.float64))
+
+
+@pytest.mark.parametrize("options", [APART, LOOP], ids=("auto", "one loop"))
+def test_only_what_is_wanted_comes_back(options):
+    plan = Plan(options)
+    graph = plan.compiled()
+    w, theta = in_parts(plan, graph, ops.UP, 1)
+    whole = passed(plan, graph, ops.UP, w, theta)
+    for n, name in enumerate(ops.Pass._fields):
+        wants = (n == 0, n == 1, n == 2)
+        some = passed(plan, graph, ops.UP, w, theta, wants)
+        assert [field is not None for field in some] == list(wants)
+        for one, other in zip(jax.tree.leaves(some), jax.tree.leaves(getattr(whole, name)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+# --- precision, memory ------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Relay:
+    """Sends what it received, inputs what they bring."""
+
+    def receives(self, kind) -> bool:
+        return kind.role != "input"
+
+    def sends(self, kind) -> bool:
+        return True
+
+    def __call__(self, kind, received, rows, shared):
+        a = received[0] if self.receives(kind) else rows
+        return (), (a,)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lowering": "dense"},
+        {**LOOP, "tile": (8, 4)},
+        {**LOOP, "tile": (1, 1)},
+        {"lowering": "segment_sum", "schedule": "scan"},
+    ],
+    ids=str,
+)
+def test_bfloat16_is_summed_in_float32_within_a_loop(options):
+    """An input, 300 neurons that relay it, one that hears all of these: 256 and 299 times 1."""
+    n = 300
+    pairs = [(0, 1 + i) for i in range(n)] + [(1 + i, n + 1) for i in range(n)]
+    populations = [Population("in", "input"), Population("h", "hidden"), Population("out", "output")]
+    senders, receivers = np.array(pairs).T
+    topology = build(senders, receivers, list(zip(populations, (1, n, 1), strict=True)))
+    graph = compile_topology(topology, **options)
+    values = np.concatenate([np.ones((1, n)), beyond_bfloat16(n)], axis=1)
+    parts = dense.Parts(graph)
+    weights = parts.weights(jnp.asarray(values, jnp.bfloat16))
+    ones = parts.rows(jnp.ones((1, n + 2, 1), jnp.bfloat16))
+    theta = tuple(ops.Theta(rows, ((),) * len(graph.kinds(s))) for s, rows in enumerate(ones))
+    shape = (1, 1, jnp.dtype(jnp.bfloat16))
+    done = ops.sweep(Relay(), ops.UP, (0,), shape, (False, True, False), graph.wiring, weights, theta)
+    assert done.received is not None
+    heard = parts.of_lines(done.received)[0, 0, n + 1]
+    assert heard.dtype == jnp.bfloat16
+    np.testing.assert_allclose(heard.astype(float), n + 255.0, rtol=ULP)
+
+
+@pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
+@pytest.mark.parametrize("tile", [(3, 2), (5, 4), (2, 3)], ids=str)
+def test_memory_that_nothing_was_written_to_is_not_used(tile, direction, monkeypatch):
+    """An accelerator hands out what others left there; here it is NaN."""
+    plan = Plan({**LOOP, "tile": tile})
+    graph = plan.compiled()
+    w, theta = in_parts(plan, graph, direction, 1)
+
+    def value(w, theta):
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(passed(plan, graph, direction, w, theta)))
+
+    both = jax.value_and_grad(value, argnums=(0, 1))
+    clean = jax.jit(both, compiler_options=QUICK)(w, theta)
+    monkeypatch.setattr(_tables, "empty", lambda shape, dtype: jnp.full(shape, jnp.nan, dtype))
+    found = jax.jit(lambda *operands: both(*operands), compiler_options=QUICK)(w, theta)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(clean), strict=True):
+        np.testing.assert_array_equal(one, other)
