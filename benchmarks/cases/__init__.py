@@ -1,0 +1,34 @@
+"""The cases: what is measured, and what it must show."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .._contest import Settings
+from .._rows import Row
+from . import deep, growth, host, mlp, small, sparse
+
+
+class Case(NamedTuple):
+    """A case by name.
+
+    Attributes:
+        run: measures it.
+        seconds: how long it takes, roughly, on two cores; only for the estimate of what remains.
+    """
+
+    run: Callable[[Settings], list[Row]]
+    seconds: float
+
+
+CASES: dict[str, Case] = {
+    "mlp": Case(mlp.step, 60),
+    "mlp_meta": Case(mlp.gradient, 60),
+    "sparse": Case(sparse.propagate, 60),
+    "sparse_step": Case(sparse.step, 240),
+    "scale_free": Case(sparse.scale_free, 180),
+    "deep": Case(deep.run, 180),
+    "small": Case(small.small, 30),
+    "growth": Case(growth.run, 180),
+    "genomes": Case(small.genomes, 40),
+    "host": Case(host.run, 120),
+}

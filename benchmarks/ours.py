@@ -1,0 +1,190 @@
+"""All uses that the benchmarks make of neurograph, in one place.
+
+Programs are loop bodies for `_timing.looped`: `body(carry, i, *data) -> carry`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurograph import CompiledGraph, Population, Topology, compile_topology, engine, generators, ops, rules, views
+from neurograph.compile import padding as padding
+from neurograph.genome import Genome, astype, neuron_genome, synapse_genome
+from neurograph.topology import build, levels
+from neurograph.topology import from_arrays as from_arrays
+
+from ._contest import Entrant
+from ._problem import Numbers, Problem, Synapses, Wiring, changes, descend, flat, loss
+from ._timing import chained, looped
+
+NAME = "neurograph"
+RULE = rules.blur()
+
+mlp, random_dag, scale_free = generators.mlp, generators.random_dag, generators.scale_free
+
+
+def layered_dag(n_levels: int, width: int, in_degree: int, seed: int) -> Topology:
+    """Narrow and deep: each neuron hears `in_degree` of the level before; as many hear each."""
+    rng = np.random.default_rng(seed)
+    senders, receivers = [], []
+    for level in range(1, n_levels):
+        shifts = rng.permutation(width)[:in_degree]
+        places = rng.permutation(width)[(np.arange(width)[:, None] + shifts) % width]
+        senders.append(((level - 1) * width + places).ravel())
+        receivers.append(np.repeat(level * width + np.arange(width), in_degree))
+    hidden = (n_levels - 2) * width
+    parts = [("input", width), *([("hidden", hidden)] if hidden else []), ("output", width)]
+    populations = [(Population(role, role), size) for role, size in parts]
+    return build(np.concatenate(senders), np.concatenate(receivers), populations, name="deep")
+
+
+def wiring(topology: Topology) -> Wiring:
+    """The topology as plain arrays."""
+    return Wiring(topology.senders, topology.receivers, levels(topology), topology.inputs, topology.outputs)
+
+
+class Ready(NamedTuple):
+    """A compiled graph, and the problem's synapses in its order."""
+
+    problem: Problem
+    graph: CompiledGraph
+    network: engine.NetworkState
+
+
+def ready(topology: Topology, problem: Problem) -> Ready:
+    """Compiles the topology and takes over the problem's synapses."""
+    graph = compile_topology(topology, n_states=problem.n_states, batch_size=problem.batch)
+    dtype = problem.xs.dtype
+    network = engine.init(jax.random.key(0), graph, genome(problem.numbers), rule=RULE, dtype=dtype)
+    return Ready(problem, graph, views.with_synapses(graph, network, **problem.synapses._asdict()))
+
+
+def compiled(topology: Topology) -> CompiledGraph:
+    """Compiles the topology, with all its tables on the device."""
+    return jax.block_until_ready(compile_topology(topology))
+
+
+def genome(numbers: Numbers) -> Genome:
+    """The numbers as neurograph's genome."""
+    neuron = neuron_genome(numbers.nu, numbers.mu, numbers.keep, numbers.update)
+    synapse = synapse_genome(numbers.pre, numbers.post, numbers.synapse_keep, numbers.synapse_update)
+    return astype(Genome(neuron, synapse), numbers.nu.dtype)
+
+
+def synapses(graph: CompiledGraph, network: engine.NetworkState) -> Synapses:
+    """The network's synapses in the user's order; of several networks, along a first axis."""
+    assert network.backward is not None
+    several = network.bias.ndim == 3
+    synapses, neurons = functools.partial(views.synapses, graph), functools.partial(views.neurons, graph)
+    if several:
+        synapses, neurons = jax.vmap(synapses), jax.vmap(neurons)
+    return Synapses(*map(np.asarray, (synapses(network.forward), synapses(network.backward), neurons(network.bias))))
+
+
+def _zeros(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the function would return, all of it 0; without running it."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
+
+
+# --- a learning step --------------------------------------------------------------------------------------------------
+
+
+def steps(ready: Ready) -> Entrant:
+    """A full learning step: forward, backward, update."""
+
+    def read(network):
+        return changes(ready.problem.synapses, synapses(ready.graph, network))
+
+    return Entrant(NAME, looped(_step, ready.network, ready.graph, *_data(ready.problem)), read)
+
+
+def _step(network, i, graph, numbers, xs, targets):
+    b = i % xs.shape[0]
+    return engine.step(graph, genome(numbers), network, xs[b], targets[b], rule=RULE)[0]
+
+
+def _data(problem: Problem) -> tuple[Numbers, Any, Any]:
+    return jax.tree.map(jnp.asarray, (problem.numbers, problem.xs, problem.targets))
+
+
+def populations(ready: Ready, n: int) -> Entrant:
+    """A full learning step of n genomes, each with synapses of its own, all on the same data."""
+    numbers, xs, targets = _data(ready.problem)
+    network, numbers = jax.tree.map(lambda leaf: jnp.stack([leaf] * n), (ready.network, numbers))
+
+    def body(networks, i, graph, numbers, xs, targets):
+        return jax.vmap(lambda network, each: _step(network, i, graph, each, xs, targets))(networks, numbers)
+
+    def read(networks):
+        return changes(ready.problem.synapses, synapses(ready.graph, networks))
+
+    return Entrant(NAME, looped(body, network, ready.graph, numbers, xs, targets), read)
+
+
+# --- its parts --------------------------------------------------------------------------------------------------------
+
+
+def forwards(ready: Ready) -> Entrant:
+    """The forward pass."""
+    numbers, xs, _ = _data(ready.problem)
+
+    def body(_, i, network, graph, numbers, xs):
+        return engine.forward(graph, genome(numbers), network, xs[i % xs.shape[0]], rule=RULE)
+
+    start = _zeros(body, None, 0, ready.network, ready.graph, numbers, xs)
+
+    def read(states):
+        return {"prediction": np.asarray(engine.prediction(ready.graph, states))}
+
+    return Entrant(NAME, looped(body, start, ready.network, ready.graph, numbers, xs), read)
+
+
+def gradients(ready: Ready) -> Entrant:
+    """The gradient of an unroll's loss with respect to the genome, and a small step down it.
+
+    The unroll learns from all batches of the problem but the last, which is the query.
+    """
+
+    def objective(numbers, graph, network, xs, targets):
+        _, prediction, _ = engine.unroll(graph, genome(numbers), network, xs[:-1], targets[:-1], xs[-1], rule=RULE)
+        return loss(prediction, targets[-1])
+
+    numbers, xs, targets = _data(ready.problem)
+    carry, body = descend(objective, numbers)
+    return Entrant(NAME, looped(body, carry, ready.graph, ready.network, xs, targets), lambda c: flat(c[1]))
+
+
+# --- the sums alone ---------------------------------------------------------------------------------------------------
+
+
+def sums(ready: Ready, states: np.ndarray) -> Entrant:
+    """`y_j^c = sum_i w_ij^c a_i^c` for all neurons that receive, from given states of all.
+
+    Args:
+        ready: the graph and its synapses.
+        states: `[states, neurons, batch]`, in the user's order.
+    """
+    graph = ready.graph
+    compiled = views.from_neurons(graph, jnp.asarray(states))
+    native = tuple(jax.lax.split(compiled, [stage.size for stage in graph.wiring.stages], axis=1))
+    receiving = np.unique(ready.problem.wiring.receivers)
+
+    def body(carry, i, graph, network):
+        return chained(carry[0], propagate(graph, network, carry[0]))
+
+    def read(carry):
+        whole = np.asarray(views.neurons(graph, jnp.concatenate(carry[1], axis=1)))
+        return {"sums": whole[:, receiving]}
+
+    start = native, _zeros(propagate, graph, ready.network, native)
+    return Entrant(NAME, looped(body, start, graph, ready.network), read)
+
+
+def propagate(graph: CompiledGraph, network: engine.NetworkState, states: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The linear sums of the whole graph; states and sums by stage."""
+    one_genome = (0,) * graph.wiring.n_families
+    return tuple(jax.tree.leaves(ops.propagate(one_genome, graph.wiring, network.forward, states)))

@@ -1,0 +1,1 @@
+"""What neurograph is measured against. Each peer does the same job, and must yield the same numbers to be timed."""
