@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .genome import NeuronGenome, SynapseGenome
+from .reductions import sum_last
 
 States = Float[Array, "states neurons batch"]
 
@@ -188,8 +189,8 @@ class Oja:
 
 
 def oja_term(oja: Oja, genome: SynapseGenome, w: Synapses, squares: Synapses) -> Synapses:
-    """`-sign(eta~) M W_ij S_j`, to be added to the Hebbian sum before it is multiplied by eta~."""
-    strength = oja.multiplier * jnp.sign(genome.update)
+    """`-|eta~| M W_ij S_j`, to be added to `eta~ D`: the sign of eta~ is that of growth, which this term bounds."""
+    strength = oja.multiplier * jnp.abs(genome.update)
     if oja.learnable:
         strength = strength * jnp.abs(genome.oja)
     return -strength * w * squares
@@ -213,9 +214,9 @@ def inverse_norm(squares: Array) -> Array:
     return 1 / jnp.sqrt(squares + 1e-9)
 
 
-def no_saturation(genome: SynapseGenome, w: Synapses, d: Synapses) -> Synapses:
-    """Equation 7: `f~ W + eta~ D`."""
-    return genome.keep * w + genome.update * d
+def no_saturation(genome: SynapseGenome, w: Synapses, change: Synapses) -> Synapses:
+    """Equation 7: `f~ W + eta~ D`; `change` is `eta~ D`, D the Hebbian sum and Oja's term."""
+    return genome.keep * w + change
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,14 +225,14 @@ class ExponentialSaturation:
 
     epsilon: float = 0.0
 
-    def __call__(self, genome: SynapseGenome, w: Synapses, d: Synapses) -> Synapses:
-        change = (genome.keep - 1) * w + genome.update * d
-        return w + change * jnp.exp(-jnp.abs(w) * (self.epsilon + jnp.abs(genome.saturation)))
+    def __call__(self, genome: SynapseGenome, w: Synapses, change: Synapses) -> Synapses:
+        full = (genome.keep - 1) * w + change
+        return w + full * jnp.exp(-jnp.abs(w) * (self.epsilon + jnp.abs(genome.saturation)))
 
 
-def tanh_saturation(genome: SynapseGenome, w: Synapses, d: Synapses) -> Synapses:
+def tanh_saturation(genome: SynapseGenome, w: Synapses, change: Synapses) -> Synapses:
     """`alpha tanh((f~ W + eta~ D) / alpha)` with the genome's alpha (paper 3.4)."""
-    return genome.alpha * jnp.tanh(no_saturation(genome, w, d) / genome.alpha)
+    return genome.alpha * jnp.tanh(no_saturation(genome, w, change) / genome.alpha)
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------
@@ -345,8 +346,8 @@ def _mixed(a: States, transform: Float[Array, "states channels"]) -> Float[Array
 
 def _mixed_bwd(residuals, d):
     a, transform = residuals
-    # d: source state, c: resulting state, n: neuron, b: batch; a matmul, which reads both once
-    d_transform = jnp.einsum("dnb,cnb->dc", a, d, precision=jax.lax.Precision.HIGHEST)
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    d_transform = jnp.sum(sum_last(a[:, None].astype(wide) * d[None].astype(wide)), axis=2)
     return _mixed(d, transform.T).astype(a.dtype), d_transform.astype(transform.dtype)
 
 
@@ -360,14 +361,18 @@ def transmitted(
     return _mixed(a, transform if gate is None else gate * transform)
 
 
-def pre_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "channels neurons batch"]:
-    """`p^c = sum_d a^d P[d, c]` (7)."""
-    return _mixed(a, genome.pre[:, :n_channels])
+def pre_synaptic(
+    a: States, genome: SynapseGenome, n_channels: int, rate: float | Float[Array, ""] = 1.0
+) -> Float[Array, "channels neurons batch"]:
+    """`p^c = sum_d a^d P[d, c]` (7), times the rate."""
+    return _mixed(a, rate * genome.pre[:, :n_channels])
 
 
-def post_synaptic(a: States, genome: SynapseGenome, n_channels: int) -> Float[Array, "channels neurons batch"]:
-    """`q^c = sum_d Q[c, d] a^d` (7): note the transposed use of Q."""
-    return _mixed(a, genome.post[:n_channels].T)
+def post_synaptic(
+    a: States, genome: SynapseGenome, n_channels: int, rate: float | Float[Array, ""] = 1.0
+) -> Float[Array, "channels neurons batch"]:
+    """`q^c = sum_d Q[c, d] a^d` (7), times the rate: note the transposed use of Q."""
+    return _mixed(a, rate * genome.post[:n_channels].T)
 
 
 def forward_normalized(rule: Rule, genome: NeuronGenome, u: States) -> States:

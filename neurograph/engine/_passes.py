@@ -1,5 +1,6 @@
 """The forward and the backward pass: what neurons bring to them, and back as states by stage."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -9,7 +10,7 @@ from ..ops import Theta
 from ..rules import Rule
 from ._cells import BackwardCell, BackwardGenes, BackwardRows, ForwardCell, ForwardGenes, ForwardRows
 from ._norms import inverse_norms
-from ._parts import ByStage, Lineage, by_stage
+from ._parts import ByStage, Lineage, Synapses, by_stage
 from ._state import NetworkState
 
 OUT_ONLY = (True, False, False)
@@ -49,7 +50,7 @@ def backward_pass(
 ) -> ByStage:
     """All states after feedback and the backward pass."""
     fed = _fed_back(graph, before, target, rule)
-    tied = network.forward if network.backward is None else network.backward
+    tied = _read_by_backward_pass(graph, network.forward if network.backward is None else network.backward)
     scales = inverse_norms(graph, lineage, network, rule)[1] if rule.normalization_within_sums else None
     first = rule.backward_update.first
     k, _, batch = before[0].shape
@@ -71,6 +72,14 @@ def backward_pass(
     done = ops.sweep(BackwardCell(rule), ops.DOWN, lineage.lines, shape, OUT_ONLY, graph.wiring, tied, tuple(theta))
     assert done.out is not None
     return done.out
+
+
+def _read_by_backward_pass(graph: CompiledGraph, synapses: Synapses) -> Synapses:
+    """The synapses, those into inputs without a gradient: nobody reads them, and a gradient known to be 0 is never
+    computed, nor are, in an unroll, their updates."""
+    inputs = [all(kind.role == "input" for kind in graph.kinds(s)) for s in range(len(graph.wiring.stages))]
+    parts = zip(graph.wiring.matmuls, synapses, strict=False)
+    return (*(jax.lax.stop_gradient(w) if inputs[m.source] else w for m, w in parts), synapses[-1])
 
 
 def _fed_back(graph: CompiledGraph, states: ByStage, target, rule: Rule) -> dict[int, Array]:

@@ -40,29 +40,30 @@ def updated(
     own = [of_family[stage.family] for stage in stages]
 
     def to_lines(term, states: ByStage) -> ByLine:
-        return tuple(tuple(term(a, genome, distinct) for genome in of_line) for a in states)
+        # eta~ is multiplied into the states of the receivers, which are fewer than the synapses
+        return tuple(tuple(term(a, genome, distinct, scale * genome.update) for genome in of_line) for a in states)
 
     def as_sender(term, states: ByStage) -> ByStage:
         return tuple(term(a, genome, distinct) for a, genome in zip(states, own, strict=True))
 
     squares = _oja_squares(graph, lines, of_line, own, network, lower, upper, rule, scale)
     received = to_lines(rules.post_synaptic, upper)
-    d = ops.edge_dot(lines, distinct, wiring, as_sender(rules.pre_synaptic, lower), received)
+    change = ops.edge_dot(lines, distinct, wiring, as_sender(rules.pre_synaptic, lower), received)
 
-    def new(genome, w, d, s):
-        d = jnp.broadcast_to(d * scale, w.shape)
+    def new(genome, w, change, s):
+        change = jnp.broadcast_to(change, w.shape)
         if s is not None and rule.oja is not None:
-            d = d + rules.oja_term(rule.oja, genome, w, s)
-        return rule.synapse_update(genome, w, d).astype(w.dtype)
+            change = change + rules.oja_term(rule.oja, genome, w, s)
+        return rule.synapse_update(genome, w, change).astype(w.dtype)
 
     at_receivers, at_senders, of_rows = squares or (None, None, None)
     backward = network.backward
     if backward is not None:
-        d_backward = d
+        change_backward = change
         if not rule.symmetric:
             sent = to_lines(rules.pre_synaptic, upper)
-            d_backward = ops.edge_dot(lines, distinct, wiring, as_sender(rules.post_synaptic, lower), sent)
-        backward = _each(graph, lines, of_line, new, backward, d_backward, at_senders)
+            change_backward = ops.edge_dot(lines, distinct, wiring, as_sender(rules.post_synaptic, lower), sent)
+        backward = _each(graph, lines, of_line, new, backward, change_backward, at_senders)
 
     bias = []
     for s, w in enumerate(by_stage(graph, network.bias)):
@@ -78,7 +79,7 @@ def updated(
 
         bias.append(for_kinds(graph, s, of_kind))
     return NetworkState(
-        forward=_each(graph, lines, of_line, new, network.forward, d, at_receivers),
+        forward=_each(graph, lines, of_line, new, network.forward, change, at_receivers),
         backward=backward,
         bias=jnp.concatenate(bias, axis=1),
         neurons=network.neurons,
@@ -86,21 +87,21 @@ def updated(
     )
 
 
-def _each(graph: CompiledGraph, lines, of_line, new, weights: Synapses, d: tuple[Array, ...], squares) -> Synapses:
+def _each(graph: CompiledGraph, lines, of_line, new, weights: Synapses, changes, squares) -> Synapses:
     """The new values of each part, by the genome of its senders; `squares`: for each line, Oja's, by part."""
     wiring = graph.wiring
     changed = []
-    for n, (w, dw) in enumerate(zip(weights, d, strict=True)):
+    for n, (w, change) in enumerate(zip(weights, changes, strict=True)):
         mine = None if squares is None else [laid[n] for laid in squares]
         if n < len(wiring.matmuls) or len(of_line) == 1:
             line = lines[wiring.matmuls[n].family] if n < len(wiring.matmuls) else 0
-            changed.append(new(of_line[line], w, dw, None if mine is None else mine[line]))
+            changed.append(new(of_line[line], w, change, None if mine is None else mine[line]))
             continue
         parts, sizes = [], [g.n_synapses for g in wiring.up]
         for m, g in enumerate(wiring.up):
             line = lines[g.family]
             s = None if mine is None else jax.lax.split(mine[line], sizes, axis=1)[m]
-            parts.append(new(of_line[line], *(jax.lax.split(values, sizes, axis=1)[m] for values in (w, dw)), s))
+            parts.append(new(of_line[line], *(jax.lax.split(values, sizes, axis=1)[m] for values in (w, change)), s))
         changed.append(jnp.concatenate(parts, axis=1) if parts else w)
     return tuple(changed)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
+from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -15,5 +16,17 @@ def differentiable(*static: int) -> Callable[[F], F]:
 
 
 def derive(function: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-    """Gives a function its derivative: see `jax.custom_vjp.defvjp`."""
-    function.defvjp(forward, backward)  # pyright: ignore[reportFunctionMemberAccess]
+    """Gives a function its derivative: see `jax.custom_vjp.defvjp`. Where a gradient is known to be 0, `backward` is
+    given None; so that what would be multiplied by it need not be computed."""
+
+    def values(arguments):
+        return jax.tree.map(lambda leaf: leaf.value if isinstance(leaf, CustomVJPPrimal) else leaf, arguments)
+
+    def given(cotangents):
+        return jax.tree.map(lambda leaf: None if isinstance(leaf, SymbolicZero) else leaf, cotangents)
+
+    function.defvjp(  # pyright: ignore[reportFunctionMemberAccess]
+        lambda *arguments: forward(*values(arguments)),
+        lambda *arguments: backward(*arguments[:-1], given(arguments[-1])),
+        symbolic_zeros=True,
+    )

@@ -1,6 +1,7 @@
 """The three sums over a wiring's synapses, closed under differentiation; and numbers of neurons laid on synapses.
 
 States are tuples of arrays, one for each stage, `[channels, rows, batch]`; synapses are tuples of arrays, see `Wiring`.
+Either may be None where all are 0; the derivatives make use of it.
 Where families have genomes of their own, a neuron that is read against the direction of the forward signals sends each
 *line* of families something else: `lines` maps families to lines, and what goes to lines is a tuple of arrays.
 """
@@ -19,6 +20,8 @@ from ._wiring import DOWN, UP, Gather, Matmul, Wiring
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 Weights = tuple[Array, ...]
+States = tuple[Array | None, ...]
+LineStates = tuple[tuple[Array | None, ...] | None, ...]
 Lines = tuple[int, ...]
 
 
@@ -27,7 +30,7 @@ def n_lines(lines: Lines) -> int:
 
 
 @differentiable(0)
-def propagate(lines: Lines, wiring: Wiring, weights: Weights, a: tuple[Array, ...]) -> tuple[tuple[Array, ...], ...]:
+def propagate(lines: Lines, wiring: Wiring, weights: Weights, a: States) -> tuple[tuple[Array, ...], ...]:
     """Sum over in-neighbours: `y_j^c = sum_{i in I(j)} w_ij^c a_i^c`.
 
     Args:
@@ -39,17 +42,18 @@ def propagate(lines: Lines, wiring: Wiring, weights: Weights, a: tuple[Array, ..
     Returns:
         For each stage, the sums over the senders of each line.
     """
-    k, batch = a[0].shape[0], a[0].shape[2]
+    some = _some(a)
+    k, _, batch = some.shape
     sums = []
     for t, stage in enumerate(wiring.stages):
         parts = up_sums(lines, wiring, weights, t, a)
-        empty = jnp.zeros((k, stage.size, batch), jnp.result_type(weights[-1], a[0]))
+        empty = jnp.zeros((k, stage.size, batch), jnp.result_type(*jax.tree.leaves(weights), some))
         sums.append(tuple(empty if part is None else part.astype(empty.dtype) for part in parts))
     return tuple(sums)
 
 
 @differentiable(0)
-def propagate_T(lines: Lines, wiring: Wiring, weights: Weights, y: tuple[tuple[Array, ...], ...]) -> tuple[Array, ...]:
+def propagate_T(lines: Lines, wiring: Wiring, weights: Weights, y: LineStates) -> tuple[Array, ...]:
     """Sum over out-neighbours, the transpose: `x_i^c = sum_{j in J(i)} w_ij^c y_j^c`.
 
     Args:
@@ -59,19 +63,18 @@ def propagate_T(lines: Lines, wiring: Wiring, weights: Weights, y: tuple[tuple[A
     Returns:
         The sums, by stage.
     """
-    k, _, batch = y[0][0].shape
+    some = _some(y)
+    k, _, batch = some.shape
     sums = []
     for s, stage in enumerate(wiring.stages):
         part = down_sum(lines, wiring, weights, s, y)
-        empty = jnp.zeros((k, stage.size, batch), jnp.result_type(weights[-1], y[0][0]))
+        empty = jnp.zeros((k, stage.size, batch), jnp.result_type(*jax.tree.leaves(weights), some))
         sums.append(empty if part is None else part.astype(empty.dtype))
     return tuple(sums)
 
 
 @differentiable(0, 1)
-def edge_dot(
-    lines: Lines, n_channels: int, wiring: Wiring, a: tuple[Array, ...], y: tuple[tuple[Array, ...], ...]
-) -> Weights:
+def edge_dot(lines: Lines, n_channels: int, wiring: Wiring, a: States, y: LineStates) -> Weights:
     """For each synapse, the inner product over the batch: `s_ij^c = sum_b a_i^c y_j^c`.
 
     Args:
@@ -80,19 +83,26 @@ def edge_dot(
         a: states of the senders, by stage.
         y: for each stage, states of the receivers for each line.
     """
+    kind = tables.accumulator(jnp.result_type(_some(a), _some(y)))
+    pattern = "ksb,ktb->st" if n_channels == 1 else "ksb,ktb->kst"
     parts = []
     for m in wiring.matmuls:
-        pattern = "ksb,ktb->st" if n_channels == 1 else "ksb,ktb->kst"
-        d = _einsum(pattern, _rows(m, a[m.source]), y[m.target][lines[m.family]])
+        lower, upper = a[m.source], _of_line(y, lines[m.family])[m.target]
+        if lower is None or upper is None:
+            shape = m.shape if m.where is None else m.where.shape
+            parts.append(jnp.zeros((n_channels, *shape), kind))
+            continue
+        d = _einsum(pattern, _rows(m, lower), upper).astype(kind)
         d = d[None] if n_channels == 1 else d
         parts.append(d if m.where is None else d.reshape(n_channels, -1)[:, m.where])
-    sparse = [
-        tables.dots(n_channels, g, tables.pool_of(g, [a[s] for s in g.sources]), y[g.stage][lines[g.family]])
-        for g in wiring.up
-    ]
-    empty = jnp.zeros((n_channels, 0), jnp.result_type(a[0], y[0][0]))
-    kind = tables.accumulator(empty.dtype)
-    return (*(p.astype(kind) for p in parts), jnp.concatenate([empty.astype(kind), *sparse], axis=1))
+    sparse = [jnp.zeros((n_channels, 0), kind)]
+    for g in wiring.up:
+        upper = _of_line(y, lines[g.family])[g.stage]
+        if upper is None or all(a[s] is None for s in g.sources):
+            sparse.append(jnp.zeros((n_channels, g.n_synapses), kind))
+        else:
+            sparse.append(tables.dots(n_channels, g, tables.pool_of(g, _filled(wiring, g.sources, a)), upper))
+    return (*parts, jnp.concatenate(sparse, axis=1))
 
 
 # --- sums into one stage ----------------------------------------------------------------------------------------------
@@ -104,30 +114,31 @@ def up_sums(lines, wiring: Wiring, weights: Weights, t: int, a, skip: Gather | N
     In float32 at least, whatever the states are stored in.
     """
     sums: list[Array | None] = [None] * n_lines(lines)
+    sparse = weights[-1]
 
     def add(line: int, term):
         sums[line] = term if sums[line] is None else sums[line] + term
 
     for m, w in zip(wiring.matmuls, weights, strict=False):
-        if m.target == t and a[m.source] is not None:
+        if m.target == t and w is not None and a[m.source] is not None:
             add(lines[m.family], matmul(m, w, _rows(m, a[m.source])))
     for g in wiring.up:
-        if g.stage == t and g is not skip and any(a[s] is not None for s in g.sources):
-            add(lines[g.family], tables.pull(g, weights[-1], tables.pool_of(g, _filled(wiring, g.sources, a))))
+        if g.stage == t and g is not skip and sparse is not None and any(a[s] is not None for s in g.sources):
+            add(lines[g.family], tables.pull(g, sparse, tables.pool_of(g, _filled(wiring, g.sources, a))))
     return sums
 
 
 def down_sum(lines, wiring: Wiring, weights: Weights, s: int, y, skip: Gather | None = None) -> Array | None:
     """The sum into stage s over its out-neighbours, None where there is none. `y[t]` may be None."""
-    line, total = lines[wiring.stages[s].family], None
+    mine = _of_line(y, lines[wiring.stages[s].family])
+    total, sparse = None, weights[-1]
     for m, w in zip(wiring.matmuls, weights, strict=False):
-        if m.source == s and y[m.target] is not None:
-            term = matmul_T(m, w, y[m.target][line])
-            total = _plus(m, wiring.stages[s].size, total, term)
+        upper = mine[m.target]
+        if m.source == s and w is not None and upper is not None:
+            total = _plus(m, wiring.stages[s].size, total, matmul_T(m, w, upper))
     for g in wiring.down:
-        if g.stage == s and g is not skip and any(y[t] is not None for t in g.sources):
-            mine = [None if part is None else part[line] for part in y]
-            term = tables.pull(g, weights[-1], tables.pool_of(g, _filled(wiring, g.sources, mine)))
+        if g.stage == s and g is not skip and sparse is not None and any(mine[t] is not None for t in g.sources):
+            term = tables.pull(g, sparse, tables.pool_of(g, _filled(wiring, g.sources, mine)))
             total = term if total is None else total + term
     return total
 
@@ -144,6 +155,14 @@ def _plus(m: Matmul, size: int, total: Array | None, term: Array) -> Array:
     if total is None:
         return jnp.pad(term, ((0, 0), (m.begin, size - m.begin - m.shape[0]), *((0, 0),) * (term.ndim - 2)))
     return jax.lax.dynamic_update_slice_in_dim(total, _rows(m, total) + term.astype(total.dtype), m.begin, axis=1)
+
+
+def _some(arrays) -> Array:
+    return jax.tree.leaves(arrays)[0]
+
+
+def _of_line(y, line: int) -> list[Array | None]:
+    return [None if part is None else part[line] for part in y]
 
 
 def _filled(wiring: Wiring, stages: Sequence[int], arrays) -> list[Array]:
@@ -182,8 +201,17 @@ def _product(shared: str, each: str, values: Array, a: Array) -> Array:
 # --- derivatives: each primitive's is made of the other two ---------------------------------------------------------
 
 
-def _like(weights, values):
-    return tuple(v.astype(w.dtype) for v, w in zip(values, weights, strict=True))
+def _none(gradients) -> bool:
+    return not jax.tree.leaves(gradients)
+
+
+def _like(old, new):
+    """In the types of the old; None where the old is."""
+    return tuple(None if o is None else n.astype(o.dtype) for o, n in zip(old, new, strict=True))
+
+
+def _like_lines(old, new):
+    return tuple(None if o is None else _like(o, n) for o, n in zip(old, new, strict=True))
 
 
 def _propagate_fwd(lines, wiring, weights, a):
@@ -192,6 +220,8 @@ def _propagate_fwd(lines, wiring, weights, a):
 
 def _propagate_bwd(lines, residuals, dy):
     wiring, weights, a = residuals
+    if _none(dy):
+        return None, None, None
     dw = edge_dot(lines, weights[-1].shape[0], wiring, a, dy)
     return None, _like(weights, dw), _like(a, propagate_T(lines, wiring, weights, dy))
 
@@ -202,9 +232,11 @@ def _propagate_T_fwd(lines, wiring, weights, y):
 
 def _propagate_T_bwd(lines, residuals, dx):
     wiring, weights, y = residuals
+    if _none(dx):
+        return None, None, None
     dw = edge_dot(lines, weights[-1].shape[0], wiring, dx, y)
     dy = propagate(lines, wiring, weights, dx)
-    return None, _like(weights, dw), tuple(_like(old, new) for old, new in zip(y, dy, strict=True))
+    return None, _like(weights, dw), _like_lines(y, dy)
 
 
 def _edge_dot_fwd(lines, n_channels, wiring, a, y):
@@ -213,8 +245,10 @@ def _edge_dot_fwd(lines, n_channels, wiring, a, y):
 
 def _edge_dot_bwd(lines, n_channels, residuals, ds):
     wiring, a, y = residuals
+    if _none(ds):
+        return None, None, None
     da, dy = propagate_T(lines, wiring, ds, y), propagate(lines, wiring, ds, a)
-    return None, _like(a, da), tuple(_like(old, new) for old, new in zip(y, dy, strict=True))
+    return None, _like(a, da), _like_lines(y, dy)
 
 
 derive(propagate, _propagate_fwd, _propagate_bwd)
@@ -234,6 +268,9 @@ def lay(direction: str, wiring: Wiring, values: tuple[Array, ...]) -> Weights:
         wiring: the synapses.
         values: numbers of the neurons, by stage, `[channels, rows]`.
     """
+    some = _some(values)
+    zeros = [jnp.zeros((some.shape[0], stage.size), some.dtype) for stage in wiring.stages]
+    values = tuple(zero if value is None else value for value, zero in zip(values, zeros, strict=True))
     parts = []
     for m in wiring.matmuls:
         laid = values[m.target][:, None] if direction == UP else _rows(m, values[m.source])[:, :, None]
@@ -247,26 +284,35 @@ def lay(direction: str, wiring: Wiring, values: tuple[Array, ...]) -> Weights:
 def collect(direction: str, wiring: Wiring, weights: Weights) -> tuple[Array, ...]:
     """The sum of the synapses' numbers at each receiver (`UP`) or sender (`DOWN`), `[channels, rows]` by stage."""
     index = wiring.receivers if direction == UP else wiring.senders
-    stops = [stage.stop for stage in wiring.stages]
-    kind = tables.accumulator(weights[-1].dtype)
-    whole = jax.vmap(lambda w: jax.ops.segment_sum(w, index, stops[-1]))(weights[-1].astype(kind))
-    sums = [whole[:, stage.start : stage.stop] for stage in wiring.stages]
+    some = _some(weights)
+    kind = tables.accumulator(some.dtype)
+    sums = [jnp.zeros((some.shape[0], stage.size), kind) for stage in wiring.stages]
+    if weights[-1] is not None:
+        n = wiring.stages[-1].stop
+        whole = jax.vmap(lambda w: jax.ops.segment_sum(w, index, n))(weights[-1].astype(kind))
+        sums = [whole[:, stage.start : stage.stop] for stage in wiring.stages]
     for m, w in zip(wiring.matmuls, weights, strict=False):
+        if w is None:
+            continue
         values = matrix(m, w).astype(kind)
         if direction == UP:
             sums[m.target] = sums[m.target] + jnp.sum(values, axis=1)
         else:
             sums[m.source] = _plus(m, wiring.stages[m.source].size, sums[m.source], jnp.sum(values, axis=2))
-    return tuple(s.astype(weights[-1].dtype) for s in sums)
+    return tuple(s.astype(some.dtype) for s in sums)
 
 
 def _lay_bwd(direction, residuals, ds):
     wiring, values = residuals
+    if _none(ds):
+        return None, None
     return None, _like(values, collect(direction, wiring, ds))
 
 
 def _collect_bwd(direction, residuals, dv):
     wiring, weights = residuals
+    if _none(dv):
+        return None, None
     return None, _like(weights, lay(direction, wiring, dv))
 
 

@@ -220,10 +220,12 @@ def _sweep_bwd(cell, direction, lines, shape, wants, residuals, cotangent: Pass)
     wiring, weights, theta, received = residuals
     n = len(wiring.stages)
     shapes = [jax.eval_shape(functools.partial(apply, cell, wiring, s), received[s], theta[s]) for s in range(n)]
-    d_out = cotangent.out
-    if d_out is None:
-        d_out = tuple(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[s][0]) for s in range(n))
-    d_sent, d_received = cotangent.sent, cotangent.received
+    d_out = tuple(_given(cotangent.out, s, shapes[s][0]) for s in range(n))
+    d_sent = d_received = None
+    if jax.tree.leaves(cotangent.sent):
+        d_sent = tuple(_given(cotangent.sent, s, shapes[s][1]) for s in range(n))
+    if jax.tree.leaves(cotangent.received):
+        d_received = tuple(_given(cotangent.received, s, received[s]) for s in range(n))
     back = tuple(
         Theta(
             {
@@ -256,11 +258,24 @@ def _sweep_bwd(cell, direction, lines, shape, wants, residuals, cotangent: Pass)
         d = arrived[s] if d_sent is None else tuple(a + b for a, b in zip(arrived[s], d_sent[s], strict=True))
         d_theta.append(pullback((d_out[s], tuple(a.astype(b.dtype) for a, b in zip(d, sends, strict=True))))[0])
         messages.append(sends)
-    lower = messages if direction == UP else adjoint
-    upper = adjoint if direction == UP else messages
-    d_weights = edge_dot(lines, weights[-1].shape[0], wiring, tuple(part[0] for part in lower), tuple(upper))
+    kinds = [stage.kinds for stage in wiring.stages]
+    messages = [part if any(map(cell.sends, kinds[s])) else None for s, part in enumerate(messages)]
+    adjoint = [part if any(map(cell.receives, kinds[s])) else None for s, part in enumerate(adjoint)]
+    if not (any(part is not None for part in messages) and any(part is not None for part in adjoint)):
+        return None, jax.tree.map(jnp.zeros_like, weights), tuple(d_theta)
+    lower, upper = (messages, adjoint) if direction == UP else (adjoint, messages)
+    lower = tuple(None if part is None else part[0] for part in lower)
+    d_weights = edge_dot(lines, weights[-1].shape[0], wiring, lower, tuple(upper))
     d_weights = tuple(d.astype(w.dtype) for d, w in zip(d_weights, weights, strict=True))
     return None, d_weights, tuple(d_theta)
+
+
+def _given(cotangent, s: int, shapes):
+    """A stage's gradients, zeros where they are known to be 0 (None)."""
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    if cotangent is None:
+        return zeros
+    return jax.tree.map(lambda zero, leaf: zero if leaf is None else leaf, zeros, cotangent[s])
 
 
 derive(sweep, _sweep_fwd, _sweep_bwd)

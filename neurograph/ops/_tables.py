@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..reductions import sum_last
 from ._wiring import Gather, Segments, Tiles
 
 Rows = Float[Array, "channels rows batch"]
@@ -156,12 +157,11 @@ def _sweep_segments(gather: Gather, table: Segments, w, pool, own: int, out, cel
 
 def dots(n_channels: int, gather: Gather, pool: Rows, y: Rows) -> Float[Array, "channels synapses"]:
     """For each synapse of an `UP` table, `sum_b pool * y`; summed over channels where `n_channels` is 1."""
-    table, batch = gather.table, y.shape[2]
-    kind = accumulator(jnp.result_type(pool, y))
+    table, kind = gather.table, accumulator(jnp.result_type(pool, y))
     shared = n_channels == 1
 
     def summed(products):
-        sums = _sum_last(products.reshape(-1, batch)).reshape(products.shape[:-1])
+        sums = sum_last(products)
         return jnp.sum(sums, axis=0, keepdims=True) if shared else sums
 
     if isinstance(table, Segments):
@@ -176,12 +176,3 @@ def dots(n_channels: int, gather: Gather, pool: Rows, y: Rows) -> Float[Array, "
     assert table.where is not None
     _, s = jax.lax.scan(body, None, (table.sources, table.rows))
     return jnp.moveaxis(s, 1, 0).reshape(n_channels, -1)[:, table.where]
-
-
-def _sum_last(products):
-    """Sums along the last axis; on CPU as a matrix times a vector of ones, which XLA runs several times faster."""
-
-    def times_ones(p):
-        return jnp.matmul(p, jnp.ones(p.shape[1], p.dtype), precision=jax.lax.Precision.HIGHEST)
-
-    return jax.lax.platform_dependent(products, cpu=times_ones, default=lambda p: jnp.sum(p, axis=1))

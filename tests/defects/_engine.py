@@ -185,8 +185,8 @@ BACKWARD = (
     Mutation(
         "the first line read on the way back",
         SUMS,
-        "mine = [None if part is None else part[line] for part in y]",
-        "mine = [None if part is None else part[0] for part in y]",
+        "mine = _of_line(y, lines[wiring.stages[s].family])",
+        "mine = _of_line(y, 0)",
         (f"{POPULATIONS}[published defaults]",),
     ),
 )
@@ -252,8 +252,8 @@ LEARNING = (
     Mutation(
         "Oja amplifies under descent",
         RULES,
-        "strength = oja.multiplier * jnp.sign(genome.update)",
-        "strength = oja.multiplier * jnp.sign(genome.update**2)",
+        "strength = oja.multiplier * jnp.abs(genome.update)",
+        "strength = oja.multiplier * genome.update",
         (f"{ALONE}[Oja, weights]",),
     ),
     Mutation(
@@ -273,8 +273,8 @@ LEARNING = (
     Mutation(
         "saturation without its keep",
         RULES,
-        "change = (genome.keep - 1) * w",
-        "change = genome.keep * w",
+        "full = (genome.keep - 1) * w",
+        "full = genome.keep * w",
         (f"{ALONE}[exponential saturation]",),
     ),
     Mutation(
