@@ -1,7 +1,7 @@
 """What the compiler expects each lowering to cost, by a handful of numbers that `neurograph tune` measures.
 
 Measured numbers are kept in the user's cache folder, for each machine; without them defaults serve. They decide between
-ways to compute the same sums, so that results differ by rounding at most.
+ways to compute the same sums, so that results differ by rounding at most. A run keeps those that it began with.
 """
 
 import dataclasses
@@ -103,52 +103,59 @@ class CostsWarning(UserWarning):
 
 def known() -> Known:
     """The costs measured on this machine, else the platform's defaults."""
-    platform = _platform()
-    path = path_of(platform)
+    path = path_of()
     if path is not None and path.exists():
         try:
             return Known(read(path), f"the costs measured on this machine ({path})")
         except ValueError as error:
             warnings.warn(f"{error} The default costs serve.", CostsWarning, stacklevel=2)
-    return Known(
-        DEFAULT[platform], f"the default costs of a {platform.upper()} (`neurograph tune` measures this one's)"
-    )
+    name = platform()
+    return Known(DEFAULT[name], f"the default costs of a {name.upper()} (`neurograph tune` measures this one's)")
 
 
-def path_of(platform: str | None = None) -> pathlib.Path | None:
+def path_of() -> pathlib.Path | None:
     """Where this machine's measured costs are kept; None where nothing is to be kept."""
     folder = cache.folder()
-    return None if folder is None else folder / "costs" / f"{platform or _platform()}-{cache.machine()}.json"
+    return None if folder is None else folder / "costs" / f"{platform()}-{cache.machine()}.json"
 
 
-def _platform() -> str:
+def platform() -> str:
+    """`cpu` or `gpu`: what JAX computes on, and what costs are of."""
     return "cpu" if jax.default_backend() == "cpu" else "gpu"
+
+
+def as_text(costs: Costs) -> str:
+    """Costs as JSON, as `read` reads them."""
+    return json.dumps({"version": FORMAT_VERSION, **dataclasses.asdict(costs)}, indent=1) + "\n"
 
 
 def write(path: pathlib.Path, costs: Costs) -> None:
     """Writes costs as JSON; the folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    new.write_text(json.dumps({"version": FORMAT_VERSION, **dataclasses.asdict(costs)}, indent=1) + "\n")
+    new.write_text(as_text(costs))
     new.replace(path)
 
 
-def read(path: pathlib.Path) -> Costs:
+def read(path: pathlib.Path, mend: str = "run `neurograph tune` again, or delete it.") -> Costs:
     """Reads what `write` wrote.
+
+    Args:
+        path: of the file.
+        mend: what an error tells to do.
 
     Raises:
         ValueError: the file is no such file.
     """
-    mend = "run `neurograph tune` again, or delete it."
     try:
         values = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"the file of measured costs '{path}' cannot be read ({error}); {mend}") from error
+        raise ValueError(f"the file of costs '{path}' cannot be read ({error}); {mend}") from error
     fields = {field.name for field in dataclasses.fields(Costs)}
     if not isinstance(values, dict) or values.get("version") != FORMAT_VERSION or set(values) != fields | {"version"}:
-        raise ValueError(f"the file of measured costs '{path}' is not of version {FORMAT_VERSION}; {mend}")
+        raise ValueError(f"the file of costs '{path}' is not of version {FORMAT_VERSION}; {mend}")
     del values["version"]
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise ValueError(f"the file of measured costs '{path}' has {name} = {value!r}, which is no cost; {mend}")
+            raise ValueError(f"the file of costs '{path}' has {name} = {value!r}, which is no cost; {mend}")
     return Costs(**{**values, "max_rows": int(values["max_rows"]), "max_slots": int(values["max_slots"])})

@@ -3,7 +3,6 @@ short of talking to a person, for whom `train` yields its status after each call
 """
 
 import dataclasses
-import functools
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,16 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import ValidationError
 
-from . import __version__, engine, runs, tasks, views
+from . import __version__, engine, runs, tasks
 from . import genome as genomes
+from . import memory as memory_of
+from .checkpoints import from_checkpoint, to_checkpoint
 from .compile import CompiledGraph, compile_topology
 from .config import TrainConfig
+from .costs import Costs, known
 from .engine import NetworkState
 from .genome import Genomes
+from .memory import MemoryEstimate
 from .plotting import curves
 from .resolve import anchored, resolve_genome, resolve_initializer, resolve_rule, resolve_task
 from .rules import Rule
-from .runs import Checkpoint, RunError, Unlogged
+from .runs import RunError, Unlogged
 from .tasks import Task
 from .topology import Topology, check_fits
 from .training import CAPACITY, Compiled, compile_training
@@ -42,22 +45,26 @@ class Experiment(NamedTuple):
 
     Attributes:
         topology, graph: the wiring and its compiled form.
+        costs: by which it was compiled; a resumed run has those that it began with, so that its sums are the same.
         rule, genome: what learns.
         task: what is learnt.
         network: freshly drawn synapses, or those of the latest checkpoint; `train` deletes its arrays.
         key: addresses the support batches.
         config: the resolved configuration.
+        memory: what training will need.
         unlogged: what the next line of metrics has to count beside the steps to come.
     """
 
     topology: Topology
     graph: CompiledGraph
+    costs: Costs
     rule: Rule
     genome: Genomes
     task: Task
     network: NetworkState
     key: jax.Array
     config: TrainConfig
+    memory: MemoryEstimate
     unlogged: Unlogged = Unlogged()
 
 
@@ -78,7 +85,13 @@ class Status(NamedTuple):
     query_accuracy: float | None
 
 
-def prepare(topology: Topology, config: TrainConfig, folder: pathlib.Path, genome: Genomes | None = None) -> Experiment:
+def prepare(
+    topology: Topology,
+    config: TrainConfig,
+    folder: pathlib.Path,
+    genome: Genomes | None = None,
+    costs: Costs | None = None,
+) -> Experiment:
     """Resolves names, checks that all fits, compiles the wiring and draws the synapses.
 
     Args:
@@ -86,9 +99,11 @@ def prepare(topology: Topology, config: TrainConfig, folder: pathlib.Path, genom
         config: what was asked.
         folder: where relative paths in the configuration start.
         genome: instead of the configuration's.
+        costs: to compile by; None takes those measured on this machine, else defaults.
 
     Raises:
-        ValueError: (of its kinds `TopologyError`, `ConfigError`, `TaskError`, `GenomeError`) something does not fit.
+        ValueError: (of its kinds `TopologyError`, `ConfigError`, `TaskError`, `GenomeError`) something does not fit; or
+            training needs more memory than there is.
     """
     config = anchored(config, folder)
     rule = resolve_rule(config, topology)
@@ -97,12 +112,17 @@ def prepare(topology: Topology, config: TrainConfig, folder: pathlib.Path, genom
     genome = cast(Genomes, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), drawn))
     task = resolve_task(config, topology)
     check_fits(topology, task.n_inputs, task.n_outputs, task.name)
+    costs = known().costs if costs is None else costs
+    n_states, batch_size = genomes.n_states_of(genome), config.batch_size
     graph = compile_topology(
         topology,
-        n_states=genomes.n_states_of(genome),
-        batch_size=config.batch_size,
+        n_states=n_states,
+        batch_size=batch_size,
+        costs=costs,
         genomes="by_population" if isinstance(genome, Mapping) and len(genome) > 1 else "shared",
     )
+    memory = memory_of.estimate(graph, rule, task, n_states=n_states, batch_size=batch_size, itemsize=dtype.itemsize)
+    memory_of.check(memory)
     init_key, support_key = jax.random.split(jax.random.key(config.seed))
     network = engine.init(
         init_key,
@@ -111,9 +131,9 @@ def prepare(topology: Topology, config: TrainConfig, folder: pathlib.Path, genom
         rule=rule,
         dtype=dtype,
         initializer=resolve_initializer(config),
-        batch_size=config.batch_size,
+        batch_size=batch_size,
     )
-    return Experiment(topology, graph, rule, genome, task, network, support_key, config)
+    return Experiment(topology, graph, costs, rule, genome, task, network, support_key, config, memory)
 
 
 def compile_experiment(experiment: Experiment) -> Compiled:
@@ -133,6 +153,7 @@ def open_run(experiment: Experiment, folder: pathlib.Path) -> None:
     """Makes the run's folder and writes all that resuming needs, the drawn synapses as first checkpoint included."""
     runs.create(folder)
     runs.write_topology(folder, experiment.topology)
+    runs.write_costs(folder, experiment.costs)
     genomes.save(experiment.genome, folder / "genome.txt", {"run": folder.name})
     runs.save_checkpoint(folder, to_checkpoint(experiment.graph, experiment.network, experiment.unlogged))
     # last: a folder with a config is a run that can be resumed
@@ -161,15 +182,16 @@ def load_run(folder: pathlib.Path, **changes: Any) -> Experiment:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RunError(f"'{folder / 'config.yaml'}' is damaged: {problems}.") from error
-    experiment = prepare(runs.read_topology(folder), config, folder, genomes.load(folder / "genome.txt"))
+    genome, costs = genomes.load(folder / "genome.txt"), runs.read_costs(folder)
+    experiment = prepare(runs.read_topology(folder), config, folder, genome, costs)
     checkpoint = runs.load_checkpoint(folder)
     network = from_checkpoint(checkpoint, experiment.graph, experiment.network)
     return experiment._replace(network=network, unlogged=checkpoint.unlogged)
 
 
 def reopen_run(folder: pathlib.Path, **changes: Any) -> Experiment:
-    """`load_run`, made ready to go on: changes are kept; what was measured after the checkpoint is dropped, to be
-    measured again.
+    """`load_run`, made ready to go on: changes are kept, and costs where the folder has none; what was measured after
+    the checkpoint is dropped, to be measured again.
 
     Raises:
         RunError: as `load_run`; or more steps are done than are asked for.
@@ -182,6 +204,8 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Experiment:
             f"give --steps {step} or more."
         )
     runs.rewind(folder, step)
+    if runs.read_costs(folder) is None:
+        runs.write_costs(folder, experiment.costs)
     if changes:
         _write_config(folder, experiment)
     return experiment
@@ -201,45 +225,6 @@ def trained_topology(folder: pathlib.Path) -> Topology:
             raise RunError(f"checkpoint '{checkpoint.path}' does not fit the run's wiring; start the run anew.")
     return dataclasses.replace(
         topology, weights=wide["forward"], backward_weights=wide.get("backward"), biases=wide["bias"]
-    )
-
-
-def to_checkpoint(graph: CompiledGraph, network: NetworkState, unlogged: Unlogged) -> Checkpoint:
-    """A network as NumPy arrays in the user's order."""
-    kept = {name: np.asarray(values) for name, values in _in_users_order(graph, network).items()}
-    return Checkpoint(int(network.step), kept, unlogged)
-
-
-def _in_users_order(graph: CompiledGraph, network: NetworkState) -> dict[str, jax.Array]:
-    arrays = {
-        "forward": views.synapses(graph, network.forward),
-        "backward": None if network.backward is None else views.synapses(graph, network.backward),
-        "bias": views.neurons(graph, network.bias),
-        "neurons": None if network.neurons is None else views.neurons(graph, network.neurons),
-    }
-    return {name: values for name, values in arrays.items() if values is not None}
-
-
-def from_checkpoint(checkpoint: Checkpoint, graph: CompiledGraph, template: NetworkState) -> NetworkState:
-    """Inverse of `to_checkpoint`.
-
-    Args:
-        checkpoint: as loaded.
-        graph: the wiring.
-        template: a network of the same run, of which only shapes and dtypes are read: its arrays may be deleted.
-
-    Raises:
-        RunError: the checkpoint does not fit the template.
-    """
-    expected = jax.eval_shape(functools.partial(_in_users_order, graph), template)
-    runs.check_fits(checkpoint, {name: (values.dtype, values.shape) for name, values in expected.items()})
-    arrays = {name: jnp.asarray(values) for name, values in checkpoint.arrays.items()}
-    return NetworkState(
-        forward=views.from_synapses(graph, arrays["forward"]),
-        backward=views.from_synapses(graph, arrays["backward"]) if "backward" in arrays else None,
-        bias=views.from_neurons(graph, arrays["bias"]),
-        neurons=views.from_neurons(graph, arrays["neurons"]) if "neurons" in arrays else None,
-        step=jnp.asarray(checkpoint.step, template.step.dtype),
     )
 
 

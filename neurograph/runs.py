@@ -3,6 +3,7 @@
     config.yaml        everything that was asked, resolved; what --resume reads
     topology.safetensors   the wiring, exactly
     genome.txt         the rule's numbers
+    costs_cpu.json     by which the way to compute the sums was chosen; costs_gpu.json of a run on a GPU
     metrics.jsonl      one JSON object a line
     checkpoints/       step_00000500.safetensors ...; written to a temporary name, then renamed
     curves.png         loss and accuracy over steps
@@ -25,6 +26,8 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from . import costs as costs_files
+from .costs import Costs
 from .formats._text import label_keys, label_of
 from .topology import Population, Topology
 
@@ -158,6 +161,34 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("train"), dict):
         raise RunError(f"'{path}' is damaged: it has no mapping 'train'. Start the run anew.")
     return config
+
+
+# --- costs ---------------------------------------------------------------------------------------------------------
+
+
+def write_costs(folder: pathlib.Path, costs: Costs) -> None:
+    """Keeps the costs that a wiring was compiled by: others may choose sums that differ by rounding."""
+    write_atomically(_costs_file(folder), costs_files.as_text(costs))
+
+
+def read_costs(folder: pathlib.Path) -> Costs | None:
+    """The costs that a run was compiled by on this kind of device.
+
+    None where it has not run on one yet, or was begun by a version that did not keep them.
+
+    Raises:
+        RunError: their file is damaged.
+    """
+    path = _costs_file(folder)
+    mend = "put it back as it was, or delete it: the run then goes on by this machine's, and may differ by rounding."
+    try:
+        return costs_files.read(path, mend) if path.exists() else None
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def _costs_file(folder: pathlib.Path) -> pathlib.Path:
+    return folder / f"costs_{costs_files.platform()}.json"
 
 
 # --- the wiring ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,12 +10,23 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+import pytest
 
 from neurograph import CompiledGraph, Genome, Rule, Topology, engine, rules
 from neurograph.engine import NetworkState, StepInfo
 from neurograph.genome import astype, neuron_genome, synapse_genome
 from tests import reference
 from tests.reference import Genes, Info, Network, NeuronGenes, Options, SynapseGenes, Wiring
+
+# --- which tests run when ------------------------------------------------------------------------------------------
+
+
+def thorough(cases: Iterable[str], slow: Collection[str]) -> list[Any]:
+    """All cases; those named as slow only with `-m slow`."""
+    cases = list(cases)
+    assert set(slow) <= set(cases)
+    return [pytest.param(case, marks=pytest.mark.slow if case in slow else ()) for case in cases]
+
 
 # --- tolerances -----------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def test_training_prints_a_table_a_line_and_a_result(run):
     folder = pathlib.Path("first")
     assert {path.name for path in folder.iterdir()} == {
         *("config.yaml", "topology.safetensors", "genome.txt", "metrics.jsonl", "checkpoints", "curves.png"),
-        "summary.json",
+        *("summary.json", "costs_cpu.json"),
     }
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     asked = yaml.safe_load((folder / "config.yaml").read_text())["train"]
@@ -98,6 +98,7 @@ def test_options_stand_above_the_file(run):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
+    before = signal.getsignal(signal.SIGINT)
     run("train", "xor", *SHORT, "--out", "whole")
     append = runs.append_metrics
 
@@ -117,7 +118,7 @@ def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
     for name in ("metrics.jsonl", "checkpoints/step_00000024.safetensors", "genome.txt"):
         cut, whole = (pathlib.Path(folder, name).read_bytes() for folder in ("cut", "whole"))
         assert cut.replace(b"cut", b"whole") == whole
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_interrupt_while_compiling_is_not_lost_and_a_second_one_is_obeyed(run, monkeypatch):

@@ -12,7 +12,7 @@ from neurograph import Population, compile_topology, ops
 from neurograph.ops import _tables
 from neurograph.topology import build
 from tests import dense
-from tests.helpers import QUICK, relative_error, tolerance
+from tests.helpers import QUICK, relative_error, thorough, tolerance
 from tests.sums import (
     LATE_BLOCKS,
     TANGLE,
@@ -64,7 +64,7 @@ def assert_equal_to_dense_sums(options, channels, name="tangle"):
             assert relative_error(one, other) < tolerance(np.float64), what
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", thorough(PLANS, ("segment sums, k", "gathers level by level, 1x1, k")))
 def test_sums_and_derivatives_equal_those_of_dense_matrices(name):
     options, channels = PLANS[name]
     assert_equal_to_dense_sums(options, channels)
@@ -201,6 +201,28 @@ def test_numbers_of_neurons_are_laid_on_their_synapses_and_collected(options, to
         sums = np.stack([np.bincount(ends, row, n) for row in weights])
         for found, wanted in ((forth, laid), (again, laid), (collected, sums), (back, sums)):
             assert relative_error(found, wanted) < tolerance(np.float64)
+
+
+@pytest.mark.parametrize("options", [APART, {"lowering": "dense"}, {"lowering": "segment_sum"}], ids=str)
+def test_the_gradient_of_a_part_is_its_part_of_the_gradient(options):
+    """What a gradient of 0 leaves out: the gradients of results, one at a time, add up to that of their sum."""
+    plan = Plan(options)
+    graph = plan.compiled()
+    operands = compiled_operands(plan, graph, K)
+    function = on_parts(plan, graph.wiring, K)
+
+    def gradient(chosen):
+        def value(*operands):
+            leaves = jax.tree.leaves(function(*operands))
+            return sum(jnp.sum(jnp.sin(leaf)) for n, leaf in enumerate(leaves) if n in chosen)
+
+        return jax.tree.leaves(jax.jit(jax.grad(value, argnums=(0, 1, 2)), compiler_options=QUICK)(*operands))
+
+    n = len(jax.tree.leaves(jax.eval_shape(function, *operands)))
+    few = [0, n // 2, n - 2]
+    alone = [gradient([chosen]) for chosen in few]
+    for whole, *parts in zip(gradient(few), *alone, strict=True):
+        assert relative_error(sum(parts), whole) < tolerance(np.float64)
 
 
 # --- precision --------------------------------------------------------------------------------------------------------

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from neurograph import Genome, experiment, generators, runs, topology, views
 from neurograph import genome as genomes
+from neurograph.checkpoints import from_checkpoint
 from neurograph.compile import compile_topology
 from neurograph.config import TrainConfig
-from neurograph.experiment import Divergence, compile_experiment, finish, from_checkpoint, open_run, prepare
+from neurograph.costs import DEFAULT
+from neurograph.experiment import Divergence, compile_experiment, finish, open_run, prepare
 from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged
 from neurograph.training import CAPACITY
 from tests.strategies import LABELS, WEIGHTS, topologies
@@ -469,4 +471,4 @@ def test_a_run_is_compiled_for_its_states_and_batch(monkeypatch):
 
     monkeypatch.setattr(experiment, "compile_topology", noting)
     prepared(rule={"name": "blur"}, n_states=3, batch_size=5)
-    assert asked == [{"n_states": 3, "batch_size": 5, "genomes": "shared"}]
+    assert asked == [{"n_states": 3, "batch_size": 5, "costs": DEFAULT["cpu"], "genomes": "shared"}]

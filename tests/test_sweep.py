@@ -12,7 +12,7 @@ from neurograph import Population, compile_topology, ops
 from neurograph.ops import _tables
 from neurograph.topology import build
 from tests import dense
-from tests.helpers import QUICK, relative_error, tolerance
+from tests.helpers import QUICK, relative_error, thorough, tolerance
 from tests.sums import (
     BATCH,
     LATE_BLOCKS,
@@ -62,7 +62,13 @@ def assert_equal_to_dense_pass(options, channels, direction, name="tangle"):
             assert relative_error(one, other) < tolerance(np.float64), what
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize(
+    "name",
+    thorough(
+        PLANS,
+        ("segment sums, k, down", "one loop, 2x3, k, down", "loops, 5x4, 1, up", "loops, 1, down"),
+    ),
+)
 def test_a_pass_and_its_derivatives_equal_those_of_dense_matrices(name):
     assert_equal_to_dense_pass(*PLANS[name])
 
@@ -155,6 +161,27 @@ def test_vmap_equals_a_loop(options, direction):
             alone = one({key: values[n] for key, values in factors.items()}, w, theta)
             for many, single in zip(jax.tree.leaves(several), jax.tree.leaves(alone), strict=True):
                 np.testing.assert_allclose(many[n], single, rtol=tolerance(np.float64))
+
+
+@pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
+def test_the_gradient_of_a_stage_is_its_part_of_the_gradient(direction):
+    """What a gradient of 0 leaves out: the gradients of stages, one at a time, add up to that of their sum."""
+    plan = Plan(APART)
+    graph = plan.compiled()
+    operands = in_parts(plan, graph, direction, 1)
+
+    def gradient(chosen):
+        def value(w, theta):
+            leaves = jax.tree.leaves(passed(plan, graph, direction, w, theta))
+            return sum(jnp.sum(jnp.sin(leaf)) for n, leaf in enumerate(leaves) if n in chosen)
+
+        return jax.tree.leaves(jax.jit(jax.grad(value, argnums=(0, 1)), compiler_options=QUICK)(*operands))
+
+    n = len(jax.tree.leaves(jax.eval_shape(functools.partial(passed, plan, graph, direction), *operands)))
+    few = [0, n // 2, n - 1]
+    alone = [gradient([chosen]) for chosen in few]
+    for whole, *parts in zip(gradient(few), *alone, strict=True):
+        assert relative_error(sum(parts), whole) < tolerance(np.float64)
 
 
 @pytest.mark.parametrize("options", [APART, LOOP], ids=("auto", "one loop"))

@@ -16,9 +16,7 @@ from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
 
 if TYPE_CHECKING:
-    from ..config import TrainConfig
     from ..experiment import Experiment, Status
-    from ..topology import Topology
 
 
 def train(
@@ -132,8 +130,8 @@ def _start(
     folder = out or runs.next_free(pathlib.Path("runs"), pathlib.Path(topology).stem)
     if (folder / "config.yaml").exists():
         runs.create(folder)  # says that it holds a run already, before any work is done
-    _print_estimate(wiring, config, base, console)
     experiment = prepare(wiring, config, base)
+    _print_estimate(experiment, console)
     open_run(experiment, folder)
     return experiment, folder
 
@@ -161,27 +159,11 @@ def _choose_device(device: str | None, dtype: str | None) -> None:
         )
 
 
-def _print_estimate(wiring: "Topology", config: "TrainConfig", base: pathlib.Path, console: Console) -> None:
-    """Memory, before anything is allocated; more than there is is an error."""
-    import jax
+def _print_estimate(experiment: "Experiment", console: Console) -> None:
+    from ..memory import readable
 
-    from ..genome import n_states_of
-    from ..memory import available, estimate, readable
-    from ..resolve import anchored, resolve_genome, resolve_rule
-
-    n_states = n_states_of(resolve_genome(anchored(config, base)))
-    itemsize = 8 if config.dtype == "float64" else 4
-    bound = estimate(wiring, resolve_rule(config, wiring), n_states, config.batch_size, itemsize, 0)
-    console.print(
-        f"memory estimate: {readable(bound.total)} (synapses {readable(bound.synapses)}, tables "
-        f"{readable(bound.tables)}, states {readable(bound.states)})"
-    )
-    memory = available()
-    if memory is not None and bound.total > memory and jax.default_backend() == "cpu":
-        raise ValueError(
-            f"about {readable(bound.total)} of memory are needed, but this computer has {readable(memory)}; try a "
-            "smaller wiring or batch."
-        )
+    parts = ", ".join(f"{name} {readable(n_bytes)}" for name, n_bytes in experiment.memory._asdict().items())
+    console.print(f"memory estimate: {readable(experiment.memory.total)} ({parts})")
 
 
 def _run(

@@ -4,6 +4,7 @@ from ._mutation import ALONE, BACKPROP, FORM, POPULATIONS, RUNS, Mutation
 
 CELLS, PASSES, UPDATE = "engine/_cells.py", "engine/_passes.py", "engine/_update.py"
 NORMS, RULES = "engine/_norms.py", "rules.py"
+CENTRAL = "tests/test_engine.py::test_meta_gradient_equals_central_differences"
 SUMS, STAGES, BLOCKS = "ops/_sums.py", "compile/_stages.py", "compile/_blocks.py"
 
 FORWARD = (
@@ -178,9 +179,23 @@ BACKWARD = (
     Mutation(
         "a dense block forgotten on the way back",
         SUMS,
-        "for m, w in zip(wiring.matmuls, weights, strict=False):\n        if m.source == s",
-        "for m, w in zip(wiring.matmuls[:-1], weights, strict=False):\n        if m.source == s",
+        "if m.source == s and w is not None and upper is not None:",
+        "if m.source == s and w is not None and upper is not None and m is not wiring.matmuls[-1]:",
         (f"{FORM}[hubs-dense]",),
+    ),
+    Mutation(
+        "synapses that the backward pass reads without their gradient",
+        PASSES,
+        "jax.lax.stop_gradient(w) if inputs[m.source] else w for m, w",
+        "jax.lax.stop_gradient(w) for m, w",
+        (CENTRAL,),
+    ),
+    Mutation(
+        "the gradient of a transform transposed",
+        RULES,
+        "a[:, None].astype(wide) * d[None].astype(wide)",
+        "d[:, None].astype(wide) * a[None].astype(wide)",
+        (CENTRAL,),
     ),
     Mutation(
         "the first line read on the way back",

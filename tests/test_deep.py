@@ -1,0 +1,117 @@
+"""Many narrow levels: programs do not grow with them, memory as the states do; and the numbers are right."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neurograph import Topology, compile_topology, engine, generators, topology
+from tests import helpers
+from tests.helpers import thorough
+from tests.reference import Options
+
+WIDTH, IN_DEGREE, OUTPUTS = 8, 4, 4
+FEW, MANY = 50, 200
+LENGTH, BATCH = 3, 16
+SCHEDULES = ("auto", "scan")
+OPTIONS = Options(forward_activation="tanh", batch_mean=True)
+RULE = helpers.rule_of(OPTIONS)
+GENES = helpers.random_genes(np.random.default_rng(3), 2)
+PROGRAMS = ("forward", "step", "gradient")
+EXACT = 1e-12
+"""Largest error of a level relative to its largest state: a level adds up a handful of rounded products."""
+
+
+def wiring(levels: int) -> Topology:
+    """`levels` levels of hidden neurons, and the inputs' and the outputs'."""
+    return generators.random_dag(WIDTH, OUTPUTS, WIDTH * levels, n_levels=levels, in_degree=IN_DEGREE)
+
+
+def forward(graph, genome, network, x):
+    return engine.forward(graph, genome, network, x, rule=RULE)
+
+
+def step(graph, genome, network, x, target):
+    return engine.step(graph, genome, network, x, target, rule=RULE)
+
+
+def gradient(graph, genome, network, xs, targets, query, wanted):
+    """Of the loss after some steps, with respect to the genome."""
+
+    def loss(genome):
+        _, prediction, _ = engine.unroll(graph, genome, network, xs, targets, query, rule=RULE)
+        return RULE.feedback.loss(prediction, wanted)
+
+    return jax.grad(loss)(genome)
+
+
+@functools.cache
+def lowered(program: str, levels: int, schedule: str) -> jax.stages.Lowered:
+    """Of shapes alone; tables are arguments and no constants."""
+    graph, genome = compile_topology(wiring(levels), schedule=schedule), helpers.genome_of(GENES)
+    network = jax.eval_shape(functools.partial(engine.init, graph=graph, genome=genome, rule=RULE), jax.random.key(0))
+
+    def numbers(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, network.dtype)
+
+    x, target = numbers(WIDTH, BATCH), numbers(OUTPUTS, BATCH)
+    xs, targets = numbers(LENGTH, *x.shape), numbers(LENGTH, *target.shape)
+    function, data = {
+        "forward": (forward, (x,)),
+        "step": (step, (x, target)),
+        "gradient": (gradient, (xs, targets, x, target)),
+    }[program]
+    return jax.jit(function).lower(graph, genome, network, *data)
+
+
+def n_instructions(program: jax.stages.Lowered) -> int:
+    """Lines of HLO that compute something."""
+    lines = program.as_text("hlo").splitlines()
+    return sum(" = " in line and " constant(" not in line for line in lines)
+
+
+def temporary_bytes(program: jax.stages.Lowered) -> int:
+    memory = program.compile(helpers.QUICK).memory_analysis()
+    assert memory is not None
+    return memory.temp_size_in_bytes
+
+
+@pytest.mark.parametrize("schedule", thorough(SCHEDULES, ("scan",)))
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_does_not_grow_with_the_levels(program, schedule):
+    few, many = (n_instructions(lowered(program, levels, schedule)) for levels in (FEW, MANY))
+    assert few > 100
+    assert many <= 1.1 * few
+
+
+def test_without_a_loop_it_would_grow():
+    """So that the test above can fail."""
+    few, many = (n_instructions(lowered("forward", levels, "unrolled")) for levels in (4, 16))
+    assert many > 3 * few
+
+
+@pytest.mark.parametrize("schedule", thorough(SCHEDULES, ("scan",)))
+def test_the_memory_of_a_gradient_grows_as_the_states_do(schedule):
+    few, many = (temporary_bytes(lowered("gradient", levels, schedule)) for levels in (FEW, MANY))
+    assert few > WIDTH * FEW * BATCH * np.float32().itemsize
+    assert many <= 1.1 * MANY / FEW * few
+
+
+@pytest.mark.parametrize("schedule", thorough(SCHEDULES, ("scan",)))
+def test_the_states_of_many_levels_are_the_loops(schedule):
+    deep, rng = wiring(MANY), np.random.default_rng(8)
+    level = topology.levels(deep)
+    assert level.max() == MANY + 1
+    synapses = helpers.random_synapses(deep, 2, rng)
+    xs, targets = helpers.random_batches(deep, rng, 1, 3)
+    (expected,) = helpers.reference_steps(deep, GENES, OPTIONS, synapses, xs, targets)
+    graph, genome = compile_topology(deep, schedule=schedule), helpers.genome_of(GENES)
+    network = helpers.to_engine(graph, genome, RULE, synapses, dtype=np.float64)
+    states = jax.jit(forward, compiler_options=helpers.QUICK)(graph, genome, network, jnp.asarray(xs[0]))
+    found = np.moveaxis(np.asarray(states)[:, np.asarray(graph.neuron_rank)], 1, 0)
+    for n in range(MANY + 2):
+        of_level = expected["forward states"][level == n]
+        assert np.ptp(of_level, axis=2).max() > 0.1, "the data must not die away on the way up"
+        assert helpers.relative_error(found[level == n], of_level) <= EXACT, f"level {n}"

@@ -1,0 +1,133 @@
+"""A run keeps the costs that it began with: what `neurograph tune` measures later changes no bit of it."""
+
+import pathlib
+
+import pytest
+
+from neurograph import cache, costs, experiment, generators, runs
+from neurograph.compile import compile_topology
+from neurograph.config import TrainConfig
+from neurograph.costs import Costs
+from neurograph.experiment import compile_experiment, open_run, prepare, reopen_run
+from neurograph.runs import RunError
+
+STEPS = 20
+WIRING = generators.random_dag(2, 1, 60, n_levels=2, in_degree=30)
+TASK = {"task": "xor", "steps": STEPS, "batch_size": 8, "checkpoint_every": 7}
+OTHER = Costs(matmul_start=1e9, tile=1.0)
+
+
+@pytest.fixture(autouse=True)
+def measured(tmp_path, monkeypatch):
+    """A cache folder of its own; the file of this machine's costs in it, which is not yet there."""
+    monkeypatch.setenv("NEUROGRAPH_CACHE", str(tmp_path / "cache"))
+    path = costs.path_of()
+    assert path is not None
+    assert not path.exists()
+    return path
+
+
+def started(folder: pathlib.Path):
+    run = prepare(WIRING, TrainConfig.model_validate(TASK), pathlib.Path())
+    open_run(run, folder)
+    return run
+
+
+def train(run, folder: pathlib.Path, calls: int = STEPS) -> None:
+    asked = iter(range(STEPS + 1))
+    for _ in experiment.train(run, compile_experiment(run), folder, stop=lambda: next(asked) >= calls):
+        pass
+
+
+def last(folder: pathlib.Path) -> bytes:
+    checkpoint = runs.load_checkpoint(folder)
+    assert checkpoint.step == STEPS
+    assert checkpoint.path is not None
+    return checkpoint.path.read_bytes()
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The last checkpoint of a run that nothing interrupts."""
+    train(started(tmp_path / "whole"), tmp_path / "whole")
+    return last(tmp_path / "whole")
+
+
+@pytest.fixture
+def cut(tmp_path, measured, whole):
+    """A run that stopped half way, before other costs were measured."""
+    folder = tmp_path / "cut"
+    train(started(folder), folder, calls=3)
+    assert 0 < runs.load_checkpoint(folder).step < STEPS
+    costs.write(measured, OTHER)
+    assert costs.known().costs == OTHER
+    return folder
+
+
+def test_a_run_resumed_after_tuning_is_the_uninterrupted_one(cut, whole):
+    run = reopen_run(cut)
+    assert run.costs == costs.DEFAULT["cpu"]
+    train(run, cut)
+    assert last(cut) == whole
+
+
+def test_other_costs_would_have_changed_its_bits(cut, whole):
+    """So that the test above can fail. A folder of a version that kept no costs opens, and keeps them from then on."""
+    (cut / "costs_cpu.json").unlink()
+    run = reopen_run(cut)
+    assert run.costs == OTHER
+    train(run, cut)
+    assert last(cut) != whole
+    assert runs.read_costs(cut) == OTHER
+
+
+def test_the_costs_of_a_run_are_those_it_is_compiled_by(tmp_path, measured, monkeypatch):
+    asked = []
+
+    def noting(wiring, **options):
+        asked.append(options["costs"])
+        return compile_topology(wiring, **options)
+
+    monkeypatch.setattr(experiment, "compile_topology", noting)
+    costs.write(measured, OTHER)
+    run = started(tmp_path / "run")
+    assert run.graph.wiring.matmuls == ()
+    costs.write(measured, Costs(tile=77.0))
+    again = reopen_run(tmp_path / "run")
+    assert asked == [run.costs, again.costs] == [OTHER, OTHER]
+
+
+def test_each_kind_of_device_has_its_costs(tmp_path, monkeypatch):
+    started(tmp_path / "run")
+    with monkeypatch.context() as on_gpu:
+        on_gpu.setattr(costs, "platform", lambda: "gpu")
+        assert runs.read_costs(tmp_path / "run") is None
+        assert reopen_run(tmp_path / "run").costs == costs.DEFAULT["gpu"]
+        assert runs.read_costs(tmp_path / "run") == costs.DEFAULT["gpu"]
+    assert reopen_run(tmp_path / "run").costs == costs.DEFAULT["cpu"]
+
+
+def test_loading_a_run_writes_nothing(tmp_path):
+    started(tmp_path / "run")
+    (tmp_path / "run" / "costs_cpu.json").unlink()
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    experiment.load_run(tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+
+
+@pytest.mark.parametrize("keep", [0, 0.5])
+def test_a_damaged_file_is_told(tmp_path, keep):
+    started(tmp_path / "run")
+    path = tmp_path / "run" / "costs_cpu.json"
+    text = path.read_text()
+    path.write_text(text[: int(len(text) * keep)])
+    with pytest.raises(RunError, match=r"costs_cpu\.json' cannot be read .*; put it back as it was") as told:
+        experiment.load_run(tmp_path / "run")
+    assert "\n" not in str(told.value)
+
+
+def test_where_nothing_is_kept_a_run_still_keeps_its_costs(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEUROGRAPH_CACHE", "off")
+    assert cache.folder() is None
+    started(tmp_path / "run")
+    assert runs.read_costs(tmp_path / "run") == costs.DEFAULT["cpu"]
