@@ -337,25 +337,30 @@ def backprop(
     )
 
 
+def _mixed(a: States, transform: Float[Array, "_ channels"]) -> Float[Array, "channels neurons batch"]:
+    """`sum_d a^d T[d, c]`, over the states that are given: the others are 0."""
+    return _products(a, transform[: a.shape[0]])
+
+
 @jax.custom_vjp
-def _mixed(a: States, transform: Float[Array, "states channels"]) -> Float[Array, "channels neurons batch"]:
-    """`sum_d a^d T[d, c]`: few states, so sums of products, which fuse with what comes before and after."""
+def _products(a: States, transform: Float[Array, "states channels"]) -> Float[Array, "channels neurons batch"]:
+    """Few states, so sums of products, which fuse with what comes before and after."""
     terms = (a[d : d + 1] * transform[d][:, None, None] for d in range(a.shape[0]))
     return functools.reduce(operator.add, terms)
 
 
-def _mixed_bwd(residuals, d):
+def _products_bwd(residuals, d):
     a, transform = residuals
     wide = jnp.promote_types(a.dtype, jnp.float32)
     d_transform = jnp.sum(sum_last(a[:, None].astype(wide) * d[None].astype(wide)), axis=2)
-    return _mixed(d, transform.T).astype(a.dtype), d_transform.astype(transform.dtype)
+    return _products(d, transform.T).astype(a.dtype), d_transform.astype(transform.dtype)
 
 
-_mixed.defvjp(lambda a, transform: (_mixed(a, transform), (a, transform)), _mixed_bwd)
+_products.defvjp(lambda a, transform: (_products(a, transform), (a, transform)), _products_bwd)
 
 
 def transmitted(
-    a: States, transform: Float[Array, "states channels"], gate: Float[Array, ""] | None = None
+    a: States, transform: Float[Array, "_ channels"], gate: Float[Array, ""] | None = None
 ) -> Float[Array, "channels neurons batch"]:
     """What a neuron sends: `sum_d a^d nu[d, c]`, times the update gate eta where given (5, 6)."""
     return _mixed(a, transform if gate is None else gate * transform)

@@ -35,5 +35,6 @@ def gradient(settings: Settings) -> list[Row]:
         ready, given = _problem(settings, k, length + 1)
         peers = [dense.gradients(given, recomputed=recomputed) for recomputed in (False, True)]
         name = f"gradient of {length} steps, k={k}"
-        rows += contest("mlp_meta", name, ours.gradients(ready), peers, [Target(dense.NAME, "time", 1.10)], settings)
+        targets = [Target(peer, "time", 1.10) for peer in (dense.NAME, dense.NAME_REMAT)]
+        rows += contest("mlp_meta", name, ours.gradients(ready), peers, targets, settings)
     return rows

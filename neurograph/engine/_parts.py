@@ -71,8 +71,11 @@ def by_stage(graph: CompiledGraph, values: Array) -> ByStage:
     return tuple(jax.lax.split(values, [stage.size for stage in graph.wiring.stages], axis=1))
 
 
-def whole(parts: Sequence[Float[Array, "states _ batch"]]) -> States:
-    return jnp.concatenate(parts, axis=1)
+def whole(parts: Sequence[Float[Array, "_ _ batch"]]) -> States:
+    """All neurons' states. Inputs may come with their first state alone; the others are 0."""
+    k = max(part.shape[0] for part in parts)
+    full = [jnp.pad(part, ((0, k - part.shape[0]), (0, 0), (0, 0))) for part in parts]
+    return jnp.concatenate(full, axis=1)
 
 
 def for_kinds(graph: CompiledGraph, stage: int, value: Callable[[Kind], Array]) -> Array:

@@ -17,7 +17,7 @@ OUT_ONLY = (True, False, False)
 
 
 def forward_pass(graph: CompiledGraph, lineage: Lineage, network: NetworkState, x, rule: Rule) -> ByStage:
-    """All states after the forward pass."""
+    """All states after the forward pass; of inputs the first alone, the others are 0."""
     k = lineage.of_line[0].n_states
     dtype, batch = network.dtype, x.shape[1]
     scales = inverse_norms(graph, lineage, network, rule)[0] if rule.normalization_within_sums else None
@@ -26,8 +26,7 @@ def forward_pass(graph: CompiledGraph, lineage: Lineage, network: NetworkState, 
     for s, stage in enumerate(graph.wiring.stages):
         kinds = graph.kinds(s)
         if kinds[0].role == "input":
-            data = x[graph.column[stage.start : stage.stop]].astype(dtype)[None]
-            rows = ForwardRows(data=jnp.concatenate([data, jnp.zeros((k - 1, *data.shape[1:]), dtype)]))
+            rows = ForwardRows(data=x[graph.column[stage.start : stage.stop]].astype(dtype)[None])
         else:
             rows = ForwardRows(
                 bias=biases[s][:, :, None],
@@ -53,7 +52,7 @@ def backward_pass(
     tied = _read_by_backward_pass(graph, network.forward if network.backward is None else network.backward)
     scales = inverse_norms(graph, lineage, network, rule)[1] if rule.normalization_within_sums else None
     first = rule.backward_update.first
-    k, _, batch = before[0].shape
+    k, batch = lineage.of_line[0].n_states, target.shape[1]
     if first and tied[-1].shape[0] > 1:
         tied = tuple(w[first:] for w in tied)
     theta = []

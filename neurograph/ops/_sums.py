@@ -19,6 +19,9 @@ from ._wiring import DOWN, UP, Gather, Matmul, Wiring
 
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
+LARGE = 1 << 20
+"""Places of a matrix from which on a CPU does not gain from transposing it before a matmul."""
+
 Weights = tuple[Array, ...]
 States = tuple[Array | None, ...]
 LineStates = tuple[tuple[Array | None, ...] | None, ...]
@@ -183,7 +186,19 @@ def matrix(m: Matmul, w: Array) -> Array:
 
 def matmul(m: Matmul, w: Array, a: Array) -> Array:
     # k: state (or channel), s: source, t: target, b: batch
-    return _product("st,ksb->ktb", "kst,ksb->ktb", matrix(m, w), a)
+    values = matrix(m, w)
+
+    def transposed_first(values, a):
+        # XLA's fast matmul contracts the last axis; it would move the transposition into the slow one again
+        turned = jax.lax.optimization_barrier(jnp.swapaxes(values, 1, 2))
+        return _product("ts,ksb->ktb", "kts,ksb->ktb", turned, a)
+
+    def as_it_is(values, a):
+        return _product("st,ksb->ktb", "kst,ksb->ktb", values, a)
+
+    if min(m.shape) < 16 or m.shape[0] * m.shape[1] > LARGE:
+        return as_it_is(values, a)
+    return jax.lax.platform_dependent(values, a, cpu=transposed_first, default=as_it_is)
 
 
 def matmul_T(m: Matmul, w: Array, y: Array) -> Array:
