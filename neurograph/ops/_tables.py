@@ -116,7 +116,8 @@ def _loop(table: Tiles, w, pool, out, keep, *, constant: bool) -> tuple[Any, Any
 
     def body(carry, xs):
         pool_now, total, out = carry
-        tile, values = xs
+        tile, n = xs
+        values = jax.lax.dynamic_index_in_dim(weights, n, axis=1, keepdims=False)
         source = pool if constant else pool_now
         total = jnp.where(tile.first, blank, total)
         for s in range(table.n_slots):
@@ -126,7 +127,8 @@ def _loop(table: Tiles, w, pool, out, keep, *, constant: bool) -> tuple[Any, Any
 
     tiles = _Tile(table.sources, table.begin, table.scratch, table.first, table.last)
     start = (None if constant else pool, blank, out)
-    (pool_after, _, out), _ = jax.lax.scan(body, start, (tiles, weights))
+    numbers = jnp.arange(table.n_tiles, dtype=jnp.int32)
+    (pool_after, _, out), _ = jax.lax.scan(body, start, (tiles, numbers))
     return pool_after, out
 
 
@@ -135,10 +137,9 @@ def _put(whole, part, begin):
 
 
 def _tile_weights(table: Tiles, w):
-    """`[tiles, channels, slots, rows]`."""
+    """`[channels, tiles, slots, rows]`."""
     wide = jnp.concatenate([w, jnp.zeros((w.shape[0], 1), w.dtype), jnp.ones((w.shape[0], 1), w.dtype)], axis=1)
-    values = wide.at[:, table.synapses].get(mode="promise_in_bounds", wrap_negative_indices=False)
-    return jnp.moveaxis(values, 1, 0)
+    return wide.at[:, table.synapses].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def _sweep_segments(gather: Gather, table: Segments, w, pool, own: int, out, cell: Cell):
