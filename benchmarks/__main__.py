@@ -16,6 +16,7 @@ import jax
 
 from . import _report
 from ._contest import Settings
+from ._processes import keep_memory
 from ._rows import Row
 from .cases import CASES, growth
 
@@ -117,6 +118,7 @@ def _write(rows: list[Row], facts: dict) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()
     # else a program that an earlier run compiled would seem to compile in no time
     jax.config.update("jax_enable_compilation_cache", False)
     sys.exit(main())
