@@ -110,7 +110,7 @@ def test_vmap_over_genomes_and_draws_equals_a_loop():
         assert_close(jax.tree.map(lambda leaf, n=n: leaf[n], together), alone(genomes[n], starts[n]), rtol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
 def test_a_network_leaves_a_step_as_it_came(dtype):
     """Structure, shapes and dtypes: what `lax.scan` asks of a carry."""
     x, target, _ = batches(dtype=dtype)
@@ -121,6 +121,22 @@ def test_a_network_leaves_a_step_as_it_came(dtype):
         assert jax.tree.structure(start) == jax.tree.structure(after)
         for one, other in zip(jax.tree.leaves(start), jax.tree.leaves(after), strict=True):
             assert (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def test_bfloat16_is_a_coarse_float64():
+    """Three steps and a query, from the same numbers: within a few roundings (2^-8 each) of the largest state."""
+    rule = rules.backprop(rules.mean_squared_error)
+    genome = astype(Genome.backprop(0.25), jnp.bfloat16)
+    start = network(rule, genome, dtype=jnp.bfloat16)
+    xs, targets, query = (values.astype(jnp.bfloat16) for values in batches())
+    coarse = engine.unroll(GRAPH, genome, start, xs, targets, query, rule=rule)
+    exact = jax.tree.map(lambda v: v if v.dtype == jnp.int32 else v.astype(jnp.float64), (start, xs, targets, query))
+    fine = engine.unroll(GRAPH, astype(genome, jnp.float64), *exact, rule=rule)
+    assert coarse[1].dtype == jnp.bfloat16
+    for one, other in ((coarse[1], fine[1]), *zip(coarse[0].synapses, fine[0].synapses, strict=True)):
+        error = np.abs(np.asarray(one, np.float64) - np.asarray(other))
+        assert error.max() <= 8 * 2.0**-8 * np.abs(other).max()
+    assert np.abs(np.asarray(fine[1]) - np.asarray(engine.predict(GRAPH, genome, start, query, rule=rule))).max() > 0.2
 
 
 def test_supervised_every_second_step():
