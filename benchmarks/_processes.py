@@ -14,8 +14,8 @@ KEEP = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**40),
 }
-"""Settings of the C library (glibc) by which freed memory stays with the process. Else a call that follows one of another
-program with large temporaries waits for pages from the system, which can take longer than the program itself."""
+"""Settings of the C library (glibc) by which freed memory stays with the process. Else a call that follows another
+program's, one with large temporaries, waits for pages from the system, which can take longer than what is timed."""
 
 
 def keep_memory() -> None:
