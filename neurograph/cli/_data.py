@@ -62,10 +62,8 @@ def list_data_sets(data_dir: DataDir = None, json: Json = False) -> None:
     out.print(table)
     for entry in about:
         out.print(Text(f"\n{entry['title']}", style="bold"))
-        out.print(
-            f"  files     {entry['found'] or (f'not in {folder}' if folder else 'no data folder is named, and the cache is off')}",
-            soft_wrap=True,
-        )
+        where = entry["found"] or (f"not in {folder}" if folder else "no folder is named, and NEUROGRAPH_CACHE is off")
+        out.print(f"  files     {where}", soft_wrap=True)
         out.print(f"  licence   {entry['licence']}", soft_wrap=True)
         out.print(f"  citation  {entry['citation']}", soft_wrap=True)
 
