@@ -20,7 +20,8 @@ import warnings
 from typing import Any
 
 import jax
-import platformdirs
+
+from .folders import cache_folder as folder
 
 LIMIT = 10**9
 """Most bytes that programs may take, those of all machines and versions together."""
@@ -31,24 +32,12 @@ SETTINGS = {
 }
 """What JAX keeps: programs of any size, save the dozens of small ones that are compiled as fast as they are read."""
 
-_OFF = ("", "0", "off")
 _CPU_FIELDS = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 _UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
 
 
 class CacheWarning(UserWarning):
     """Nothing can be kept in the cache folder; all goes on without."""
-
-
-def folder() -> pathlib.Path | None:
-    """Where things are kept that can be made or fetched again; None where `NEUROGRAPH_CACHE` switches that off.
-
-    The folder need not exist.
-    """
-    given = os.environ.get("NEUROGRAPH_CACHE")
-    if given is None:
-        return platformdirs.user_cache_path("neurograph", appauthor=False)
-    return None if given.strip().lower() in _OFF else pathlib.Path(given).expanduser().absolute()
 
 
 def machine() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from . import rules, tasks
+from . import datasets, rules, tasks
 from .config import TrainConfig
 from .genome import Genome, GenomeError, Genomes, n_states_of
 from .genome import load as load_genome
@@ -56,7 +56,19 @@ def anchored(config: TrainConfig, folder: pathlib.Path) -> TrainConfig:
         genome = {name: what if what in GENOMES else _found(what, folder) for name, what in genome.items()}
     elif genome is not None and genome not in GENOMES:
         genome = _found(genome, folder)
-    return config.model_copy(update={"task": task, "genome": genome})
+    update = {"task": task, "genome": genome, "task_options": _with_data_folder(config, folder)}
+    return config.model_copy(update=update)
+
+
+def _with_data_folder(config: TrainConfig, folder: pathlib.Path) -> dict[str, Any]:
+    """The options of the task; those of a data set name the user's data folder, also where only the environment did."""
+    options, name = config.task_options, config.task.partition(":")[0].strip().lower().replace("-", "_")
+    given = options.get("data_dir")
+    if given is None and name in datasets.DATA_SETS and (place := datasets.named_place()) is not None:
+        return {**options, "data_dir": str(place)}
+    if isinstance(given, str):
+        return {**options, "data_dir": _found(str(pathlib.Path(given).expanduser()), folder)}
+    return options
 
 
 def _found(path: str, folder: pathlib.Path) -> str:
@@ -170,8 +182,9 @@ def resolve_task(config: TrainConfig, topology: Topology) -> Task:
     options = {"n_outputs": n_outputs, "seed": config.seed, "dtype": config.dtype, **config.task_options}
     try:
         return tasks.load(config.task, **options)
-    except tasks.TaskError:
-        if n_outputs is None or "n_outputs" in config.task_options:
+    except tasks.TaskError as error:
+        about_data = isinstance(error.__cause__, datasets.DataError)
+        if n_outputs is None or "n_outputs" in config.task_options or about_data:
             raise
     # the number of outputs may be what does not fit: let the task say its own, for a sentence about both
     del options["n_outputs"]

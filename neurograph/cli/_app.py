@@ -8,6 +8,7 @@ from rich.table import Table
 
 from . import EXIT_CHECK_FAILED
 from ._console import console
+from ._data import data
 from ._train import train
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ topologies = typer.Typer(
     help="The gallery of wirings; a name of it stands wherever a topology file may.", no_args_is_help=True
 )
 app.add_typer(topologies, name="topologies")
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:

@@ -23,7 +23,14 @@ def train(
     topology: Annotated[
         str | None, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="digits, xor, two_moons, ..., or a CSV or .npz file.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="digits, xor, ..., mnist:10x10:0-4 (see `neurograph data list`), or a CSV or .npz file."),
+    ] = None,
+    data_dir: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Folder of the data sets' files; else NEUROGRAPH_DATA, else the cache folder."),
+    ] = None,
     rule: Annotated[str | None, typer.Option(help="backprop, blur or published.")] = None,
     genome: Annotated[str | None, typer.Option(help="backprop, random, or a genome file.")] = None,
     states: Annotated[
@@ -52,6 +59,7 @@ def train(
     """
     given: dict[str, Any] = {
         "task": task,
+        "task_options.data_dir": None if data_dir is None else str(data_dir),
         "rule": rule,
         "genome": genome,
         "n_states": states,
@@ -93,7 +101,7 @@ def _how_to_continue(folder: pathlib.Path) -> str:
 def _only_for_new_runs(
     topology: str | None, out: pathlib.Path | None, set_: list[str] | None, given: dict[str, Any]
 ) -> None:
-    wrong = [f"--{name.replace('_', '-').removeprefix('n-')}" for name in given]
+    wrong = [f"--{name.rpartition('.')[2].replace('_', '-').removeprefix('n-')}" for name in given]
     wrong += [name for name, value in (("TOPOLOGY", topology), ("--out", out), ("--set", set_)) if value]
     if wrong:
         raise typer.BadParameter(

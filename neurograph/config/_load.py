@@ -169,6 +169,8 @@ def _anchored(key: str, value: Any) -> Any:
         path = FilePath(value)
         if (path.suffix or path.name != value) and path.is_file():
             return str(path.resolve())
+    if key.rpartition(".")[2] == "data_dir" and isinstance(value, str) and value:
+        return str(FilePath(value).expanduser().absolute())
     return value
 
 

@@ -129,7 +129,11 @@ class TrainConfig(BaseModel):
 
     model_config = STRICT
 
-    task: str = Field(default="digits", min_length=1, description="name of a task, or path of a CSV or npz file")
+    task: str = Field(
+        default="digits",
+        min_length=1,
+        description="name of a task (digits, mnist:10x10:0-4), or path of a CSV or npz file",
+    )
     task_options: dict[str, Any] = Field(default_factory=dict, description="options of the task")
     rule: Annotated[RuleConfig, _named("name", RuleConfig | RuleName)] = Field(
         default_factory=lambda: RuleConfig(), description="the learning rule: a preset's name, or a mapping of options"

@@ -3,10 +3,12 @@
 from .digits import digits as digits
 from .files import read_csv as read_csv
 from .files import read_npz as read_npz
+from .images import images as images
 from .loading import load as load
 from .loading import names as names
+from .omniglot import omniglot as omniglot
+from .sources import Examples as Examples
 from .stored import from_arrays as from_arrays
-from .task import Examples as Examples
 from .task import Task as Task
 from .task import TaskError as TaskError
 from .task import accuracy as accuracy

@@ -1,23 +1,18 @@
-"""Tasks of stored examples: split, standardised, and drawn from by index."""
+"""Tasks of stored examples: split and standardised."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .task import Examples, Task, TaskError, check_outputs
+from .episodes import shuffled, window_episode
+from .sources import Examples, draw
+from .task import Task, TaskError, check_outputs
 
 SPLIT_SEED = 0
 LARGEST_CLASS = 2**53
 """Beyond it, floating-point numbers are no exact integers."""
-
-
-def draw_examples(source: Examples, key: jax.Array, batch_size: int, dtype: Any) -> Examples:
-    """Draws rows uniformly and with replacement: a batch costs one gather, however many examples there are."""
-    rows = jax.random.randint(key, (batch_size,), 0, source.labels.shape[0])
-    return Examples(source.x[rows].astype(dtype), source.labels[rows])
 
 
 def stratified_split(labels: np.ndarray, n_query: int, seed: int = SPLIT_SEED) -> tuple[np.ndarray, np.ndarray]:
@@ -122,16 +117,27 @@ def split_task(
     dtype: Any,
     split_seed: int,
     standardise: bool,
+    chosen: Sequence[int] | None = None,
 ) -> Task:
-    """A task of checked examples (float64 `[examples, features]`, class numbers `[examples]`)."""
-    n_outputs = check_outputs(name, len(class_names), n_outputs, default=len(class_names))
-    support, query = stratified_split(labels, n_query, split_seed)
-    x = standardised(features[support], features[query]) if standardise else (features[support], features[query])
+    """A task of checked examples (float64 `[examples, features]`, class numbers `[examples]`).
+
+    Of the classes, only those `chosen` are kept, after the split: which examples are in the query set does not depend
+    on it.
+    """
+    chosen = range(len(class_names)) if chosen is None else chosen
+    n_outputs = check_outputs(name, len(chosen), n_outputs, default=len(chosen))
+    numbers = np.full(len(class_names), -1)
+    numbers[list(chosen)] = np.arange(len(chosen))
+    parts = [rows[numbers[labels[rows]] >= 0] for rows in stratified_split(labels, n_query, split_seed)]
+    x = [features[rows] for rows in parts]
+    x = standardised(*x) if standardise else x
     support_set, query_set = (
-        Examples(jnp.asarray(rows, dtype), jnp.asarray(labels[part], jnp.int32))
-        for rows, part in zip(x, (support, query), strict=True)
+        Examples(jnp.asarray(values, dtype), jnp.asarray(numbers[labels[rows]], jnp.int32))
+        for values, rows in zip(x, parts, strict=True)
     )
-    return Task(support_set, query_set, query_set, draw_examples, name, class_names, n_outputs)
+    names = tuple(class_names[position] for position in chosen)
+    order = shuffled(len(parts[0]))
+    return Task(support_set, query_set, query_set, draw, name, names, n_outputs, order, window_episode)
 
 
 def check_features(name: str, features: np.ndarray, n_examples: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """`Task`: a classification task as a pytree, so that it can be an argument of a jitted function."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,45 +9,53 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from .sources import Examples, dtype_of, everything, labels_of, n_examples, n_inputs
+
 
 class TaskError(ValueError):
     """A task, its file or an option of it breaks a rule; the message names place, value, rule and mend."""
 
 
-class Examples(NamedTuple):
-    """Examples with their class numbers; one row an example, so that drawing a batch reads contiguous memory."""
-
-    x: Float[Array, "examples inputs"]
-    labels: Int[Array, " examples"]
-
-
 Sampler = Callable[[Any, Key[Array, ""], int, Any], Examples]
 """(source, key, batch_size, dtype) -> examples. A module-level function: it is static under `jax.jit`."""
+Maker = Callable[["Task", Key[Array, ""]], "Task"]
+"""(task, key) -> another task. A module-level function, too; pure, so that `jax.jit` and `jax.vmap` take it."""
 
 
 class Task(eqx.Module):
     """A classification task: key-addressed support and query batches, and a fixed query set for the final number.
 
     Attributes:
-        support_source, query_source: what batches are drawn from: `Examples`, or the parameters of a generated task.
-        test: the fixed query set.
+        support_source, query_source: what batches are drawn from: stored examples (see `sources`), or the parameters
+            of a generated task.
+        test: the fixed query set, stored examples.
         sampler: draws a batch from a source.
         name: what messages and tables call it.
         class_names: name of class 0, 1, ...
         n_outputs: one per class; or 1 for a task of two classes, positive for class 1.
+        pool: what episodes and trials are made from, beside the support source.
+        episode_of, trial_of: make them; None: there are no episodes, and the task itself is its trial.
     """
 
     support_source: Any
     query_source: Any
-    test: Examples
+    test: Any
     sampler: Sampler = eqx.field(static=True)
     name: str = eqx.field(static=True)
     class_names: tuple[str, ...] = eqx.field(static=True)
     n_outputs: int = eqx.field(static=True)
+    pool: Any = None
+    episode_of: Maker | None = eqx.field(static=True, default=None)
+    trial_of: Maker | None = eqx.field(static=True, default=None)
 
     @property
     def n_inputs(self) -> int:
-        return self.test.x.shape[-1]
+        return n_inputs(self.test)
+
+    @property
+    def dtype(self) -> Any:
+        """Type of examples and targets."""
+        return dtype_of(self.test)
 
     @property
     def n_classes(self) -> int:
@@ -56,12 +64,14 @@ class Task(eqx.Module):
     @property
     def n_query(self) -> int:
         """Size of the fixed query set."""
-        return self.test.x.shape[-2]
+        size = n_examples(self.test)
+        assert size is not None
+        return size
 
     @property
     def n_support(self) -> int | None:
         """Number of support examples; None where they are generated without end."""
-        return self.support_source.x.shape[-2] if isinstance(self.support_source, Examples) else None
+        return n_examples(self.support_source)
 
     def support(
         self, key: Key[Array, ""], batch_size: int
@@ -75,7 +85,7 @@ class Task(eqx.Module):
         Returns:
             (x, target): x is `[inputs, batch]`; target `[outputs, batch]`, +1 for the true class and -1 for the others.
         """
-        return self._batch(self.sampler(self.support_source, key, batch_size, self.test.x.dtype))
+        return self._batch(self.sampler(self.support_source, key, batch_size, self.dtype))
 
     def query(
         self, key: Key[Array, ""], batch_size: int
@@ -84,11 +94,35 @@ class Task(eqx.Module):
 
         For a generated task they come from the same distribution: independent keys make them fresh examples.
         """
-        return self._batch(self.sampler(self.query_source, key, batch_size, self.test.x.dtype))
+        return self._batch(self.sampler(self.query_source, key, batch_size, self.dtype))
 
     def query_set(self) -> tuple[Float[Array, "inputs queries"], Float[Array, "{self.n_outputs} queries"]]:
         """The fixed query set, (x `[inputs, queries]`, target `[outputs, queries]`), each example once."""
-        return self._batch(self.test)
+        return self._batch(everything(self.test))
+
+    def episode(self, key: Key[Array, ""]) -> "Task":
+        """A task to *meta-learn* on, made from the support part alone: its `query` never shows the test set.
+
+        Stored examples: a fifth of the support examples, which ones the key says, becomes the query set, and the others
+        the support set. Nothing is copied. Toys: parameters and query set are drawn anew. Omniglot: ten characters of
+        those for meta-learning.
+
+        A pure function of the key; `jax.vmap` over keys gives a batch of episodes. Draw from them within the mapped
+        function: one that returns episodes returns the stored examples once for each.
+
+        Raises:
+            TaskError: this is an episode, or was made without any.
+        """
+        if self.episode_of is None:
+            raise TaskError(f"task '{self.name}' has no episodes; make them from the task that was loaded.")
+        return self.episode_of(self, key)
+
+    def trial(self, key: Key[Array, ""]) -> "Task":
+        """A task to *evaluate* on what was meta-learnt: the task itself, with its test set as query set.
+
+        Omniglot: ten characters of those for evaluation, which no episode shows.
+        """
+        return self if self.trial_of is None else self.trial_of(self, key)
 
     def _batch(self, examples: Examples) -> tuple[Array, Array]:
         return examples.x.T, targets(examples.labels, self.n_outputs, examples.x.dtype)
@@ -135,7 +169,8 @@ def standard_error(accuracy: float | Float[Array, ""], n_examples: int) -> Float
 
 def class_fractions(task: Task) -> np.ndarray:
     """Fraction of each class in the query set, float64 `[classes]`. Its largest is what constant guessing reaches."""
-    return np.bincount(np.asarray(jax.device_get(task.test.labels)), minlength=task.n_classes) / task.n_query
+    labels = np.asarray(jax.device_get(labels_of(task.test)))
+    return np.bincount(labels, minlength=task.n_classes) / task.n_query
 
 
 def describe(task: Task) -> str:

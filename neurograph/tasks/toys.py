@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from .task import Examples, Sampler, Task, TaskError, check_outputs
+from .sources import Examples
+from .task import Sampler, Task, TaskError, check_outputs
 
 N_QUERY = 1000
 N_BLOBS = 5
@@ -214,4 +215,9 @@ def toy(
     parameter_key, query_key = jax.random.split(key)
     parameters = draw_parameters(parameter_key, dtype)
     test = sampler(parameters, query_key, query_size, dtype)
-    return Task(parameters, parameters, test, sampler, name, class_names, n_outputs)
+    return Task(parameters, parameters, test, sampler, name, class_names, n_outputs, episode_of=_episode)
+
+
+def _episode(task: Task, key: Key[Array, ""]) -> Task:
+    """The same toy, its parameters and query set drawn anew."""
+    return toy(key, task.name, n_outputs=task.n_outputs, dtype=task.dtype, query_size=task.n_query)
