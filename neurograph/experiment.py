@@ -24,7 +24,7 @@ from .engine import NetworkState
 from .genome import Genomes
 from .memory import MemoryEstimate
 from .plotting import curves
-from .resolve import anchored, resolve_genome, resolve_initializer, resolve_rule, resolve_task
+from .resolve import anchored, as_genome_says, resolve_genome, resolve_initializer, resolve_rule, resolve_task
 from .rules import Rule
 from .runs import RunError, Unlogged
 from .tasks import Task
@@ -106,6 +106,8 @@ def prepare(
             training needs more memory than there is.
     """
     config = anchored(config, folder)
+    if genome is None:
+        config = as_genome_says(config)
     rule = resolve_rule(config, topology)
     dtype = jnp.dtype(config.dtype)
     drawn = resolve_genome(config) if genome is None else genome

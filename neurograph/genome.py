@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -194,13 +194,35 @@ def n_states_of(genome: Genomes) -> int:
     return next(iter(found.values()))
 
 
-def save(genome: Genomes, path: str | os.PathLike, provenance: Mapping[str, Any] | None = None) -> None:
+class GenomeFile(NamedTuple):
+    """What a genome's file holds.
+
+    Attributes:
+        genome: one genome, or a mapping of population names (and `"*"`) to genomes of equal k.
+        provenance: how it came about (wirings, tasks, seeds, steps, scores): plain data.
+        rule: the rule that it was made for, in the terms of a topology file's `train.rule`; None: not said.
+        initializer: name of that of synapses; None: not said.
+    """
+
+    genome: Genomes
+    provenance: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    rule: dict[str, Any] | None = None
+    initializer: str | None = None
+
+
+def save(
+    genome: Genomes,
+    path: str | os.PathLike,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    rule: Mapping[str, Any] | None = None,
+    initializer: str | None = None,
+) -> None:
     """Writes a genome as text, one matrix row a line, every number exactly (float64 repr).
 
     Args:
-        genome: one genome, or a mapping of population names (and `"*"`) to genomes of equal k.
+        genome, provenance, rule, initializer: see `GenomeFile`.
         path: where; written to a temporary name first, then renamed.
-        provenance: how it came about (wirings, tasks, rule, seeds, steps, scores): plain YAML data.
     """
     genomes = genome if isinstance(genome, Mapping) else {"*": genome}
     n_states = next(iter(genomes.values())).n_states
@@ -210,8 +232,10 @@ def save(genome: Genomes, path: str | os.PathLike, provenance: Mapping[str, Any]
         f"neurograph_genome: {FORMAT_VERSION}",
         f"n_states: {n_states}",
     ]
-    if provenance:
-        lines += yaml.safe_dump({"provenance": dict(provenance)}, sort_keys=False, allow_unicode=True).splitlines()
+    for name, value in (("provenance", provenance), ("rule", rule), ("initializer", initializer)):
+        if value:
+            plain = value if isinstance(value, str) else dict(value)
+            lines += yaml.safe_dump({name: plain}, sort_keys=False, allow_unicode=True).splitlines()
     lines.append("genomes:")
     for name, member in genomes.items():
         lines.append(f"  {_quoted(name)}:")
@@ -229,11 +253,11 @@ def save(genome: Genomes, path: str | os.PathLike, provenance: Mapping[str, Any]
 
 def load(path: str | os.PathLike) -> Genomes:
     """Reads a genome file; a mapping if it holds more than one genome. See `read`."""
-    return read(path)[0]
+    return read(path).genome
 
 
-def read(path: str | os.PathLike) -> tuple[Genomes, dict[str, Any]]:
-    """Reads a genome file with its provenance.
+def read(path: str | os.PathLike) -> GenomeFile:
+    """Reads a genome file with all that it says.
 
     Raises:
         GenomeError: the file cannot be read, is no genome, is of a newer version, or has a missing, unknown, misshapen
@@ -264,10 +288,18 @@ def read(path: str | os.PathLike) -> tuple[Genomes, dict[str, Any]]:
     if not isinstance(members, dict) or not members:
         raise GenomeError(f"{here}: 'genomes' must map population names (or '*') to genomes; found {members!r}.")
     genomes = {str(name): _parse_genome(part, n_states, f"{here}, {name}") for name, part in members.items()}
-    provenance = document.get("provenance") or {}
-    if not isinstance(provenance, dict):
-        raise GenomeError(f"{here}: provenance must be a mapping of names to values; found {provenance!r}.")
-    return (genomes["*"] if set(genomes) == {"*"} else genomes), provenance
+    about: dict[str, Any] = {}
+    for name, kind, what in (
+        ("provenance", dict, "a mapping of names to values"),
+        ("rule", dict, "a mapping of a rule's options"),
+        ("initializer", str, "the name of an initializer"),
+    ):
+        value = document.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise GenomeError(f"{here}: {name} must be {what}; found {value!r}.")
+        if value is not None:
+            about[name] = value
+    return GenomeFile(genomes["*"] if set(genomes) == {"*"} else genomes, **about)
 
 
 def _parse_genome(document, n_states: int, here: str) -> Genome:

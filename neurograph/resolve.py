@@ -6,11 +6,13 @@ import pathlib
 from typing import Any
 
 import jax
+from pydantic import ValidationError
 
 from . import datasets, rules, tasks
-from .config import TrainConfig
-from .genome import Genome, GenomeError, Genomes, n_states_of
-from .genome import load as load_genome
+from . import genomes as shipped
+from .config import RuleConfig, TrainConfig
+from .genome import Genome, GenomeError, GenomeFile, Genomes, n_states_of
+from .genome import read as read_genome
 from .initializers import INITIALIZERS, Initializer
 from .rules import ACTIVATIONS, Rule
 from .tasks import Task
@@ -53,9 +55,9 @@ def anchored(config: TrainConfig, folder: pathlib.Path) -> TrainConfig:
         task = f"{kind}{colon}{_found(path, folder)}"
     genome = config.genome
     if isinstance(genome, dict):
-        genome = {name: what if what in GENOMES else _found(what, folder) for name, what in genome.items()}
-    elif genome is not None and genome not in GENOMES:
-        genome = _found(genome, folder)
+        genome = {name: _found_genome(what, folder) for name, what in genome.items()}
+    elif genome is not None:
+        genome = _found_genome(genome, folder)
     update = {"task": task, "genome": genome, "task_options": _with_data_folder(config, folder)}
     return config.model_copy(update=update)
 
@@ -69,6 +71,11 @@ def _with_data_folder(config: TrainConfig, folder: pathlib.Path) -> dict[str, An
     if isinstance(given, str):
         return {**options, "data_dir": _found(str(pathlib.Path(given).expanduser()), folder)}
     return options
+
+
+def _found_genome(what: str, folder: pathlib.Path) -> str:
+    """A path is made absolute; a name stays, unless a file is called so."""
+    return what if what in GENOMES else _found(what, folder)
 
 
 def _found(path: str, folder: pathlib.Path) -> str:
@@ -126,6 +133,48 @@ def resolve_rule(config: TrainConfig, topology: Topology) -> Rule:
     return rule
 
 
+def as_genome_says(config: TrainConfig) -> TrainConfig:
+    """The configuration with the rule and the initializer of the genome's file, where none was asked for.
+
+    Raises:
+        GenomeError: the file cannot be read, or names no rule or initializer that there is.
+    """
+    asked = config.genome
+    if not isinstance(asked, str) or asked in GENOMES:
+        return config
+    file, here = genome_file(asked), f"genome '{asked}'"
+    update: dict[str, Any] = {}
+    if file.rule is not None and "rule" not in config.model_fields_set:
+        try:
+            update["rule"] = RuleConfig.model_validate(file.rule)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise GenomeError(f"{here} names a rule that there is not ({problems}).") from error
+    if file.initializer is not None and "initializer" not in config.model_fields_set:
+        if file.initializer not in INITIALIZERS:
+            raise GenomeError(
+                f"{here} names the initializer {file.initializer!r}; there are {', '.join(INITIALIZERS)}."
+            )
+        update["initializer"] = file.initializer
+    return config.model_copy(update=update)
+
+
+def genome_file(what: str) -> GenomeFile:
+    """A genome's file by its path, or by the name of one that comes with the package.
+
+    Raises:
+        GenomeError: there is none, or it is damaged.
+    """
+    if pathlib.Path(what).exists():
+        return read_genome(what)
+    known = shipped.names()
+    if what in known:
+        return read_genome(shipped.path_of(what))
+    near = difflib.get_close_matches(what, (*GENOMES, *known), 1)
+    mend = f"did you mean '{near[0]}'?" if near else f"give {', '.join((*GENOMES, *known))}, or the path of a file."
+    raise GenomeError(f"there is no genome '{what}'; {mend}")
+
+
 def resolve_genome(config: TrainConfig) -> Genomes:
     """The genome by name or from its file, or one for each population.
 
@@ -164,11 +213,7 @@ def _one_genome(what: str, config: TrainConfig, number: int) -> Genomes:
         key = jax.random.fold_in(jax.random.key(config.seed), 1 + number)
         forward = bool(config.rule.forward_synapse_update)
         return Genome.random(key, n_states, update=-(1e-3 if rate is None else rate), forward_synapse=forward)
-    if not pathlib.Path(what).exists():
-        near = difflib.get_close_matches(what, GENOMES, 1)
-        mend = f"did you mean '{near[0]}'?" if near else f"give {' or '.join(GENOMES)}, or the path of a genome file."
-        raise GenomeError(f"there is no genome '{what}'; {mend}")
-    return load_genome(what)
+    return genome_file(what).genome
 
 
 def resolve_task(config: TrainConfig, topology: Topology) -> Task:

@@ -46,10 +46,12 @@ def test_a_file_gives_back_every_bit(tmp_path_factory, seed, n_states, scale, fo
     path = tmp_path_factory.mktemp("genome") / "g.txt"
     genome = Genome.random(jax.random.key(seed), n_states, forward_synapse=forward)
     genome = jax.tree.map(lambda leaf: leaf * scale, astype(genome, jnp.float64))
-    genomes.save(genome, path, {"task": "digits", "seed": seed, "note": "ä: 'quoted' # no comment"})
-    back, provenance = genomes.read(path)
+    about = {"task": "digits", "seed": seed, "note": "ä: 'quoted' # no comment"}
+    rule = {"name": "blur", "oja": {"form": "weights"}, "symmetric": True}
+    genomes.save(genome, path, about, rule=rule, initializer="he_normal")
+    back, *rest = genomes.read(path)
     leaves_equal(genome, back)
-    assert provenance == {"task": "digits", "seed": seed, "note": "ä: 'quoted' # no comment"}
+    assert rest == [about, rule, "he_normal"]
 
 
 def test_several_genomes_in_one_file(tmp_path):

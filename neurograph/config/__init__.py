@@ -16,6 +16,9 @@ from ._load import load_topology as load_topology
 from ._load import loads_topology as loads_topology
 from ._load import parse_assignments as parse_assignments
 from ._load import train_config as train_config
+from ._meta import CurriculumConfig as CurriculumConfig
+from ._meta import MetaConfig as MetaConfig
+from ._meta import meta_config as meta_config
 from ._problems import ConfigError as ConfigError
 from ._problems import Problem as Problem
 from ._schema import PopulationConfig as PopulationConfig

@@ -108,9 +108,9 @@ def train_config(
     if isinstance(data, dict):
         section = data.get("train")
         if section is None or isinstance(section, dict):
-            section = dict(section or {})
+            section = _without_rule(dict(section or {}), overrides or {})
             for keys in sorted(changes, key=len):
-                if not _assign(section, keys, changes[keys]):
+                if not assign(section, keys, changes[keys]):
                     above = ".".join(keys[:-1])
                     problems.append(Problem(_COMMAND_LINE, ".".join(keys), f"{above} is no mapping; give all of it."))
             data = {**data, "train": section}
@@ -118,10 +118,18 @@ def train_config(
         raise ConfigError(problems)
     given = frozenset(("train", *keys) for keys in changes)
     if document is None:
-        config = _checked(TrainConfig, data["train"], None, {keys[1:] for keys in given})
+        config = checked(TrainConfig, data["train"], None, {keys[1:] for keys in given})
     else:
         config = _validate(document, data, given).train or TrainConfig()
     return resolved(config), path.parent
+
+
+def _without_rule(section: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The section without rule and initializer where a genome was given above it, which brings its own."""
+    genome = overrides.get("genome")
+    if not isinstance(genome, str) or genome in ("backprop", "random"):
+        return section
+    return {key: value for key, value in section.items() if key not in ("rule", "initializer")}
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
@@ -174,7 +182,7 @@ def _anchored(key: str, value: Any) -> Any:
     return value
 
 
-def _assign(section: dict[str, Any], keys: Path, value: Any) -> bool:
+def assign(section: dict[str, Any], keys: Path, value: Any) -> bool:
     """Sets a value within nested mappings, made where they are not; whether there is room for it."""
     for depth, key in enumerate(keys[:-1]):
         inner = section.get(str(key))
@@ -197,10 +205,10 @@ def _validate(document: Document, data: Any, given: frozenset[Path] = frozenset(
         sentence = "a topology file is a mapping of keys to values, such as `generator: ...`."
         raise ConfigError([Problem(document.place(()), "", sentence)])
     data = {key: value for key, value in data.items() if not key.startswith("x-")}
-    return _checked(TopologyFile, data, document, given)
+    return checked(TopologyFile, data, document, given)
 
 
-def _checked(model: type[_Model], data: Any, document: Document | None, given: Iterable[Path]) -> _Model:
+def checked(model: type[_Model], data: Any, document: Document | None, given: Iterable[Path]) -> _Model:
     """Data as the model, or all that is wrong with them, in the order of the file."""
     found: list[tuple[Path, bool, str]] = []
     result = None

@@ -62,7 +62,7 @@ class SaturationConfig(BaseModel):
     epsilon: Annotated[float, Field(ge=0)] = Field(default=0.0, description="least rate of exp_update")
 
 
-def _named(key: str, schema: Any) -> BeforeValidator:
+def named(key: str, schema: Any) -> BeforeValidator:
     """A mapping may be written as the value of its main key alone: `saturation: tanh`."""
     return BeforeValidator(
         lambda value: {key: value} if isinstance(value, str) else value, json_schema_input_type=schema
@@ -110,9 +110,9 @@ class RuleConfig(BaseModel):
     ] = Field(default=None, description="normalisation of pre-activations, or yes for its defaults")
     synapse_normalization: Annotated[
         SynapseNormalizationConfig | None,
-        _named("kind", SynapseNormalizationConfig | NormalizationKind | None),
+        named("kind", SynapseNormalizationConfig | NormalizationKind | None),
     ] = Field(default=None, description="normalisation of synapses, or its kind alone")
-    saturation: Annotated[SaturationConfig | None, _named("kind", SaturationConfig | SaturationKind | None)] = Field(
+    saturation: Annotated[SaturationConfig | None, named("kind", SaturationConfig | SaturationKind | None)] = Field(
         default=None, description="bound on synapses, or its kind alone"
     )
     forward_synapse_update: bool | None = Field(default=None, description="a second update, from the forward states")
@@ -135,7 +135,7 @@ class TrainConfig(BaseModel):
         description="name of a task (digits, mnist:10x10:0-4), or path of a CSV or npz file",
     )
     task_options: dict[str, Any] = Field(default_factory=dict, description="options of the task")
-    rule: Annotated[RuleConfig, _named("name", RuleConfig | RuleName)] = Field(
+    rule: Annotated[RuleConfig, named("name", RuleConfig | RuleName)] = Field(
         default_factory=lambda: RuleConfig(), description="the learning rule: a preset's name, or a mapping of options"
     )
     genome: str | dict[str, str] | None = Field(

@@ -1,0 +1,149 @@
+"""What `neurograph meta-train` is asked: tasks, rule, population, unrolls, and how genomes are improved."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from ._load import assign, checked
+from ._problems import ConfigError, Problem
+from ._train import (
+    STRICT,
+    ActivationNormalizationConfig,
+    InitializerName,
+    PositiveFloat,
+    PositiveInt,
+    RuleConfig,
+    RuleName,
+    Seed,
+    TrainConfig,
+    named,
+)
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class CurriculumConfig(BaseModel):
+    """Unroll lengths over meta-steps (paper C.4)."""
+
+    model_config = STRICT
+
+    add: Annotated[int, Field(ge=0)] = Field(default=0, description="steps that each next stage's unrolls are longer")
+    every: PositiveInt = Field(default=10_000, description="meta-steps of a stage")
+    last: PositiveInt | None = Field(default=None, description="most steps of an unroll; by default the last stage's")
+    shortest: PositiveInt | None = Field(
+        default=None, description="where given, lengths are drawn uniformly from here to the stage's"
+    )
+
+
+def _default_rule() -> RuleConfig:
+    return RuleConfig(
+        name="blur",
+        forward_activation="tanh",
+        output_activation="identity",
+        activation_normalization=ActivationNormalizationConfig(),
+    )
+
+
+class MetaConfig(BaseModel):
+    """How genomes are meta-learned; every value can be given on the command line, too."""
+
+    model_config = STRICT
+
+    tasks: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=("digits",), min_length=1, description="names of tasks, or paths; the loss is their mean"
+    )
+    task_options: dict[str, Any] = Field(default_factory=dict, description="options of the tasks")
+    rule: Annotated[RuleConfig, named("name", RuleConfig | RuleName)] = Field(
+        default_factory=_default_rule, description="the learning rule: a preset's name, or a mapping of options"
+    )
+    initializer: InitializerName = Field(default="glorot_uniform", description="how synapses are drawn")
+    method: Literal["gradient", "cma"] = Field(default="gradient", description="how genomes are improved")
+    genome: str = Field(default="random", description="where to start: random, backprop, or a genome file or name")
+    n_states: Annotated[int, Field(ge=2, le=1024)] | None = Field(
+        default=None, description="states of every neuron, k; by default the genome's, or 4"
+    )
+    genomes: PositiveInt = Field(default=8, description="size of the population")
+    spread: Annotated[float, Field(ge=0)] = Field(
+        default=0.05, description="how much genomes differ at the start, relative; random ones differ in any case"
+    )
+    update: PositiveFloat = Field(default=0.01, description="-eta~ of a random genome")
+    meta_steps: PositiveInt = Field(default=1000, description="meta-steps; of cma: generations")
+    unroll: PositiveInt = Field(default=10, description="learning steps of an unroll")
+    curriculum: CurriculumConfig = Field(default_factory=CurriculumConfig, description="unroll lengths over meta-steps")
+    batch_size: PositiveInt = Field(default=128, description="examples of a support batch")
+    query_size: PositiveInt = Field(default=128, description="examples of a query batch")
+    query_batches: PositiveInt = Field(default=20, description="query batches of a fitness (cma)")
+    replicas: PositiveInt = Field(default=1, description="unrolls for each genome, task, wiring and meta-step")
+    loss: Literal["softmax_cross_entropy", "mean_squared_error"] | None = Field(
+        default=None, description="of the query; by default squared error for single outputs, else cross-entropy"
+    )
+    online: Share = Field(default=0.0, description="share of the support batches' loss in the meta-loss")
+    warm_up: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="most steps without a gradient before an unroll, in half of the meta-steps"
+    )
+    learning_rate: PositiveFloat = Field(default=0.01, description="Adam's over meta-steps")
+    schedule: Literal["cosine", "constant"] = Field(default="cosine", description="of the learning rate")
+    clip: PositiveFloat = Field(default=1.0, description="largest norm of a genome's gradient")
+    synchronise_every: PositiveInt | None = Field(
+        default=250, description="meta-steps after which all genomes become copies of the best; null: never"
+    )
+    noise: Annotated[float, Field(ge=0)] = Field(default=0.02, description="on such copies, relative")
+    patience: PositiveInt = Field(default=20, description="failures in a row after which a genome is replaced")
+    memory: Share = Field(default=0.98, description="weight of the past in moving averages of loss and genome")
+    average: bool = Field(default=False, description="whether the result is the moving average of the best genome")
+    sigma: PositiveFloat = Field(default=0.3, description="first deviation of cma's draws")
+    seed: Seed = Field(default=0, description="of genomes, synapses and batches")
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="of states, synapses and genomes")
+    device: Literal["cpu", "gpu"] | None = Field(default=None, description="where it runs; by default the best")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_task(cls, data: Any) -> Any:
+        """Lists, as YAML has them, are tuples here; a single task may stand alone."""
+        if isinstance(data, Mapping) and isinstance(data.get("tasks"), str | list):
+            tasks = data["tasks"]
+            return {**data, "tasks": (tasks,) if isinstance(tasks, str) else tuple(tasks)}
+        return data
+
+    @property
+    def longest(self) -> int:
+        """Most steps that an unroll will have."""
+        stages = (self.meta_steps - 1) // self.curriculum.every
+        reached = self.unroll + self.curriculum.add * stages
+        return reached if self.curriculum.last is None else max(self.unroll, min(reached, self.curriculum.last))
+
+    def training(self, task: str) -> TrainConfig:
+        """How one of the tasks is learnt within an unroll, in the terms of `train`."""
+        return TrainConfig(
+            task=task,
+            task_options=self.task_options,
+            rule=self.rule,
+            n_states=self.n_states,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            initializer=self.initializer,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+
+def meta_config(values: Mapping[str, Any]) -> MetaConfig:
+    """The configuration that values by key ask for.
+
+    Args:
+        values: by key; dots lead into mappings, as `curriculum.add`, or `rule.oja`, which changes the default rule.
+
+    Raises:
+        ConfigError: all that is wrong with them.
+    """
+    section: dict[str, Any] = {}
+    keys = sorted((tuple(key.split(".")) for key in values), key=len)
+    if any(path[0] == "rule" and len(path) > 1 for path in keys):
+        section["rule"] = _default_rule().model_dump(exclude_none=True)
+    for path in keys:
+        if not assign(section, path, values[".".join(path)]):
+            above = ".".join(path[:-1])
+            sentence = f"{above} is no mapping; give all of it."
+            raise ConfigError([Problem("command line", ".".join(path), sentence)])
+    return checked(MetaConfig, section, None, keys)

@@ -1,0 +1,188 @@
+"""Gradient meta-learning: Adam through the unroll, a population of genomes in one compiled call (paper 3.3, C.1, C.4)."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from ..genome import Genome
+from .objective import Objective, Problem, Score, mean_score
+from .population import Population, reseeded
+
+
+@dataclasses.dataclass(frozen=True)
+class Curriculum:
+    """Unroll lengths over meta-steps (paper C.4): `min(first + add * (step // every), last)`.
+
+    Attributes:
+        first: steps of the first stage.
+        add: more steps in each next stage.
+        every: meta-steps of a stage.
+        last: most steps.
+        shortest: where given, each meta-step draws its length uniformly from here to its stage's.
+    """
+
+    first: int = 10
+    add: int = 0
+    every: int = 10_000
+    last: int = 10
+    shortest: int | None = None
+
+    def length(self, key: Key[Array, ""], step: Int[Array, ""]) -> Int[Array, ""]:
+        """Steps of the unroll of a meta-step."""
+        longest = jnp.minimum(self.first + self.add * (step // self.every), self.last)
+        if self.shortest is None:
+            return longest
+        return jax.random.randint(key, (), jnp.minimum(self.shortest, longest), longest + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """How genomes follow their gradients. Hashable: a static argument under `jit`.
+
+    Attributes:
+        learning_rate: Adam's step over meta-steps.
+        clip: largest norm of a genome's gradient; longer ones are scaled down, each genome's by itself.
+        curriculum: unroll lengths.
+        synchronise_every: meta-steps after which all become copies of the best; None: never.
+        noise: on those copies, relative (see `perturbed`).
+        patience: failures in a row after which a genome is replaced by a copy of the best.
+        memory: of the moving average of losses, and of genomes: weight of the past, in [0, 1).
+        warm: share of meta-steps that begin with a warm-up, of a length drawn log-uniformly up to the objective's.
+    """
+
+    learning_rate: Callable[[Int[Array, ""]], Float[Array, ""]]
+    clip: float = 10.0
+    curriculum: Curriculum = Curriculum()
+    synchronise_every: int | None = None
+    noise: float = 0.02
+    patience: int = 20
+    memory: float = 0.98
+    warm: float = 0.5
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Clipping and Adam's scaling; the learning rate is applied by the meta-step's number."""
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.scale_by_adam())
+
+
+class Report(NamedTuple):
+    """What a meta-step tells of each genome.
+
+    Attributes:
+        loss, accuracy: of its unrolls.
+        gradient: norm of its gradient before clipping.
+        finite: whether loss and gradient were; else its update was skipped.
+        replaced: whether a copy of the best took its place.
+        length: steps of the unroll.
+    """
+
+    loss: Float[Array, " genomes"]
+    accuracy: Float[Array, " genomes"]
+    gradient: Float[Array, " genomes"]
+    finite: Bool[Array, " genomes"]
+    replaced: Bool[Array, " genomes"]
+    length: Int[Array, ""]
+
+
+def meta_step(
+    key: Key[Array, ""],
+    population: Population,
+    problems: tuple[Problem, ...],
+    *,
+    objective: Objective,
+    method: Method,
+) -> tuple[Population, Report]:
+    """One meta-step: every genome's loss and gradient on the same unrolls, clipping, Adam; then the population's care.
+
+    Args:
+        key: of the whole run; the meta-step's number is folded in.
+        population: before.
+        problems: wirings and tasks; the loss is their mean.
+        objective, method: how genomes are judged, and how they follow.
+
+    Returns:
+        The population after the step, and what happened.
+    """
+    step = population.step
+    score_key, length_key, warm_key, noise_key = jax.random.split(jax.random.fold_in(key, step), 4)
+    length = method.curriculum.length(length_key, step)
+    warm_up = _warm_up(warm_key, objective.warm_up, method.warm)
+
+    def loss(genome: Genome) -> tuple[Array, Score]:
+        found = mean_score(score_key, genome, problems, length, warm_up, objective=objective)
+        return found.loss, found
+
+    (_, scores), gradients = jax.vmap(jax.value_and_grad(loss, has_aux=True))(population.genomes)
+    norms = jax.vmap(optax.tree.norm)(gradients)
+    finite = jnp.isfinite(scores.loss) & jnp.isfinite(norms)
+    rate = method.learning_rate(step)
+
+    def follow(genome, average, state, gradient, finite):
+        safe = jax.tree.map(lambda g: jnp.where(finite, g, 0), gradient)
+        direction, moved = method.optimizer().update(safe, state)
+        after = jax.tree.map(lambda x, d: x - rate.astype(x.dtype) * d, genome, direction)
+        smooth = jax.tree.map(lambda a, x: method.memory * a + (1 - method.memory) * x, average, after)
+        return jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old), (after, smooth, moved), (genome, average, state)
+        )
+
+    genomes, averages, optimizer = jax.vmap(follow)(
+        population.genomes, population.averages, population.optimizer, gradients, finite
+    )
+    after = Population(
+        genomes=genomes,
+        averages=averages,
+        optimizer=optimizer,
+        loss=jnp.where(finite, _smoothed(population.loss, scores.loss, method.memory), population.loss),
+        failures=jnp.where(finite, 0, population.failures + 1),
+        step=step + 1,
+    )
+    lost = after.failures >= method.patience
+    which = lost
+    if method.synchronise_every is not None:
+        which = which | ((step + 1) % method.synchronise_every == 0)
+    after = reseeded(noise_key, after, which, method.noise)
+    report = Report(scores.loss, scores.accuracy, norms, finite, lost & (after.failures == 0), length)
+    return after, report
+
+
+def _smoothed(average: Array, loss: Array, memory: float) -> Array:
+    """The moving average; the first finite loss starts it."""
+    return jnp.where(jnp.isnan(average), loss, memory * average + (1 - memory) * loss)
+
+
+def _warm_up(key: Array, most: int, share: float) -> Int[Array, ""]:
+    """None in a share of meta-steps, else log-uniform in 1 ... most."""
+    if not most:
+        return jnp.zeros((), jnp.int32)
+    turn_key, length_key = jax.random.split(key)
+    drawn = jnp.floor(jnp.exp(jax.random.uniform(length_key) * jnp.log(most + 1.0))).astype(jnp.int32)
+    return jnp.where(jax.random.uniform(turn_key) < share, drawn, 0)
+
+
+def advance(
+    key: Key[Array, ""],
+    population: Population,
+    problems: tuple[Problem, ...],
+    n_steps: Int[Array, ""] | int,
+    *,
+    objective: Objective,
+    method: Method,
+    capacity: int,
+) -> tuple[Population, Report]:
+    """`n_steps` meta-steps, at most `capacity`, in one call; the first `n_steps` entries of the report count."""
+
+    def one(i, carry):
+        population, reports = carry
+        population, report = meta_step(key, population, problems, objective=objective, method=method)
+        return population, jax.tree.map(lambda all_, new: all_.at[i].set(new), reports, report)
+
+    shapes = jax.eval_shape(
+        lambda: meta_step(key, population, problems, objective=objective, method=method)[1],
+    )
+    reports = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
+    return jax.lax.fori_loop(0, n_steps, one, (population, reports))
