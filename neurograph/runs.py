@@ -33,6 +33,8 @@ from .topology import Population, Topology
 
 FORMAT_VERSION = 1
 KEPT_CHECKPOINTS = 3
+KINDS = {"train": "train", "meta": "meta-train"}
+"""The command that each kind of run comes from, by the section of its config."""
 
 _ARRAYS = (
     "senders",
@@ -143,11 +145,15 @@ def write_config(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     write_atomically(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
-def read_config(folder: pathlib.Path) -> dict[str, Any]:
+def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
     """What the run was asked.
 
+    Args:
+        folder: the run's.
+        section: `train`, or `meta` of a run of meta-learning.
+
     Raises:
-        RunError: the folder holds no run, or its config is damaged.
+        RunError: the folder holds no run, or one of another kind, or its config is damaged.
     """
     path = folder / "config.yaml"
     try:
@@ -158,8 +164,11 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
         raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise RunError(f"'{path}' is damaged: {' '.join(str(error).split())}.") from error
-    if not isinstance(config, dict) or not isinstance(config.get("train"), dict):
-        raise RunError(f"'{path}' is damaged: it has no mapping 'train'. Start the run anew.")
+    if isinstance(config, dict) and section not in config and KINDS.keys() & config.keys():
+        kind = KINDS[next(iter(KINDS.keys() & config.keys()))]
+        raise RunError(f"'{folder}' holds a run of {kind}; it is continued with: neurograph {kind} --resume '{folder}'")
+    if not isinstance(config, dict) or not isinstance(config.get(section), dict):
+        raise RunError(f"'{path}' is damaged: it has no mapping '{section}'. Start the run anew.")
     return config
 
 
@@ -194,8 +203,8 @@ def _costs_file(folder: pathlib.Path) -> pathlib.Path:
 # --- the wiring ----------------------------------------------------------------------------------------------------
 
 
-def write_topology(folder: pathlib.Path, topology: Topology) -> None:
-    """Keeps the wiring, so that resuming needs no other file.
+def write_topology(folder: pathlib.Path, topology: Topology, name: str = "topology") -> None:
+    """Keeps the wiring, so that resuming needs no other file; under another `name` where a run has several.
 
     Raises:
         TopologyError: a neuron's name is of a type that files do not hold.
@@ -206,16 +215,16 @@ def write_topology(folder: pathlib.Path, topology: Topology) -> None:
         "populations": [dataclasses.asdict(population) for population in topology.populations],
         "labels": None if topology.labels is None else [*zip(*label_keys(topology.labels, topology.name), strict=True)],
     }
-    write_arrays(folder / "topology.safetensors", arrays, {"topology": about})
+    write_arrays(folder / f"{name}.safetensors", arrays, {"topology": about})
 
 
-def read_topology(folder: pathlib.Path) -> Topology:
+def read_topology(folder: pathlib.Path, name: str = "topology") -> Topology:
     """The wiring that a run keeps, exactly.
 
     Raises:
         RunError: its file is absent or damaged.
     """
-    path = folder / "topology.safetensors"
+    path = folder / f"{name}.safetensors"
     arrays, metadata = read_arrays(path, "topology of the run")
     try:
         about = metadata["topology"]

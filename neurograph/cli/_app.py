@@ -9,6 +9,7 @@ from rich.table import Table
 from . import EXIT_CHECK_FAILED
 from ._console import console
 from ._data import data
+from ._meta_train import meta_train
 from ._train import train
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ def options(
 
 
 app.command()(train)
+app.command("meta-train")(meta_train)
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]

@@ -2,18 +2,16 @@
 
 import json as json_module
 import pathlib
-import signal
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
+from ._long import Interrupts, choose_device, progress, say
 
 if TYPE_CHECKING:
     from ..experiment import Experiment, Status
@@ -81,17 +79,13 @@ def train(
         experiment, folder = _start(topology, given, set_ or [], out, console)
     try:
         # from here on the run can be resumed: an interrupt, also one while JAX compiles, is asked for and not thrown
-        with _Interrupts() as interrupts:
+        with Interrupts() as interrupts:
             code = _run(experiment, folder, console, interrupts, as_json=json)
     except KeyboardInterrupt:
-        _say(f"interrupted; {_how_to_continue(folder)}")
+        say(f"interrupted; {_how_to_continue(folder)}")
         code = EXIT_INTERRUPTED
     if code:
         raise typer.Exit(code)
-
-
-def _say(sentence: str) -> None:
-    print(f"neurograph: {sentence}", file=sys.stderr)
 
 
 def _how_to_continue(folder: pathlib.Path) -> str:
@@ -114,7 +108,7 @@ def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Experiment":
     from .. import runs
 
     stored = runs.read_config(folder)["train"]
-    _choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
+    choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
     from ..experiment import reopen_run
 
     return reopen_run(folder, **given)
@@ -130,7 +124,7 @@ def _start(
     if (pathlib.Path(topology) / "config.yaml").is_file():  # a run's wiring is trained on as that run was
         values = {**runs.read_config(pathlib.Path(topology))["train"], **values}
     config, base = train_config(topology, values)
-    _choose_device(config.device, config.dtype)
+    choose_device(config.device, config.dtype)
     from ..experiment import open_run, prepare
     from ._wirings import find
 
@@ -144,29 +138,6 @@ def _start(
     return experiment, folder
 
 
-def _choose_device(device: str | None, dtype: str | None) -> None:
-    """Tells JAX, before it makes any array; from then on, compiled programs are kept."""
-    import jax
-
-    from ..cache import keep_programs
-
-    keep_programs()
-    if dtype == "float64":
-        jax.config.update("jax_enable_x64", True)
-    if device is None:
-        return
-    jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
-    try:
-        found = jax.devices()[0].platform
-    except (RuntimeError, AssertionError):  # JAX asserts where the platform's plug-in is not installed
-        found = None
-    if found != device:
-        raise typer.BadParameter(
-            f"--device is {device}, but JAX finds no {device} here; leave the option out, or for a GPU install "
-            "neurograph[cuda12] or neurograph[cuda13]."
-        )
-
-
 def _print_estimate(experiment: "Experiment", console: Console) -> None:
     from ..memory import readable
 
@@ -175,7 +146,7 @@ def _print_estimate(experiment: "Experiment", console: Console) -> None:
 
 
 def _run(
-    experiment: "Experiment", folder: pathlib.Path, console: Console, interrupts: "_Interrupts", *, as_json: bool
+    experiment: "Experiment", folder: pathlib.Path, console: Console, interrupts: Interrupts, *, as_json: bool
 ) -> int:
     from ..experiment import Divergence, compile_experiment, finish
     from ..experiment import train as steps_of
@@ -188,18 +159,18 @@ def _run(
     if first == total:
         console.print(f"all {total:,} steps are done already; --steps asks for more.")
     began, reached, code, diverged = time.perf_counter(), first, 0, ""
-    with _progress(console) as progress:
-        bar = progress.add_task("train", total=total, completed=first, about="")
+    with progress(console) as bars:
+        bar = bars.add_task("train", total=total, completed=first, about="")
         try:
             for status in steps_of(experiment, compiled, folder, stop=interrupts.asked):
                 reached = status.step
-                progress.update(bar, completed=reached, about=_about(status))
+                bars.update(bar, completed=reached, about=_about(status))
         except Divergence as error:
             diverged = str(error)
     seconds = time.perf_counter() - began
     if diverged:
         code = EXIT_DIVERGED
-        _say(
+        say(
             f"{diverged} in '{folder}'. Try a smaller --learning-rate, smaller initial synapses (--set "
             "initializer=...), or a bound on them (--set rule.saturation=tanh)."
         )
@@ -207,7 +178,7 @@ def _run(
     summary = finish(experiment, compiled, folder, {**about, "diverged": bool(diverged)})
     if interrupts.asked() and not summary["finished"]:
         code = code or EXIT_INTERRUPTED
-        _say(f"stopped after step {summary['steps']}; {_how_to_continue(folder)}")
+        say(f"stopped after step {summary['steps']}; {_how_to_continue(folder)}")
     console.print(
         f"test accuracy {summary['test_accuracy']:.4f} ± {summary['test_accuracy_standard_error']:.4f} "
         f"({summary['n_test']} examples, {summary['steps']} steps, {seconds:.1f} s)"
@@ -260,43 +231,7 @@ def _summary_table(about: dict[str, Any], experiment: "Experiment") -> Table:
     return table
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        BarColumn(bar_width=6),
-        TextColumn("{task.completed}/{task.total}"),
-        TextColumn("{task.fields[about]} ETA"),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        refresh_per_second=5,
-    )
-
-
 def _about(status: "Status") -> str:
     """What the progress line says beside the steps; all of it fits 80 columns."""
     query = "" if status.query_accuracy is None else f" test {status.query_accuracy:.3f}"
     return f"loss {status.loss:.2g} support {status.accuracy:.3f}{query} {status.steps_per_second:,.0f}/s"
-
-
-class _Interrupts:
-    """SIGINT and SIGTERM ask the run to stop after the current steps; a second one stops at once."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._old: dict[int, Any] = {}
-
-    def asked(self) -> bool:
-        return self._asked
-
-    def _handle(self, number, frame) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def __enter__(self) -> "_Interrupts":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)

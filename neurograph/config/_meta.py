@@ -63,11 +63,13 @@ class MetaConfig(BaseModel):
     n_states: Annotated[int, Field(ge=2, le=1024)] | None = Field(
         default=None, description="states of every neuron, k; by default the genome's, or 4"
     )
-    genomes: PositiveInt = Field(default=8, description="size of the population")
+    genomes: PositiveInt | None = Field(default=None, description="size of the population; by default 8, of cma 80")
     spread: Annotated[float, Field(ge=0)] = Field(
         default=0.05, description="how much genomes differ at the start, relative; random ones differ in any case"
     )
-    update: PositiveFloat = Field(default=0.01, description="-eta~ of a random genome")
+    update: PositiveFloat | None = Field(
+        default=None, description="-eta~ of the genomes random (default 0.01) and backprop (0.1)"
+    )
     meta_steps: PositiveInt = Field(default=1000, description="meta-steps; of cma: generations")
     unroll: PositiveInt = Field(default=10, description="learning steps of an unroll")
     curriculum: CurriculumConfig = Field(default_factory=CurriculumConfig, description="unroll lengths over meta-steps")
@@ -107,6 +109,11 @@ class MetaConfig(BaseModel):
         return data
 
     @property
+    def size(self) -> int:
+        """Of the population."""
+        return self.genomes or (80 if self.method == "cma" else 8)
+
+    @property
     def longest(self) -> int:
         """Most steps that an unroll will have."""
         stages = (self.meta_steps - 1) // self.curriculum.every
@@ -120,6 +127,7 @@ class MetaConfig(BaseModel):
             task_options=self.task_options,
             rule=self.rule,
             n_states=self.n_states,
+            learning_rate=self.update,
             batch_size=self.batch_size,
             seed=self.seed,
             initializer=self.initializer,

@@ -1,10 +1,10 @@
 """Meta-learning: genomes found by gradient through unrolls, or by evolution.
 
-    Objective, score      how a genome is judged: an unroll from fresh synapses, then a query batch
-    Population            genomes side by side, with what is kept of each
-    gradient              Adam through the unroll, with a curriculum
-    evolution             ask/tell optimizers such as CMA-ES, on accuracies
-    search                a run of either: prepare, open, advance, resume, finish
+Objective, score      how a genome is judged: an unroll from fresh synapses, then a query batch
+Population            genomes side by side, with what is kept of each
+gradient              Adam through the unroll, with a curriculum
+evolution             ask/tell optimizers such as CMA-ES, on accuracies
+search                a run of either: prepare, open, advance, resume, finish
 """
 
 from .gradient import Curriculum as Curriculum

@@ -1,7 +1,6 @@
-"""Gradient meta-learning: Adam through the unroll, a population of genomes in one compiled call (paper 3.3, C.1, C.4)."""
+"""Gradient meta-learning: Adam through the unroll, a population in one compiled call (paper 3.3, C.1, C.4)."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -55,7 +54,7 @@ class Method:
         warm: share of meta-steps that begin with a warm-up, of a length drawn log-uniformly up to the objective's.
     """
 
-    learning_rate: Callable[[Int[Array, ""]], Float[Array, ""]]
+    learning_rate: optax.Schedule
     clip: float = 10.0
     curriculum: Curriculum = Curriculum()
     synchronise_every: int | None = None
@@ -76,7 +75,6 @@ class Report(NamedTuple):
         loss, accuracy: of its unrolls.
         gradient: norm of its gradient before clipping.
         finite: whether loss and gradient were; else its update was skipped.
-        replaced: whether a copy of the best took its place.
         length: steps of the unroll.
     """
 
@@ -84,7 +82,6 @@ class Report(NamedTuple):
     accuracy: Float[Array, " genomes"]
     gradient: Float[Array, " genomes"]
     finite: Bool[Array, " genomes"]
-    replaced: Bool[Array, " genomes"]
     length: Int[Array, ""]
 
 
@@ -119,7 +116,7 @@ def meta_step(
     (_, scores), gradients = jax.vmap(jax.value_and_grad(loss, has_aux=True))(population.genomes)
     norms = jax.vmap(optax.tree.norm)(gradients)
     finite = jnp.isfinite(scores.loss) & jnp.isfinite(norms)
-    rate = method.learning_rate(step)
+    rate = jnp.asarray(method.learning_rate(step))
 
     def follow(genome, average, state, gradient, finite):
         safe = jax.tree.map(lambda g: jnp.where(finite, g, 0), gradient)
@@ -133,21 +130,28 @@ def meta_step(
     genomes, averages, optimizer = jax.vmap(follow)(
         population.genomes, population.averages, population.optimizer, gradients, finite
     )
+    failures = jnp.where(finite, 0, population.failures + 1)
+    lost = failures >= method.patience
+
+    def smoothed(average, new):
+        return jnp.where(finite, _smoothed(average, new, method.memory), average)
+
     after = Population(
         genomes=genomes,
         averages=averages,
         optimizer=optimizer,
-        loss=jnp.where(finite, _smoothed(population.loss, scores.loss, method.memory), population.loss),
-        failures=jnp.where(finite, 0, population.failures + 1),
+        loss=smoothed(population.loss, scores.loss),
+        accuracy=smoothed(population.accuracy, scores.accuracy),
+        failures=failures,
+        skipped=population.skipped + jnp.sum(~finite, dtype=jnp.int32),
+        replaced=population.replaced + jnp.sum(lost, dtype=jnp.int32),
         step=step + 1,
     )
-    lost = after.failures >= method.patience
     which = lost
     if method.synchronise_every is not None:
         which = which | ((step + 1) % method.synchronise_every == 0)
-    after = reseeded(noise_key, after, which, method.noise)
-    report = Report(scores.loss, scores.accuracy, norms, finite, lost & (after.failures == 0), length)
-    return after, report
+    after = jax.lax.cond(jnp.any(which), lambda p: reseeded(noise_key, p, which, method.noise), lambda p: p, after)
+    return after, Report(scores.loss, scores.accuracy, norms, finite, length)
 
 
 def _smoothed(average: Array, loss: Array, memory: float) -> Array:
@@ -172,17 +176,10 @@ def advance(
     *,
     objective: Objective,
     method: Method,
-    capacity: int,
-) -> tuple[Population, Report]:
-    """`n_steps` meta-steps, at most `capacity`, in one call; the first `n_steps` entries of the report count."""
+) -> Population:
+    """`n_steps` meta-steps in one call; a traced number, so any number runs the same program."""
 
-    def one(i, carry):
-        population, reports = carry
-        population, report = meta_step(key, population, problems, objective=objective, method=method)
-        return population, jax.tree.map(lambda all_, new: all_.at[i].set(new), reports, report)
+    def one(_, population):
+        return meta_step(key, population, problems, objective=objective, method=method)[0]
 
-    shapes = jax.eval_shape(
-        lambda: meta_step(key, population, problems, objective=objective, method=method)[1],
-    )
-    reports = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), shapes)
-    return jax.lax.fori_loop(0, n_steps, one, (population, reports))
+    return jax.lax.fori_loop(0, n_steps, one, population)

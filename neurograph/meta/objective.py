@@ -141,10 +141,10 @@ def _one(key, genome, problem: Problem, length, warm_up, objective: Objective) -
     def turn(carry, i):
         # drawn outside of the branch: a typed key cannot be what a branch keeps for reverse mode
         x, target = batch(support_key, i)
-        return jax.lax.cond(i < length, learn, lambda network, total, x, target: (network, total), *carry, x, target), None
+        return jax.lax.cond(i < length, learn, lambda network, total, x, target: (network, total), *carry, x, target)
 
     start = (network, jnp.zeros((), network.dtype))
-    (network, total), _ = jax.lax.scan(turn, start, jnp.arange(objective.capacity))
+    (network, total), _ = jax.lax.scan(lambda c, i: (turn(c, i), None), start, jnp.arange(objective.capacity))
     x, target = episode.query(query_key, objective.query_size)
     prediction = engine.predict(graph, genome, network, x, rule=rule)
     loss = objective.loss(prediction, target)

@@ -1,5 +1,8 @@
 """A population of genomes, side by side along a leading axis, and what meta-learning keeps of each."""
 
+import dataclasses
+from typing import Any, cast
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,8 +19,10 @@ class Population(eqx.Module):
         genomes: stacked along a first axis of every number.
         averages: moving averages of them, stacked likewise.
         optimizer: the optimizer's state of each.
-        loss: moving average of each genome's loss, by which the best is told.
+        loss, accuracy: moving averages of each genome's; the best has the least loss.
         failures: meta-steps in a row whose loss or gradient was not finite, of each.
+        skipped: updates left out so far, since loss or gradient was not finite.
+        replaced: genomes replaced so far, since that went on.
         step: meta-steps done.
     """
 
@@ -25,7 +30,10 @@ class Population(eqx.Module):
     averages: Genome
     optimizer: optax.OptState
     loss: Float[Array, " genomes"]
+    accuracy: Float[Array, " genomes"]
     failures: Int[Array, " genomes"]
+    skipped: Int[Array, ""]
+    replaced: Int[Array, ""]
     step: Int[Array, ""]
 
     @property
@@ -80,9 +88,12 @@ def founded(genomes: Genome, optimizer: optax.GradientTransformation) -> Populat
     return Population(
         genomes=genomes,
         averages=jax.tree.map(jnp.copy, genomes),  # of their own, so that all arrays can be donated
-        optimizer=jax.vmap(optimizer.init)(genomes),
+        optimizer=jax.vmap(lambda genome: optimizer.init(cast(Any, genome)))(genomes),
         loss=jnp.full(size, jnp.nan, genomes.neuron.keep.dtype),
+        accuracy=jnp.full(size, jnp.nan, genomes.neuron.keep.dtype),
         failures=jnp.zeros(size, jnp.int32),
+        skipped=jnp.zeros((), jnp.int32),
+        replaced=jnp.zeros((), jnp.int32),
         step=jnp.zeros((), jnp.int32),
     )
 
@@ -114,11 +125,12 @@ def reseeded(key: Key[Array, ""], population: Population, which: Array, noise: f
         return pick(jnp.broadcast_to(leaf[chosen], leaf.shape), leaf)
 
     genomes = jax.tree.map(pick, copies, population.genomes)
-    return Population(
+    return dataclasses.replace(
+        population,
         genomes=genomes,
         averages=jax.tree.map(pick, genomes, population.averages),
         optimizer=jax.tree.map(spread, population.optimizer),
         loss=spread(population.loss),
+        accuracy=spread(population.accuracy),
         failures=pick(jnp.zeros_like(population.failures), population.failures),
-        step=population.step,
     )

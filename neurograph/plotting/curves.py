@@ -103,10 +103,10 @@ def _panel(axes: Axes, name: str, drawn: Mapping[str, tuple[np.ndarray, np.ndarr
         axes.set_ylim(bottom=min(0.0, float(values.min())))
     else:
         axes.set_ylim(-0.02, 1.02)
-    _style(axes, name)
+    style(axes, name)
 
 
-def _style(axes: Axes, name: str) -> None:
+def style(axes: Axes, name: str) -> None:
     axes.set_xlabel("step", fontsize=9, color=MUTED)
     axes.set_ylabel(name, fontsize=9, color=MUTED)
     axes.tick_params(labelsize=8, colors=MUTED, length=0)

@@ -1,0 +1,173 @@
+"""What improves genomes, behind one face: `Learner`, here by gradient; by evolution in `evolution`."""
+
+import functools
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ..genome import Genome
+from .gradient import Method, advance
+from .objective import Objective, Problem, mean_score
+from .population import Population, best, founded, member
+
+VALIDATION = 2**31 - 1
+"""Number of no meta-step, by which the key of a validation is made."""
+
+
+class Standing(NamedTuple):
+    """How a population does; moving averages where it learns by gradient.
+
+    Attributes:
+        best_loss, median_loss: over genomes; of evolution 1 - accuracy.
+        best_accuracy, median_accuracy: of query batches; that of the genome of least loss, and the median.
+        skipped: updates left out so far, since they were not finite; of evolution: genomes that ranked last for it.
+        replaced: genomes replaced so far by copies of the best; of evolution: restarts.
+        length: steps of the unroll.
+    """
+
+    best_loss: float
+    median_loss: float
+    best_accuracy: float
+    median_accuracy: float
+    skipped: int
+    replaced: int
+    length: int
+
+
+class Learner(Protocol):
+    """Improves genomes, step by step; holds its own state."""
+
+    start: Genome
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def final_length(self) -> int: ...
+    def advance(self, n: int) -> None: ...
+    def standing(self) -> Standing: ...
+    def best(self) -> Genome: ...
+    def validate(self, draws: int) -> dict[str, float]: ...
+    def arrays(self) -> dict[str, np.ndarray]: ...
+    def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
+
+
+def median(values: np.ndarray) -> float:
+    """Of the finite ones; NaN where there is none."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
+class ByGradient:
+    """Adam through the unroll.
+
+    Attributes:
+        start: the first genome that it began with.
+    """
+
+    def __init__(
+        self,
+        key: Array,
+        founders: Genome,
+        problems: tuple[Problem, ...],
+        objective: Objective,
+        method: Method,
+        *,
+        averaged: bool = False,
+    ):
+        self.start = member(founders, 0)
+        self._key, self._problems, self._objective, self._method = key, problems, objective, method
+        self._averaged = averaged
+        self._population = founded(founders, method.optimizer())
+        self._chosen: int | None = None
+        self._advance = jax.jit(
+            functools.partial(advance, objective=objective, method=method), donate_argnames="population"
+        )
+
+    @property
+    def step(self) -> int:
+        return int(self._population.step)
+
+    @property
+    def final_length(self) -> int:
+        return self._method.curriculum.last
+
+    def advance(self, n: int) -> None:
+        """n meta-steps."""
+        self._chosen = None
+        self._population = self._advance(self._key, self._population, self._problems, jnp.int32(n))
+
+    def standing(self) -> Standing:
+        population = self._population
+        losses, accuracies = np.asarray(population.loss), np.asarray(population.accuracy)
+        chosen = int(best(population))
+        curriculum = self._method.curriculum
+        stage = curriculum.first + curriculum.add * (max(self.step - 1, 0) // curriculum.every)
+        return Standing(
+            best_loss=float(losses[chosen]),
+            median_loss=median(losses),
+            best_accuracy=float(accuracies[chosen]),
+            median_accuracy=median(accuracies),
+            skipped=int(population.skipped),
+            replaced=int(population.replaced),
+            length=min(stage, curriculum.last),
+        )
+
+    def _candidates(self) -> Genome:
+        return self._population.averages if self._averaged else self._population.genomes
+
+    def best(self) -> Genome:
+        """The genome of least loss: in the last validation, else by its moving average."""
+        chosen = int(best(self._population)) if self._chosen is None else self._chosen
+        return member(self._candidates(), chosen)
+
+    def validate(self, draws: int) -> dict[str, float]:
+        """Judges every genome by fresh unrolls of the longest length, and remembers the best.
+
+        Returns:
+            Its mean loss and accuracy.
+        """
+        found = _validated(
+            jax.random.fold_in(self._key, VALIDATION), self._candidates(), self._problems, self.final_length, draws,
+            self._objective,
+        )  # fmt: skip
+        losses = np.where(np.isfinite(found.loss), found.loss, np.inf)
+        self._chosen = int(np.argmin(losses))
+        return {"loss": float(losses[self._chosen]), "accuracy": float(found.accuracy[self._chosen])}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that a checkpoint keeps."""
+        return {name: np.asarray(leaf) for name, leaf in _named(self._population).items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `arrays`.
+
+        Raises:
+            ValueError: an array is missing, or has another shape or type.
+        """
+        for name, leaf in _named(self._population).items():
+            if name not in arrays or arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
+                raise ValueError(f"{name} is missing, or of another shape or type")
+        structure = jax.tree.structure(self._population)
+        self._population = jax.tree.unflatten(
+            structure, [jnp.asarray(arrays[name]) for name in _named(self._population)]
+        )
+
+
+def _named(population: Population) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(population)
+    return {jax.tree_util.keystr(path).strip("."): leaf for path, leaf in leaves}
+
+
+@functools.partial(jax.jit, static_argnames=("draws", "objective"))
+def _validated(key, genomes, problems, length, draws: int, objective: Objective):
+    """Scores of every genome, mean over draws, one draw after the other."""
+
+    def one(key):
+        judge = functools.partial(mean_score, problems=problems, length=length, objective=objective)
+        return jax.vmap(lambda genome: judge(key, genome))(genomes)
+
+    scores = jax.lax.map(one, jax.random.split(key, draws))
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), scores)
