@@ -130,25 +130,24 @@ def test_keys_address_episodes_and_trials(folder, name):
 def test_keys_can_be_mapped_over(folder, name):
     options = {"data_dir": folder} if name in ("mnist", "omniglot") else {}
     task, keys = tasks.load(name, **options), jax.random.split(KEY, 3)
-    for make in ("episode", "trial") if name == "omniglot" else ("episode",):
 
-        def batches(task, key, make=make):
-            made = getattr(task, make)(key)
-            return made.support(key, 8), made.query(key, 8), made.query_set()
+    def batches(task, key):
+        made = task.episode(key)
+        return made.support(key, 8), made.query(key, 8), made.query_set()
 
-        mapped = jax.jit(jax.vmap(batches, in_axes=(None, 0)))(task, keys)
-        made = jax.vmap(getattr(task, make))(keys)
-        assert made.n_support == getattr(task, make)(KEY).n_support
-        stacked = jax.jit(jax.vmap(lambda task: task.query_set()))(made)
-        one = jax.jit(batches)
-        for i, key in enumerate(keys):
-            expected = one(task, key)
-            for found, wanted in ((mapped, expected), (stacked, expected[-1])):
-                pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
-                assert all(np.allclose(a[i], b, atol=1e-6) for a, b in pairs)
+    mapped = jax.jit(jax.vmap(batches, in_axes=(None, 0)))(task, keys)
+    made = jax.vmap(task.episode)(keys)
+    assert made.n_support == task.episode(KEY).n_support
+    stacked = jax.jit(jax.vmap(lambda task: task.query_set()))(made)
+    one = jax.jit(batches)
+    for i, key in enumerate(keys):
+        expected = one(task, key)
+        for found, wanted in ((mapped, expected), (stacked, expected[-1])):
+            pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+            assert all(np.allclose(a[i], b, atol=1e-6) for a, b in pairs)
 
 
-def test_a_batch_of_episodes_copies_no_images(mnist):
+def test_a_batch_of_episodes_copies_no_examples():
     task, keys = tasks.load("digits"), jax.random.split(KEY, 64)
     source = task.support_source.x.nbytes
 
