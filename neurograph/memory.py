@@ -4,7 +4,7 @@
     tables     of the sparse lowerings
     work       what a program needs in between, whichever needs more:
                a step       D + T + u (c n + p m)
-               the query    T + u N
+               the query    T + u N, and the query images as numbers, where they are kept as bytes
     data       support and query examples
     numbering  between the user's order of neurons and synapses and the compiled one: no step reads it
 
@@ -23,7 +23,7 @@ import jax
 from .compile import CompiledGraph, table_bytes
 from .ops import Gather, Segments, Tiles
 from .rules import Rule
-from .tasks import Task
+from .tasks import Examples, Task
 
 
 class MemoryEstimate(NamedTuple):
@@ -62,7 +62,8 @@ def estimate(
     sums = distinct * (1 if rule.symmetric else 2) * graph.n_synapses * itemsize
     laid = 2 * channels * itemsize * max(_slots(wiring.up), _slots(wiring.down))
     step = sums + laid + of_step * (_copies(graph, rule, distinct / n_states) + _messages(graph))
-    query = laid + of_query * (graph.n_neurons + _messages(graph))
+    shown = 0 if isinstance(task.test, Examples) else task.n_query * task.n_inputs * itemsize
+    query = laid + of_query * (graph.n_neurons + _messages(graph)) + shown
     return MemoryEstimate(
         synapses=values + kept,
         tables=table_bytes(graph),

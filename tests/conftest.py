@@ -9,6 +9,7 @@ from collections.abc import Iterator
 _QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
 os.environ["NEUROGRAPH_CACHE"] = "off"
+os.environ.pop("NEUROGRAPH_DATA", None)
 
 import jax
 import pytest

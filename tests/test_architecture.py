@@ -64,7 +64,18 @@ def test_what_defines_wirings_knows_no_jax(module):
 @pytest.mark.parametrize("module", [*BELOW_NETWORKX, *of("compile")])
 def test_what_runs_knows_no_networkx(module):
     assert not within(imports(module), "networkx")
-    above = ("formats", "generators", "config", "plotting", "cli", "tasks", "experiment", "training", "runs")
+    above = (
+        "formats",
+        "generators",
+        "config",
+        "plotting",
+        "cli",
+        "tasks",
+        "datasets",
+        "experiment",
+        "training",
+        "runs",
+    )
     for name in above:
         assert not within(reached(module), f"neurograph.{name}"), f"{module} reaches {name}"
 
@@ -91,6 +102,13 @@ def test_ops_stand_alone_and_rules_need_the_genome():
 def test_tasks_know_no_engine():
     for module in of("tasks"):
         assert not within(reached(module), "neurograph.engine"), f"{module} reaches the engine"
+
+
+@pytest.mark.parametrize("module", [*of("datasets"), "neurograph.folders"])
+def test_data_sets_know_no_jax(module):
+    names = reached(module)
+    for package in ("jax", "jaxlib", "jaxtyping", "equinox", "neurograph.tasks", "neurograph.cache"):
+        assert not within(names, package), f"{module} reaches {package}"
 
 
 def test_the_command_line_has_no_numerics():

@@ -11,6 +11,7 @@ import pytest
 from neurograph import Genome, Rule, Topology, compile_topology, engine, experiment, generators, memory, rules, tasks
 from neurograph import training as loop
 from neurograph.config import TrainConfig
+from neurograph.tasks.sources import Images, draw
 from tests import helpers
 
 LOW, HIGH = 0.67, 1.5
@@ -109,6 +110,22 @@ def test_the_estimate_is_near_what_is_planned(wiring, case):
     assert bound.synapses == held(network.synapses, network.neurons)
     assert bound.tables + bound.numbering == held(graph)
     assert bound.data == held(task)
+
+
+def test_images_kept_as_bytes_are_counted_as_bytes_and_as_the_numbers_that_a_query_makes_of_them():
+    wiring, rule, n = generators.mlp([784, 32, 10]), rules.backprop(), 4000
+    pixels = jnp.asarray(np.random.default_rng(0).integers(0, 256, (n, 784)), jnp.uint8)
+    shift, scale = jnp.zeros((), jnp.float32), jnp.ones((), jnp.float32)
+    images = Images(pixels, jnp.arange(n, dtype=jnp.int32) % 10, shift, scale)
+    task = tasks.Task(images, images, images, draw, "images", tuple("0123456789"), 10)
+    graph = compile_topology(wiring, n_states=2, batch_size=16)
+    genome = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), Genome.backprop(0.1))
+    network = engine.init(jax.random.key(0), graph, genome, rule=rule, dtype=jnp.float32, batch_size=16)
+    bound = memory.estimate(graph, rule, task, n_states=2, batch_size=16, itemsize=4)
+    query = planned(jax.jit(loop.evaluate, static_argnames="rule").lower(graph, genome, network, task, rule=rule))
+    assert bound.data == held(task)
+    assert bound.data < 1.01 * pixels.size
+    assert LOW < bound.work / query.temp_size_in_bytes < HIGH
 
 
 def test_what_does_not_fit_is_told_before_it_is_drawn(monkeypatch):

@@ -15,10 +15,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from neurograph import tasks
 from neurograph.tasks.stored import standardised, stratified_split
+from neurograph.tasks.toys import TOYS
 
 KEY = jax.random.key(11)
 N_EXAMPLES = 2000
-TOYS = tuple(name for name in tasks.names() if name != "digits")
+HERE = ("digits", *TOYS)
+"""Tasks that need no files."""
 
 
 # --- targets, accuracy ----------------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ def test_support_batches_are_support_examples_drawn_evenly():
 # --- every task -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", tasks.names())
+@pytest.mark.parametrize("name", HERE)
 def test_batches_are_functions_of_their_key(name):
     task = tasks.load(name, seed=5)
     for draw in (task.support, task.query):
@@ -442,7 +444,7 @@ def test_bad_arrays_are_sentences(features, labels, options, sentence):
         ("xor", {"query_sice": 3}, "did you mean 'query_size'"),
         ("xor", {"query_size": 0}, "query_size is 0"),
         ("blobs", {"n_outputs": 1}, "5 outputs, one per class"),
-        ("digits", {"zzz": 1}, "known are standardise"),
+        ("digits", {"zzz": 1}, "known are classes, standardise"),
         ("a.csv", {"labell": "x"}, "did you mean 'label'"),
         ("a.npz", {"label": "x"}, "there is no option 'label'"),
     ],

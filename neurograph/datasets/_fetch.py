@@ -7,8 +7,6 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any, cast
 
-import pooch
-from requests import RequestException
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -57,6 +55,10 @@ def fetch(data: DataSet, place: Place) -> list[pathlib.Path]:
 
 
 def _download(data: DataSet, file: File, folder: pathlib.Path, place: Place) -> pathlib.Path:
+    # slow to import, and seldom needed
+    import pooch
+    from requests import RequestException
+
     failures = []
     pooch.get_logger().setLevel(logging.WARNING)
     for url in (f"{base}{file.name}" for base in file.urls):
@@ -81,7 +83,7 @@ def _download(data: DataSet, file: File, folder: pathlib.Path, place: Place) -> 
     )
 
 
-def _reason(error: RequestException) -> str:
+def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server answers {response.status_code} {response.reason}"

@@ -8,7 +8,6 @@ import zipfile
 import zlib
 
 import numpy as np
-from PIL import Image
 
 from ._errors import DataError
 from ._find import Source, told
@@ -121,6 +120,8 @@ def _of_pictures(source: Source, archive: zipfile.ZipFile, top: str, data: DataS
 
 def _paper(source: Source, archive: zipfile.ZipFile, path: str, data: DataSet) -> np.ndarray:
     """One picture, bool, False where there is ink."""
+    from PIL import Image  # no other data set needs it
+
     where = told(source._replace(member=path))
     packed = archive.read(path)
     try:

@@ -137,10 +137,10 @@ def _range(task: str, item: str, class_names: Sequence[str], first_label: int | 
     unknown = next((end for end in item.split("-") if _position(end.strip(), class_names, first_label) is None), item)
     lowered = {name.lower(): name for name in class_names}
     near = difflib.get_close_matches(unknown.strip().lower(), lowered, 1)
-    if near:
-        mend = f"did you mean '{lowered[near[0]]}'?"
-    elif unknown.strip().isdigit() and class_names[-1].isdigit():
+    if unknown.strip().isdigit() and class_names[-1].isdigit():
         mend = f"the nearest is '{class_names[-1]}'."
+    elif near:
+        mend = f"did you mean '{lowered[near[0]]}'?"
     else:
         mend = f"its classes are {written(class_names, range(len(class_names)))}."
     raise TaskError(f"task '{task}': there is no class '{unknown.strip()}'; {mend}")
