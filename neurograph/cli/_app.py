@@ -9,6 +9,7 @@ from rich.table import Table
 from . import EXIT_CHECK_FAILED
 from ._console import console
 from ._data import data
+from ._evaluate import compare, evaluate, transfer
 from ._meta_train import meta_train
 from ._train import train
 
@@ -45,6 +46,9 @@ def options(
 
 app.command()(train)
 app.command("meta-train")(meta_train)
+app.command()(evaluate)
+app.command()(compare)
+app.command()(transfer)
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]

@@ -157,7 +157,7 @@ def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: I
         f"{search.learner.final_length} steps (fresh unrolls, none on the test set)"
     )
     console.print(f"genome: {folder / 'genome.txt'}", soft_wrap=True)
-    console.print(f"try it: neurograph evaluate {folder / 'genome.txt'} TOPOLOGY", soft_wrap=True)
+    console.print(f"try it: neurograph compare TOPOLOGY --genome {folder / 'genome.txt'}", soft_wrap=True)
     if as_json:
         print(json_module.dumps(summary), flush=True)
     return code

@@ -1,0 +1,237 @@
+"""`neurograph evaluate`, `compare` and `transfer`: how genomes learn, and against whom."""
+
+import json as json_module
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ._console import console as text_console
+from ._long import choose_device, progress
+
+if TYPE_CHECKING:
+    from ..comparison import Contest
+    from ..evaluation import Curve
+
+BASELINES = ("sgd", "momentum", "adam")
+Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
+TaskOption = Annotated[str | None, typer.Option(help="digits, mnist:10x10, xor, ...; else the topology file's.")]
+Last = Annotated[int, typer.Option(help="Most learning steps.")]
+Draws = Annotated[int, typer.Option(help="Draws of synapses and batches.")]
+BatchSize = Annotated[int, typer.Option(help="Examples in a support batch.")]
+SeedOption = Annotated[int, typer.Option(help="Of all draws.")]
+DataDir = Annotated[str | None, typer.Option(help="Folder of the data sets; else NEUROGRAPH_DATA.")]
+Picture = Annotated[pathlib.Path | None, typer.Option("--output", "-o", help="Picture to write: .png, .svg or .pdf.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any value of a train section, as initializer=he_normal."),
+]
+
+
+def evaluate(
+    topology: Wiring,
+    genome: Annotated[str, typer.Option(help="A genome's name or file; backprop, random.")],
+    task: TaskOption = None,
+    steps: Last = 1000,
+    draws: Draws = 10,
+    batch_size: BatchSize = 128,
+    seed: SeedOption = 0,
+    data_dir: DataDir = None,
+    set_: Set = None,
+    output: Picture = None,
+    json: Json = False,
+) -> None:
+    """Accuracy and loss of a genome after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
+    given = _given(task, batch_size, seed, data_dir)
+    contest = _contest(topology, genome, given, set_ or [])
+    from .. import comparison
+
+    marks = _marks(steps)
+    with progress(text_console(stderr=True)) as bars:
+        bar = bars.add_task("evaluate", total=1, about=f"{draws} draws of {marks[-1]} steps")
+        found = comparison.evaluate(contest, steps=marks, n_draws=draws)
+        bars.update(bar, completed=1)
+    name = pathlib.Path(genome).stem
+    if output is not None:
+        _draw({name: found}, [], [], output, f"{name} on {contest.task.name}, {topology}")
+    if json:
+        about = {"genome": genome, "topology": topology, "task": contest.task.name, "draws": draws, "seed": seed}
+        print(json_module.dumps({**about, **_plain(found)}, indent=2))
+        return
+    table = Table("steps", "test accuracy", "loss", box=None, header_style="bold")
+    for step, accuracy, loss in _rows(found):
+        table.add_row(f"{step:,}", str(accuracy), str(loss))
+    text_console().print(table)
+
+
+def compare(
+    topology: Wiring,
+    genome: Annotated[list[str], typer.Option(help="A genome's name or file; several times for several.")],
+    task: TaskOption = None,
+    baselines: Annotated[str, typer.Option(help="sgd, momentum, adam, separated by commas; or none.")] = ",".join(
+        BASELINES
+    ),
+    activation: Annotated[str, typer.Option(help="Of the baselines' hidden neurons.")] = "tanh",
+    steps: Last = 100,
+    draws: Draws = 10,
+    batch_size: BatchSize = 128,
+    seed: SeedOption = 0,
+    data_dir: DataDir = None,
+    output: Picture = None,
+    json: Json = False,
+) -> None:
+    """Genomes against tuned SGD, momentum and Adam on the same wiring, synapses and batches.
+
+    The baselines' learning rates, over four orders of magnitude, are chosen on held-out support examples for each
+    number of steps, never on the test set.
+    """
+    wanted = [] if baselines in ("", "none") else [name.strip() for name in baselines.split(",")]
+    unknown = [name for name in wanted if name not in BASELINES]
+    if unknown:
+        raise typer.BadParameter(f"there is no baseline {unknown[0]!r}; there are {', '.join(BASELINES)}.")
+    given = _given(task, batch_size, seed, data_dir)
+    contests = {one: _contest(topology, one, given, []) for one in genome}
+    from .. import comparison
+    from ..rules import ACTIVATIONS
+    from ._wirings import find
+
+    if activation not in ACTIVATIONS:
+        raise typer.BadParameter(f"there is no activation {activation!r}; there are {', '.join(ACTIVATIONS)}.")
+    marks, entries, wiring = _marks(steps), [], find(topology)
+    first = contests[genome[0]]
+    with progress(text_console(stderr=True)) as bars:
+        bar = bars.add_task("compare", total=len(contests) + len(wanted), about="")
+        for one, contest in contests.items():
+            bars.update(bar, about=one)
+            found = comparison.evaluate(contest, steps=marks, n_draws=draws)
+            entries.append(comparison.Entry(pathlib.Path(one).stem, found))
+            bars.advance(bar)
+        for name in wanted:
+            bars.update(bar, about=name)
+            tuned = comparison.tuned(name, wiring, first, steps=marks, n_draws=draws, activation=activation)
+            entries.append(comparison.Entry(name, tuned.curve, tuned))
+            bars.advance(bar)
+    leads = comparison.leads(entries)
+    if output is not None:
+        faint = [values for entry in entries for _, values in comparison.best_rate_curves(entry)]
+        curves = {entry.name: entry.curve for entry in entries}
+        _draw(curves, [e.name for e in entries if e.baseline], faint, output, f"{first.task.name}, {wiring.name}")
+    if json:
+        about = {"topology": topology, "task": first.task.name, "draws": draws, "seed": seed, "activation": activation}
+        learners = [
+            {"name": e.name, **_plain(e.curve), **({"rates": list(e.baseline.rates)} if e.baseline else {})}
+            for e in entries
+        ]
+        ahead = [{**lead._asdict(), "difference": lead.difference._asdict()} for lead in leads]
+        print(json_module.dumps({**about, "learners": learners, "leads": ahead}, indent=2))
+        return
+    table = Table("steps", *(entry.name for entry in entries), box=None, header_style="bold")
+    for rows in zip(*(_rows(entry.curve) for entry in entries), strict=True):
+        table.add_row(f"{rows[0][0]:,}", *(str(accuracy) for _, accuracy, _ in rows))
+    console = text_console()
+    console.print(table)
+    for entry in entries:
+        if entry.baseline:
+            console.print(f"{entry.name}: learning rates {', '.join(f'{rate:g}' for rate in entry.baseline.rates)}")
+    for sentence in comparison.sentences(leads):
+        console.print(sentence)
+
+
+def transfer(
+    topologies: Annotated[list[str], typer.Argument(metavar="TOPOLOGY...", help="Wirings.")],
+    genome: Annotated[list[str], typer.Option(help="A genome's name or file; several times for several.")],
+    task: Annotated[list[str] | None, typer.Option(help="A task; several times for several.")] = None,
+    at: Annotated[int, typer.Option(help="After how many learning steps.")] = 10,
+    draws: Draws = 10,
+    batch_size: BatchSize = 128,
+    seed: SeedOption = 0,
+    data_dir: DataDir = None,
+    output: Picture = None,
+    json: Json = False,
+) -> None:
+    """Genomes x wirings x tasks: test accuracy after some learning steps. Pairs that do not fit are left out."""
+    choose_device(None, None)
+    from .. import comparison
+    from ._wirings import find
+
+    given = _given(None, batch_size, seed, data_dir)
+    options = given.pop("task_options.data_dir", None)
+    settings = {**given, **({"task_options": {"data_dir": options}} if options else {})}
+    wirings, tasks = [find(name) for name in topologies], task or ["digits"]
+    cells = []
+    with progress(text_console(stderr=True)) as bars:
+        bar = bars.add_task("transfer", total=len(wirings) * len(tasks) * len(genome), about="")
+        for cell in comparison.transfer(genome, wirings, tasks, at=at, n_draws=draws, settings=settings):
+            cells.append(cell)
+            bars.update(bar, advance=1, about=f"{cell.wiring} {cell.task}")
+    columns = list(dict.fromkeys(cell.genome for cell in cells))
+    fitting = {(c.wiring, c.task, c.genome): c.accuracy for c in cells if c.accuracy is not None}
+    rows = list(dict.fromkeys((wiring, task) for wiring, task, _ in fitting))
+    if not rows:
+        raise ValueError(
+            "none of the wirings has the inputs and outputs of any of the tasks; `neurograph inspect` shows a wiring's."
+        )
+    if output is not None:
+        from ..plotting.learning import matrix_of, transfer_matrix
+
+        values = matrix_of(rows, columns, {place: found.mean for place, found in fitting.items()})
+        transfer_matrix([f"{w}, {t}" for w, t in rows], columns, values, path=output, title=f"after {at} steps")
+    if json:
+        plain = [{**c._asdict(), "accuracy": c.accuracy._asdict() if c.accuracy else None} for c in cells]
+        print(json_module.dumps({"at": at, "draws": draws, "seed": seed, "cells": plain}, indent=2))
+        return
+    table = Table("wiring", "task", *columns, box=None, header_style="bold")
+    for wiring, name in rows:
+        table.add_row(wiring, name, *(str(fitting[wiring, name, column]) for column in columns))
+    text_console().print(table)
+
+
+def _given(task: str | None, batch_size: int, seed: int, data_dir: str | None) -> dict[str, Any]:
+    values = {"task": task, "batch_size": batch_size, "seed": seed, "task_options.data_dir": data_dir}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _contest(topology: str, genome: str, given: dict[str, Any], assignments: list[str]) -> "Contest":
+    from ..config import parse_assignments, train_config
+
+    config, base = train_config(topology, {**parse_assignments(assignments), **given, "genome": genome})
+    choose_device(config.device, config.dtype)
+    from ..comparison import prepare
+    from ._wirings import find
+
+    return prepare(find(topology), config, base)
+
+
+def _marks(last: int) -> tuple[int, ...]:
+    from ..evaluation import STEPS
+
+    if last < 0:
+        raise typer.BadParameter(f"--steps is {last}; it must be 0 or more.")
+    return (*(step for step in STEPS if step < last), last)
+
+
+def _rows(curve: "Curve") -> list[tuple[int, Any, Any]]:
+    """(steps, accuracy, loss), with intervals."""
+    from ..evaluation import interval
+
+    return [(step, interval(curve.accuracy[:, n]), interval(curve.loss[:, n])) for n, step in enumerate(curve.steps)]
+
+
+def _plain(curve: "Curve") -> dict[str, Any]:
+    from ..runs import finite
+
+    rows = [
+        {"steps": step, "accuracy": accuracy._asdict(), "loss": loss._asdict()} for step, accuracy, loss in _rows(curve)
+    ]
+    return {"curve": finite(rows)}
+
+
+def _draw(curves: "dict[str, Curve]", dashed: list[str], faint: list[Any], path: pathlib.Path, title: str) -> None:
+    from ..evaluation import bands
+    from ..plotting.learning import learning_curves
+
+    steps = next(iter(curves.values())).steps
+    accuracy = {name: bands(curve) for name, curve in curves.items()}
+    learning_curves(steps, accuracy, dashed=dashed, faint=faint, path=path, title=title)
