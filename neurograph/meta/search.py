@@ -21,7 +21,7 @@ from .. import genome as genomes
 from ..compile import compile_topology
 from ..config import MetaConfig, TrainConfig
 from ..costs import Costs, known
-from ..genome import Genome, GenomeError
+from ..genome import Genome, GenomeError, astype
 from ..plotting.meta_curves import meta_curves
 from ..resolve import (
     FEEDBACKS,
@@ -43,6 +43,7 @@ from .objective import Objective, Problem
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_PER_CALL = 1.0
+MOST_STEPS = 2**31 - 1
 VALIDATION_DRAWS = 16
 """Unrolls of each problem by which the best of the last population is chosen."""
 
@@ -112,6 +113,7 @@ def prepare(
         raise ValueError(
             "the wirings have one output and several outputs, which the rule tells apart; name a feedback."
         )
+    _check(config, [topology for topology, _ in pairs])
     founders = _founders(config, first, start)
     n_states = founders.n_states
     compiled: dict[int, Any] = {}
@@ -121,7 +123,8 @@ def prepare(
                 topology, n_states=n_states, batch_size=config.batch_size * config.size, costs=costs
             )
     problems = tuple(Problem(compiled[id(topology)], task) for topology, task in pairs)
-    loss = config.loss or ("mean_squared_error" if len(topologies[0].outputs) == 1 else "softmax_cross_entropy")
+    single = any(len(topology.outputs) == 1 for topology in topologies)
+    loss = config.loss or ("mean_squared_error" if single else "softmax_cross_entropy")
     objective = Objective(
         rule=rules.pop(),
         initializer=resolve_initializer(first),
@@ -144,6 +147,29 @@ def _as_genome_says(config: MetaConfig, folder: pathlib.Path) -> MetaConfig:
     found = as_genome_says(found)
     own = {name: getattr(found, name) for name in ("rule", "initializer") if name in found.model_fields_set}
     return config.model_copy(update={"genome": found.genome, **own})
+
+
+def _check(config: MetaConfig, topologies: Sequence[Topology]) -> None:
+    """Raises a ValueError where values, each right by itself, do not go together."""
+    if config.method == "cma" and config.size < 2:
+        raise ValueError("genomes is 1, but CMA-ES compares genomes; give 2 or more.")
+    if config.rule.keep_states and config.query_size != config.batch_size:
+        raise ValueError(
+            f"the rule keeps states, one for each example of a batch, but batch_size is {config.batch_size} and "
+            f"query_size {config.query_size}; make them equal."
+        )
+    last_stage = config.unroll + config.curriculum.add * ((config.meta_steps - 1) // config.curriculum.every)
+    if last_stage > MOST_STEPS:
+        raise ValueError(
+            f"the curriculum comes to unrolls of {last_stage:,} steps, more than the {MOST_STEPS:,} that can be "
+            "counted; give a smaller curriculum.add, or a larger curriculum.every."
+        )
+    for topology in topologies:
+        if config.loss == "softmax_cross_entropy" and len(topology.outputs) == 1:
+            raise ValueError(
+                f"loss is softmax_cross_entropy, but topology {topology.name!r} has a single output, whose softmax is "
+                "always 1; use mean_squared_error, or a wiring with one output for each class."
+            )
 
 
 def _pairs(topologies: Sequence[Topology], trainings: Sequence[TrainConfig]) -> list[tuple[Topology, Task]]:
@@ -179,7 +205,7 @@ def _founders(config: MetaConfig, training: TrainConfig, start: Genome | None) -
         genome = resolve_genome(training) if start is None else start
         if not isinstance(genome, Genome):
             raise GenomeError("meta-learning starts from one genome for all populations; the file holds several.")
-        found = populations.around(key, genome, config.size, config.spread)
+        found = populations.around(key, astype(genome, dtype), config.size, config.spread)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), found)
 
 
@@ -221,7 +247,8 @@ def open_run(search: Search, folder: pathlib.Path) -> None:
 
 
 def _write_config(search: Search, folder: pathlib.Path) -> None:
-    meta = search.config.model_dump(mode="json", exclude_none=True)
+    meta = search.config.model_dump(mode="json")  # with nulls: one may stand for a default that is none
+    meta["rule"] = search.config.rule.model_dump(mode="json", exclude_none=True)
     names = [topology.name for topology in search.topologies]
     runs.write_config(folder, {"neurograph": __version__, "topologies": names, "meta": meta})
 
@@ -243,11 +270,15 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RunError(f"'{folder / 'config.yaml'}' is damaged: {problems}.") from error
-    topologies = [runs.read_topology(folder, f"topology_{n}") for n in range(len(document["topologies"]))]
+    names = document.get("topologies")
+    if not isinstance(names, list) or not names:
+        raise RunError(f"'{folder / 'config.yaml'}' is damaged: it has no list 'topologies'. Start the run anew.")
+    topologies = [runs.read_topology(folder, f"topology_{n}") for n in range(len(names))]
     start = None
     if config.genome != "random":
         start = genomes.load(folder / "start.txt")
-        assert isinstance(start, Genome), "written by open_run"
+        if not isinstance(start, Genome):
+            raise RunError(f"'{folder / 'start.txt'}' is damaged: it holds several genomes. Start the run anew.")
     search = prepare(topologies, config, folder, runs.read_costs(folder), start)
     checkpoint = runs.load_checkpoint(folder)
     try:
@@ -286,17 +317,18 @@ def improve(search: Search, folder: pathlib.Path, *, stop: Callable[[], bool] = 
     config, learner = search.config, search.learner
     log_every = max(1, config.meta_steps // 400)
     per_call, last_saved = 1, time.monotonic()
-    while learner.step < config.meta_steps and not stop():
+    stopping = stop()
+    while learner.step < config.meta_steps and not stopping:
         n = min(per_call, config.meta_steps - learner.step, log_every - learner.step % log_every)
         started = time.monotonic()
         learner.advance(n)
         standing = learner.standing()
         seconds = max(time.monotonic() - started, 1e-9)
         per_call = max(1, int(n * SECONDS_PER_CALL / seconds))
-        done = learner.step == config.meta_steps
+        done, stopping = learner.step == config.meta_steps, stop()
         if done or learner.step % log_every == 0:
             runs.append_metrics(folder, [{"step": learner.step, **standing._asdict()}])
-        if done or stop() or time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
+        if done or stopping or time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
             _save(search, folder)
             keep_best(search, folder)
             draw(folder)
@@ -325,8 +357,8 @@ def keep_best(search: Search, folder: pathlib.Path, scores: dict[str, Any] | Non
 
 def _provenance(search: Search) -> dict[str, Any]:
     config = search.config
-    own = config.model_dump(mode="json", exclude_none=True, exclude={"rule", "initializer", "tasks", "device"})
-    defaults = MetaConfig().model_dump(mode="json", exclude_none=True)
+    own = config.model_dump(mode="json", exclude={"rule", "initializer", "tasks", "device"})
+    defaults = MetaConfig().model_dump(mode="json")
     return {
         "neurograph": __version__,
         "date": datetime.date.today().isoformat(),
@@ -337,7 +369,7 @@ def _provenance(search: Search) -> dict[str, Any]:
         ],
         "meta_steps_done": search.learner.step,
         "seed": config.seed,
-        "settings": {name: value for name, value in own.items() if defaults.get(name) != value and name != "seed"},
+        "settings": {name: value for name, value in own.items() if defaults[name] != value and name != "seed"},
     }
 
 
