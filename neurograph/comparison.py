@@ -1,7 +1,8 @@
 """Genomes against each other and against tuned baselines: on one wiring and task, or over many of both."""
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 
 from .baselines import Baseline, baseline
 from .compile import compile_topology
-from .config import TrainConfig
+from .config import TrainConfig, plain_config
 from .costs import known
 from .evaluation import Curve, GenomeLearner, Interval, curve, interval
 from .genome import n_states_of
@@ -172,8 +173,8 @@ class Cell(NamedTuple):
 
 
 def transfer(
-    genomes: Sequence[str],
-    topologies: Sequence[Topology],
+    genomes: Mapping[str, str],
+    topologies: Mapping[str, Topology],
     tasks: Sequence[str],
     *,
     at: int,
@@ -183,24 +184,35 @@ def transfer(
     """Every genome on every wiring and task that fit each other, after `at` steps.
 
     Args:
-        genomes: names or files.
-        topologies, tasks: wirings and tasks.
+        genomes: names or files, by what cells call them.
+        topologies: wirings, by what cells call them.
+        tasks: names or files.
         at: learning steps.
         n_draws: of synapses, batches and trials.
         settings: of `TrainConfig`, alike for all: batch size, seed, options of tasks.
     """
     for task in tasks:
-        for topology in topologies:
-            plain = TrainConfig(task=task, **settings)
+        plain = plain_config({**settings, "task": task})
+        for wiring, topology in topologies.items():
             loaded = resolve_task(anchored(plain, pathlib.Path()), topology)
             fits = (len(topology.inputs), len(topology.outputs)) == (loaded.n_inputs, loaded.n_outputs)
-            for genome in genomes:
+            for name, genome in genomes.items():
                 found = None
                 if fits:
-                    config = TrainConfig(task=task, genome=genome, **settings)
+                    config = plain_config({**settings, "task": task, "genome": genome})
                     contest = prepare(topology, config, pathlib.Path())
                     found = interval(evaluate(contest, steps=(at,), n_draws=n_draws).accuracy[:, 0])
-                yield Cell(pathlib.Path(genome).stem, topology.name, task, found)
+                yield Cell(name, wiring, task, found)
+
+
+def told_apart(short: Sequence[str], full: Sequence[str]) -> list[str]:
+    """The short names, or the full ones of those whose short name others have, too.
+
+    >>> told_apart(["genome", "genome", "blur"], ["runs/a/genome.txt", "runs/b/genome.txt", "blur.txt"])
+    ['runs/a/genome.txt', 'runs/b/genome.txt', 'blur']
+    """
+    counts = Counter(short)
+    return [one if counts[one] == 1 else other for one, other in zip(short, full, strict=True)]
 
 
 def best_rate_curves(entry: Entry) -> list[tuple[float, np.ndarray]]:

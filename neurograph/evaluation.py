@@ -55,8 +55,9 @@ def interval(values: np.ndarray) -> Interval:
     Interval(mean=0.9, half=0.0)
     """
     n = len(values)
-    half = float("nan") if n < 2 else float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return Interval(float(np.mean(values)), half)
+    with np.errstate(invalid="ignore", over="ignore"):
+        half = float("nan") if n < 2 else float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+        return Interval(float(np.mean(values)), half)
 
 
 def bands(found: Curve) -> tuple[np.ndarray, np.ndarray]:

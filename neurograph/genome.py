@@ -218,12 +218,26 @@ def save(
     rule: Mapping[str, Any] | None = None,
     initializer: str | None = None,
 ) -> None:
-    """Writes a genome as text, one matrix row a line, every number exactly (float64 repr).
+    """Writes a genome as text (see `dumps`).
 
     Args:
         genome, provenance, rule, initializer: see `GenomeFile`.
         path: where; written to a temporary name first, then renamed.
     """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(dumps(genome, provenance, rule=rule, initializer=initializer), encoding="utf-8")
+    temporary.replace(path)
+
+
+def dumps(
+    genome: Genomes,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    rule: Mapping[str, Any] | None = None,
+    initializer: str | None = None,
+) -> str:
+    """A genome as text, one matrix row a line, every number exactly (float64 repr)."""
     genomes = genome if isinstance(genome, Mapping) else {"*": genome}
     n_states = next(iter(genomes.values())).n_states
     lines = [
@@ -245,10 +259,7 @@ def save(
                 lines.append(f"    {part}:")
                 for field in _SHAPES[part]:
                     lines += _field_lines(field, np.asarray(getattr(values, field), np.float64))
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    return "\n".join(lines) + "\n"
 
 
 def load(path: str | os.PathLike) -> Genomes:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from neurograph import Genome, Topology, cli, config, experiment, formats, runs, topology
 from neurograph import genome as genomes
-from neurograph.cli import _train
+from neurograph.cli import _long, _train
 from neurograph.experiment import Status
 from tests.command_line import SHORT, assert_complains
 from tests.command_line import run_fixture as run_fixture
@@ -228,7 +228,7 @@ def test_the_progress_line_fits_80_columns():
 
     status = Status(123_456, 1.2345e-15, 0.98765, 123_456.7, 0.12345)
     console = Console(file=Terminal(), width=80, force_terminal=True, color_system=None)
-    with _train._progress(console) as progress:
+    with _long.progress(console) as progress:
         progress.add_task("train", total=200_000, completed=status.step, about=_train._about(status))
         line = console.render_lines(progress.get_renderable())[0]
     text = "".join(segment.text for segment in line)

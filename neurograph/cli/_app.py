@@ -10,6 +10,7 @@ from . import EXIT_CHECK_FAILED
 from ._console import console
 from ._data import data
 from ._evaluate import compare, evaluate, transfer
+from ._genomes import genomes
 from ._meta_train import meta_train
 from ._train import train
 
@@ -25,6 +26,7 @@ topologies = typer.Typer(
 )
 app.add_typer(topologies, name="topologies")
 app.add_typer(data, name="data")
+app.add_typer(genomes, name="genomes")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json as json_module
 import pathlib
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.table import Table
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 BASELINES = ("sgd", "momentum", "adam")
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 TaskOption = Annotated[str | None, typer.Option(help="digits, mnist:10x10, xor, ...; else the topology file's.")]
-Last = Annotated[int, typer.Option(help="Most learning steps.")]
-Draws = Annotated[int, typer.Option(help="Draws of synapses and batches.")]
+Last = Annotated[int, typer.Option(min=0, help="Most learning steps.")]
+Draws = Annotated[int, typer.Option(min=1, help="Draws of synapses and batches.")]
 BatchSize = Annotated[int, typer.Option(help="Examples in a support batch.")]
 SeedOption = Annotated[int, typer.Option(help="Of all draws.")]
 DataDir = Annotated[str | None, typer.Option(help="Folder of the data sets; else NEUROGRAPH_DATA.")]
@@ -44,8 +44,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Accuracy and loss of a genome after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
-    given = _given(task, batch_size, seed, data_dir)
-    contest = _contest(topology, genome, given, set_ or [])
+    contest = _contest(topology, genome, _given(task, batch_size, seed, data_dir), set_ or [])
     from .. import comparison
 
     marks = _marks(steps)
@@ -53,12 +52,12 @@ def evaluate(
         bar = bars.add_task("evaluate", total=1, about=f"{draws} draws of {marks[-1]} steps")
         found = comparison.evaluate(contest, steps=marks, n_draws=draws)
         bars.update(bar, completed=1)
-    name = pathlib.Path(genome).stem
+    name = _stem(genome)
     if output is not None:
         _draw({name: found}, [], [], output, f"{name} on {contest.task.name}, {topology}")
     if json:
-        about = {"genome": genome, "topology": topology, "task": contest.task.name, "draws": draws, "seed": seed}
-        print(json_module.dumps({**about, **_plain(found)}, indent=2))
+        about = {"genome": genome, "topology": topology, "task": contest.task.name, "draws": draws}
+        _print({**about, "seed": contest.config.seed, **_plain(found)})
         return
     table = Table("steps", "test accuracy", "loss", box=None, header_style="bold")
     for step, accuracy, loss in _rows(found):
@@ -87,26 +86,28 @@ def compare(
     The baselines' learning rates, over four orders of magnitude, are chosen on held-out support examples for each
     number of steps, never on the test set.
     """
-    wanted = [] if baselines in ("", "none") else [name.strip() for name in baselines.split(",")]
+    from ..config import ActivationName
+
+    wanted = [] if baselines in ("", "none") else list(dict.fromkeys(name.strip() for name in baselines.split(",")))
     unknown = [name for name in wanted if name not in BASELINES]
     if unknown:
         raise typer.BadParameter(f"there is no baseline {unknown[0]!r}; there are {', '.join(BASELINES)}.")
+    if activation not in get_args(ActivationName):
+        known = ", ".join(get_args(ActivationName))
+        raise typer.BadParameter(f"there is no activation {activation!r}; there are {known}.")
     given = _given(task, batch_size, seed, data_dir)
     contests = {one: _contest(topology, one, given, []) for one in genome}
     from .. import comparison
-    from ..rules import ACTIVATIONS
     from ._wirings import find
 
-    if activation not in ACTIVATIONS:
-        raise typer.BadParameter(f"there is no activation {activation!r}; there are {', '.join(ACTIVATIONS)}.")
+    names = comparison.told_apart([*map(_stem, contests), *wanted], [*contests, *wanted])
     marks, entries, wiring = _marks(steps), [], find(topology)
     first = contests[genome[0]]
     with progress(text_console(stderr=True)) as bars:
         bar = bars.add_task("compare", total=len(contests) + len(wanted), about="")
-        for one, contest in contests.items():
-            bars.update(bar, about=one)
-            found = comparison.evaluate(contest, steps=marks, n_draws=draws)
-            entries.append(comparison.Entry(pathlib.Path(one).stem, found))
+        for name, contest in zip(names, contests.values(), strict=False):
+            bars.update(bar, about=name)
+            entries.append(comparison.Entry(name, comparison.evaluate(contest, steps=marks, n_draws=draws)))
             bars.advance(bar)
         for name in wanted:
             bars.update(bar, about=name)
@@ -125,7 +126,7 @@ def compare(
             for e in entries
         ]
         ahead = [{**lead._asdict(), "difference": lead.difference._asdict()} for lead in leads]
-        print(json_module.dumps({**about, "learners": learners, "leads": ahead}, indent=2))
+        _print({**about, "learners": learners, "leads": ahead})
         return
     table = Table("steps", *(entry.name for entry in entries), box=None, header_style="bold")
     for rows in zip(*(_rows(entry.curve) for entry in entries), strict=True):
@@ -143,7 +144,7 @@ def transfer(
     topologies: Annotated[list[str], typer.Argument(metavar="TOPOLOGY...", help="Wirings.")],
     genome: Annotated[list[str], typer.Option(help="A genome's name or file; several times for several.")],
     task: Annotated[list[str] | None, typer.Option(help="A task; several times for several.")] = None,
-    at: Annotated[int, typer.Option(help="After how many learning steps.")] = 10,
+    at: Annotated[int, typer.Option(min=0, help="After how many learning steps.")] = 10,
     draws: Draws = 10,
     batch_size: BatchSize = 128,
     seed: SeedOption = 0,
@@ -159,11 +160,14 @@ def transfer(
     given = _given(None, batch_size, seed, data_dir)
     options = given.pop("task_options.data_dir", None)
     settings = {**given, **({"task_options": {"data_dir": options}} if options else {})}
-    wirings, tasks = [find(name) for name in topologies], task or ["digits"]
+    paths, places, tasks = (list(dict.fromkeys(each)) for each in (genome, topologies, task or ["digits"]))
+    genomes = dict(zip(comparison.told_apart([*map(_stem, paths)], paths), paths, strict=True))
+    found = [find(place) for place in places]
+    wirings = dict(zip(comparison.told_apart([wiring.name for wiring in found], places), found, strict=True))
     cells = []
     with progress(text_console(stderr=True)) as bars:
-        bar = bars.add_task("transfer", total=len(wirings) * len(tasks) * len(genome), about="")
-        for cell in comparison.transfer(genome, wirings, tasks, at=at, n_draws=draws, settings=settings):
+        bar = bars.add_task("transfer", total=len(wirings) * len(tasks) * len(genomes), about="")
+        for cell in comparison.transfer(genomes, wirings, tasks, at=at, n_draws=draws, settings=settings):
             cells.append(cell)
             bars.update(bar, advance=1, about=f"{cell.wiring} {cell.task}")
     columns = list(dict.fromkeys(cell.genome for cell in cells))
@@ -180,7 +184,7 @@ def transfer(
         transfer_matrix([f"{w}, {t}" for w, t in rows], columns, values, path=output, title=f"after {at} steps")
     if json:
         plain = [{**c._asdict(), "accuracy": c.accuracy._asdict() if c.accuracy else None} for c in cells]
-        print(json_module.dumps({"at": at, "draws": draws, "seed": seed, "cells": plain}, indent=2))
+        _print({"at": at, "draws": draws, "seed": seed, "cells": plain})
         return
     table = Table("wiring", "task", *columns, box=None, header_style="bold")
     for wiring, name in rows:
@@ -195,11 +199,12 @@ def _given(task: str | None, batch_size: int, seed: int, data_dir: str | None) -
 
 def _contest(topology: str, genome: str, given: dict[str, Any], assignments: list[str]) -> "Contest":
     from ..config import parse_assignments, train_config
+    from ._wirings import find, train_section
 
-    config, base = train_config(topology, {**parse_assignments(assignments), **given, "genome": genome})
+    values = {**given, **parse_assignments(assignments), "genome": genome}
+    config, base = train_config(topology, values, train_section(topology))
     choose_device(config.device, config.dtype)
     from ..comparison import prepare
-    from ._wirings import find
 
     return prepare(find(topology), config, base)
 
@@ -207,8 +212,6 @@ def _contest(topology: str, genome: str, given: dict[str, Any], assignments: lis
 def _marks(last: int) -> tuple[int, ...]:
     from ..evaluation import STEPS
 
-    if last < 0:
-        raise typer.BadParameter(f"--steps is {last}; it must be 0 or more.")
     return (*(step for step in STEPS if step < last), last)
 
 
@@ -220,12 +223,21 @@ def _rows(curve: "Curve") -> list[tuple[int, Any, Any]]:
 
 
 def _plain(curve: "Curve") -> dict[str, Any]:
-    from ..runs import finite
-
     rows = [
         {"steps": step, "accuracy": accuracy._asdict(), "loss": loss._asdict()} for step, accuracy, loss in _rows(curve)
     ]
-    return {"curve": finite(rows)}
+    return {"curve": rows}
+
+
+def _print(value: dict[str, Any]) -> None:
+    """JSON has no numbers that are not finite: null in their place."""
+    from ..runs import finite
+
+    print(json_module.dumps(finite(value), indent=2, allow_nan=False))
+
+
+def _stem(genome: str) -> str:
+    return pathlib.Path(genome).stem
 
 
 def _draw(curves: "dict[str, Curve]", dashed: list[str], faint: list[Any], path: pathlib.Path, title: str) -> None:

@@ -119,14 +119,12 @@ def _start(
 ) -> "tuple[Experiment, pathlib.Path]":
     from .. import runs
     from ..config import parse_assignments, train_config
+    from ._wirings import find, train_section
 
-    values = {**parse_assignments(assignments), **given}
-    if (pathlib.Path(topology) / "config.yaml").is_file():  # a run's wiring is trained on as that run was
-        values = {**runs.read_config(pathlib.Path(topology))["train"], **values}
-    config, base = train_config(topology, values)
+    # a run's wiring is trained on as that run was
+    config, base = train_config(topology, {**parse_assignments(assignments), **given}, train_section(topology))
     choose_device(config.device, config.dtype)
     from ..experiment import open_run, prepare
-    from ._wirings import find
 
     wiring = find(topology)
     folder = out or runs.next_free(pathlib.Path("runs"), pathlib.Path(topology).stem)

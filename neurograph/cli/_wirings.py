@@ -1,8 +1,18 @@
 """A wiring by whatever stands for one on the command line: a file, a gallery name, or the folder of a run."""
 
 import pathlib
+from typing import Any
 
 from ..topology import Topology, TopologyError
+
+
+def train_section(what: str) -> dict[str, Any] | None:
+    """How a run was trained, by its folder; None of anything else."""
+    if not (pathlib.Path(what) / "config.yaml").is_file():
+        return None
+    from .. import runs
+
+    return runs.read_config(pathlib.Path(what))["train"]
 
 
 def find(what: str) -> Topology:

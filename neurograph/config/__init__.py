@@ -15,6 +15,7 @@ from ._load import load_file as load_file
 from ._load import load_topology as load_topology
 from ._load import loads_topology as loads_topology
 from ._load import parse_assignments as parse_assignments
+from ._load import plain_config as plain_config
 from ._load import train_config as train_config
 from ._meta import CurriculumConfig as CurriculumConfig
 from ._meta import MetaConfig as MetaConfig
@@ -23,6 +24,7 @@ from ._problems import ConfigError as ConfigError
 from ._problems import Problem as Problem
 from ._schema import PopulationConfig as PopulationConfig
 from ._schema import TopologyFile as TopologyFile
+from ._train import ActivationName as ActivationName
 from ._train import ActivationNormalizationConfig as ActivationNormalizationConfig
 from ._train import OjaConfig as OjaConfig
 from ._train import RuleConfig as RuleConfig

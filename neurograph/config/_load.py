@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
+from .. import genomes
 from ..topology import Topology
 from ._build import build
 from ._check import check
@@ -82,7 +84,9 @@ def loads_topology(text: str, name: str = "text.yaml", folder: str | os.PathLike
 
 
 def train_config(
-    path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+    section: Mapping[str, Any] | None = None,
 ) -> tuple[TrainConfig, FilePath]:
     """How to train a topology: its `train:` section, with values that stand above those of the file.
 
@@ -90,6 +94,7 @@ def train_config(
         path: a topology file of any format, a gallery name, or a run's folder. Only YAML has a train section.
         overrides: values by key; dots lead into mappings, as `rule.oja.form`. Paths among them start at the working
             directory.
+        section: in place of a train section, for what has none.
 
     Returns:
         The configuration, and the folder at which its relative paths start.
@@ -103,7 +108,7 @@ def train_config(
         document = read(path)
         data = document.data
     else:
-        document, data = None, {}
+        document, data = None, {"train": dict(section or {})}
     problems: list[Problem] = []
     if isinstance(data, dict):
         section = data.get("train")
@@ -125,11 +130,29 @@ def train_config(
 
 
 def _without_rule(section: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The section without rule and initializer where a genome was given above it, which brings its own."""
-    genome = overrides.get("genome")
+    """The section without the rule or initializer that the file of a genome given above it names."""
+    named = _named_by_genome(overrides.get("genome"))
+    return {key: value for key, value in section.items() if key not in named}
+
+
+def _named_by_genome(genome: Any) -> set[str]:
     if not isinstance(genome, str) or genome in ("backprop", "random"):
-        return section
-    return {key: value for key, value in section.items() if key not in ("rule", "initializer")}
+        return set()
+    path = FilePath(genome)
+    try:
+        said = yaml.safe_load((path if path.exists() else genomes.path_of(genome)).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return set()  # told where the genome is read
+    return {name for name in ("rule", "initializer") if isinstance(said, dict) and said.get(name) is not None}
+
+
+def plain_config(values: Mapping[str, Any]) -> TrainConfig:
+    """A configuration of some values, apart from any file.
+
+    Raises:
+        ConfigError: all that is wrong with them.
+    """
+    return resolved(checked(TrainConfig, dict(values), None, [(key,) for key in values]))
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

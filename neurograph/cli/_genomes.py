@@ -1,0 +1,55 @@
+"""`neurograph genomes`: learning rules by name, and what is in their files."""
+
+import json as json_module
+import pathlib
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ._console import console
+
+genomes = typer.Typer(
+    help="Learning rules that come with the package; a name stands wherever a genome's file may.", no_args_is_help=True
+)
+
+
+@genomes.command("list")
+def list_genomes(
+    json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
+) -> None:
+    """Names, states, rules, where they were meta-learned, and how well they did there."""
+    from ..genomes.listing import entries
+
+    found = entries()
+    if json:
+        print(json_module.dumps([entry._asdict() for entry in found], indent=2))
+        return
+    table = Table("name", "states", "rule", "meta-learned on", "accuracy", box=None, header_style="bold")
+    for entry in found:
+        score = "-" if entry.accuracy is None else f"{entry.accuracy:.3f}"
+        if entry.accuracy is not None and entry.after_steps is not None:
+            score += f" after {entry.after_steps} steps"
+        learned = "none: computed" if entry.computed else entry.learned or "-"
+        states = "any" if entry.n_states is None else str(entry.n_states)
+        rule = entry.rule or ("any" if entry.computed else "-")
+        table.add_row(entry.name, states, rule, learned, score)
+    console().print(table)
+
+
+@genomes.command("show")
+def show_genome(
+    name: Annotated[str, typer.Argument(help="A genome's name or file.")],
+    heat: Annotated[
+        pathlib.Path | None, typer.Option(help="Picture of its matrices to write, too: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """Prints a genome's file: where it comes from, its rule, and its numbers."""
+    from ..genomes.listing import file_of
+
+    file, text = file_of(name)
+    if heat is not None:
+        from ..plotting.genome_map import genome_map
+
+        genome_map(file.genome, heat, title=pathlib.Path(name).stem)
+    print(text, end="")
