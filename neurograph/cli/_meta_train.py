@@ -2,6 +2,8 @@
 
 import json as json_module
 import pathlib
+import shlex
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,7 +123,7 @@ def _start(
     folder = out or runs.next_free(pathlib.Path("runs"), "meta")
     if (folder / "config.yaml").exists():
         runs.create(folder)  # says that it holds a run already, before any work is done
-    search = prepare(wirings, config)
+    search = prepare(wirings, config)._replace(command=shlex.join(["neurograph", *sys.argv[1:]]))
     open_run(search, folder)
     return search, folder
 
@@ -162,6 +164,9 @@ def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: I
         f"best genome: loss {summary['loss']:.3f}, accuracy {summary['accuracy']:.3f} after "
         f"{search.learner.final_length} steps (fresh unrolls, none on the test set)"
     )
+    for tested in summary["test"]:
+        accuracy = ", ".join(f"{step}: {value:.3f}" for step, value in tested["accuracy"].items())
+        console.print(f"{tested['task']} on {tested['wiring']}, test accuracy after {accuracy}", soft_wrap=True)
     console.print(f"genome: {folder / 'genome.txt'}", soft_wrap=True)
     console.print(f"try it: neurograph compare TOPOLOGY --genome {folder / 'genome.txt'}", soft_wrap=True)
     return 0

@@ -21,7 +21,9 @@ from .. import genome as genomes
 from ..compile import compile_topology
 from ..config import MetaConfig, TrainConfig
 from ..costs import Costs, known
+from ..evaluation import GenomeLearner, curve
 from ..genome import Genome, GenomeError, astype
+from ..initializers import INITIALIZERS
 from ..plotting.meta_curves import meta_curves
 from ..resolve import (
     FEEDBACKS,
@@ -32,6 +34,7 @@ from ..resolve import (
     resolve_rule,
     resolve_task,
 )
+from ..rules import Rule
 from ..runs import RunError
 from ..tasks import Task
 from ..topology import Topology, check_fits
@@ -46,6 +49,9 @@ SECONDS_PER_CALL = 1.0
 MOST_STEPS = 2**31 - 1
 VALIDATION_DRAWS = 16
 """Unrolls of each problem by which the best of the last population is chosen."""
+TEST_DRAWS = 8
+TESTED = (1, 2, 5, 10, 20, 50, 100)
+"""Learning steps after which the best genome is tested at the end."""
 
 
 class Search(NamedTuple):
@@ -57,6 +63,9 @@ class Search(NamedTuple):
         costs: by which they were compiled.
         problems: wirings and tasks that fit each other.
         learner: improves the genomes.
+        rule: by which networks learn.
+        partners: the wiring of each problem.
+        command: that began it; empty where it was not the command line.
     """
 
     config: MetaConfig
@@ -64,6 +73,9 @@ class Search(NamedTuple):
     costs: Costs
     problems: tuple[Problem, ...]
     learner: Learner
+    rule: Rule
+    partners: tuple[Topology, ...]
+    command: str = ""
 
 
 class Status(NamedTuple):
@@ -137,7 +149,8 @@ def prepare(
         warm_up=config.warm_up,
     )
     learner = _learner(config, objective, problems, founders)
-    return Search(config, tuple(topologies), costs, problems, learner)
+    partners = tuple(topology for topology, _ in pairs)
+    return Search(config, tuple(topologies), costs, problems, learner, objective.rule, partners)
 
 
 def _as_genome_says(config: MetaConfig, folder: pathlib.Path) -> MetaConfig:
@@ -250,7 +263,8 @@ def _write_config(search: Search, folder: pathlib.Path) -> None:
     meta = search.config.model_dump(mode="json")  # with nulls: one may stand for a default that is none
     meta["rule"] = search.config.rule.model_dump(mode="json", exclude_none=True)
     names = [topology.name for topology in search.topologies]
-    runs.write_config(folder, {"neurograph": __version__, "topologies": names, "meta": meta})
+    about = {"neurograph": __version__, "command": search.command, "topologies": names}
+    runs.write_config(folder, {**about, "meta": meta})
 
 
 def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
@@ -291,6 +305,7 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
             f" for; give --meta-steps {search.learner.step} or more."
         )
     runs.rewind(folder, search.learner.step)
+    search = search._replace(command=str(document.get("command", "")))
     if given:
         _write_config(search, folder)
     return search
@@ -343,49 +358,75 @@ def draw(folder: pathlib.Path) -> None:
         meta_curves(records, folder / "curves.png", title=folder.name)
 
 
-def keep_best(search: Search, folder: pathlib.Path, scores: dict[str, Any] | None = None) -> None:
+def keep_best(search: Search, folder: pathlib.Path, found: dict[str, Any] | None = None) -> None:
     """Writes the best genome so far to `genome.txt`, with its provenance."""
     config = search.config
     genomes.save(
         search.learner.best(),
         folder / "genome.txt",
-        {**_provenance(search), **({"scores": scores} if scores else {})},
+        {**_provenance(search), **(found or {})},
         rule=config.rule.model_dump(mode="json", exclude_none=True),
         initializer=config.initializer,
     )
 
 
 def _provenance(search: Search) -> dict[str, Any]:
+    """How the genome came about, without a path of this computer."""
     config = search.config
-    own = config.model_dump(mode="json", exclude={"rule", "initializer", "tasks", "device"})
+    own = config.model_dump(mode="json", exclude={"rule", "initializer", "tasks", "device", "seed"})
+    own["task_options"] = {name: value for name, value in config.task_options.items() if name != "data_dir"}
+    own["genome"] = pathlib.Path(config.genome).stem
     defaults = MetaConfig().model_dump(mode="json")
     return {
         "neurograph": __version__,
         "date": datetime.date.today().isoformat(),
-        "tasks": [problem.task.name for problem in search.problems],
+        **({"command": search.command} if search.command else {}),
+        "tasks": list(dict.fromkeys(problem.task.name for problem in search.problems)),
         "wirings": [
             f"{topology.name}: {topology.n_neurons:,} neurons, {topology.n_synapses:,} synapses"
             for topology in search.topologies
         ],
         "meta_steps_done": search.learner.step,
         "seed": config.seed,
-        "settings": {name: value for name, value in own.items() if defaults[name] != value and name != "seed"},
+        "settings": {name: value for name, value in own.items() if defaults[name] != value},
     }
 
 
 def finish(search: Search, folder: pathlib.Path) -> dict[str, Any]:
-    """Chooses the best genome by fresh unrolls, writes it and the summary, which it returns."""
+    """Chooses the best genome by fresh unrolls, tests it, writes it and the summary, which it returns.
+
+    The test sets come last: nothing is chosen by them.
+    """
     scores = search.learner.validate(VALIDATION_DRAWS)
     chosen = {name: float(np.round(value, 4)) for name, value in scores.items()}
-    keep_best(search, folder, {**chosen, "after_steps": search.learner.final_length, "draws": VALIDATION_DRAWS})
+    tested = _tested(search) if np.isfinite(chosen["loss"]) else []
+    about = {**chosen, "after_steps": search.learner.final_length, "draws": VALIDATION_DRAWS}
+    keep_best(search, folder, {"scores": about, "test": tested})
     draw(folder)
     summary = {
         **chosen,
         **search.learner.standing()._asdict(),
         "meta_steps": search.learner.step,
         "finished": search.learner.step >= search.config.meta_steps,
+        "test": tested,
         "genome": str(folder / "genome.txt"),
         "run_dir": str(folder),
     }
     runs.write_summary(folder, summary)
     return runs.finite(summary)
+
+
+def _tested(search: Search) -> list[dict[str, Any]]:
+    """Mean test accuracy of the best genome on every problem, after some numbers of steps."""
+    config, rule = search.config, search.rule
+    learner = search.learner.best()
+    found = []
+    for topology, problem in zip(search.partners, search.problems, strict=True):
+        network = GenomeLearner(
+            problem.graph, learner, rule, INITIALIZERS[config.initializer], config.batch_size, jnp.dtype(config.dtype)
+        )
+        key = jax.random.key(config.seed)
+        tested = curve(key, network, problem.task, batch_size=config.batch_size, steps=TESTED, n_draws=TEST_DRAWS)
+        accuracy = {step: round(float(value), 4) for step, value in zip(TESTED, tested.accuracy.mean(0), strict=True)}
+        found.append({"task": problem.task.name, "wiring": topology.name, "draws": TEST_DRAWS, "accuracy": accuracy})
+    return found
