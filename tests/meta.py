@@ -1,0 +1,87 @@
+"""Small problems of meta-learning, and a landscape, cheap to compile, in place of the unroll."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from neurograph import Genome, compile_topology, generators, rules, tasks
+from neurograph.meta import Objective, Problem, Score, gradient, learners
+from neurograph.meta import population as populations
+from neurograph.topology import Topology
+from tests.helpers import QUICK, genome_of, random_genes
+
+WIRING = generators.mlp([2, 4, 1])
+DIGITS_WIRING = generators.mlp([64, 5, 10])
+LOSSES_NAN = 1e3
+"""eta of neurons for which `landscape` is NaN."""
+GRADIENT_NAN = 7.0
+"""eta of neurons for which its gradient is NaN, but not the landscape."""
+
+quick = functools.partial(jax.jit, compiler_options=QUICK)
+
+
+def problem(name: str = "xor", wiring: Topology = WIRING, **options: Any) -> Problem:
+    """A wiring with a task, in float64."""
+    return Problem(compile_topology(wiring), tasks.load(name, dtype=jnp.float64, **options))
+
+
+def objective(**changes: Any) -> Objective:
+    """Small: 3 steps of batches of 5."""
+    small: dict[str, Any] = {
+        "rule": rules.blur(),
+        "capacity": 3,
+        "batch_size": 5,
+        "query_size": 7,
+        "loss": rules.mean_squared_error.loss,
+    }
+    return Objective(**{**small, **changes})
+
+
+def some_genome(seed: int = 0) -> Genome:
+    """Two states, no number of it neutral."""
+    return genome_of(random_genes(np.random.default_rng(seed), 2))
+
+
+def founders(size: int = 3, seed: int = 5) -> Genome:
+    """A stack of different genomes of two states in float64."""
+    return populations.random(jax.random.key(seed), size, 2, update=-0.1, forward_synapse=False)
+
+
+def landscape(key, genome, problems, length, warm_up=0, *, objective) -> Score:
+    """In place of `mean_score`: a bowl that the key tilts and the length steepens; NaN for some genomes."""
+    numbers = ravel_pytree(genome)[0]
+    tilt = jax.random.normal(key, numbers.shape, numbers.dtype)
+    update = genome.neuron.update
+    loss = jnp.sum((numbers - 0.5) ** 2) * jnp.asarray(length, numbers.dtype) + 0.3 * jnp.dot(tilt, numbers)
+    loss = loss + jnp.where(update == LOSSES_NAN, jnp.nan, 0) + 1e-3 * jnp.sqrt(jnp.abs(update - GRADIENT_NAN))
+    return Score(loss, 1 / (1 + jnp.abs(loss)))
+
+
+@pytest.fixture(name="flat")
+def flat_fixture(monkeypatch) -> Iterator[None]:
+    """Puts the landscape in the place of the unroll."""
+    validated = cast(Any, learners._validated)
+    for module in (gradient, learners):
+        monkeypatch.setattr(module, "mean_score", landscape)
+    validated.clear_cache()
+    yield
+    validated.clear_cache()
+
+
+def assert_equal_trees(one: Any, other: Any) -> None:
+    """Bit by bit."""
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def assert_close_trees(one: Any, other: Any, limit: float) -> None:
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=limit, atol=limit)
