@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from neurograph import Genome, compile_topology, generators, rules, tasks
+from neurograph import Genome, compile_topology, engine, generators, rules, tasks
 from neurograph.meta import Objective, Problem, Score, gradient, learners
 from neurograph.meta import population as populations
 from neurograph.topology import Topology
-from tests.helpers import QUICK, genome_of, random_genes
+from tests.helpers import QUICK, STEP, genome_of, random_genes
 
 WIRING = generators.mlp([2, 4, 1])
 DIGITS_WIRING = generators.mlp([64, 5, 10])
@@ -24,6 +24,11 @@ GRADIENT_NAN = 7.0
 """eta of neurons for which its gradient is NaN, but not the landscape."""
 
 quick = functools.partial(jax.jit, compiler_options=QUICK)
+INIT = quick(engine.init, static_argnames=("rule", "dtype", "initializer", "batch_size"))
+PREDICT = quick(engine.predict, static_argnames="rule")
+
+
+# --- problems -------------------------------------------------------------------------------------------------------
 
 
 def problem(name: str = "xor", wiring: Topology = WIRING, **options: Any) -> Problem:
@@ -53,6 +58,28 @@ def founders(size: int = 3, seed: int = 5) -> Genome:
     return populations.random(jax.random.key(seed), size, 2, update=-0.1, forward_synapse=False)
 
 
+# --- oracles, in Python and NumPy -----------------------------------------------------------------------------------
+
+
+def fraction_right(prediction, target) -> float:
+    prediction, target = np.asarray(prediction), np.asarray(target)
+    if len(target) == 1:
+        return float(np.mean(np.sign(prediction) == target))
+    return float(np.mean(np.argmax(prediction, axis=0) == np.argmax(target, axis=0)))
+
+
+def learnt(genome, at, batches, network, rule):
+    """After steps on batches, and what was predicted before each."""
+    predictions = []
+    for x, target in batches:
+        network, info = STEP(at.graph, genome, network, x, target, rule=rule)
+        predictions.append(info.prediction)
+    return network, predictions
+
+
+# --- in place of the unroll -----------------------------------------------------------------------------------------
+
+
 def landscape(key, genome, problems, length, warm_up=0, *, objective) -> Score:
     """In place of `mean_score`: a bowl that the key tilts and the length steepens; NaN for some genomes."""
     numbers = ravel_pytree(genome)[0]
@@ -72,6 +99,9 @@ def flat_fixture(monkeypatch) -> Iterator[None]:
     validated.clear_cache()
     yield
     validated.clear_cache()
+
+
+# --- comparisons ----------------------------------------------------------------------------------------------------
 
 
 def assert_equal_trees(one: Any, other: Any) -> None:

@@ -12,14 +12,12 @@ from jax.flatten_util import ravel_pytree
 from neurograph import engine, initializers, rules, tasks
 from neurograph.meta import Problem, mean_score, score
 from neurograph.meta import objective as objectives
-from tests.helpers import STEP, tolerance
-from tests.meta import DIGITS_WIRING, objective, problem, quick, some_genome
+from tests.helpers import tolerance
+from tests.meta import DIGITS_WIRING, INIT, PREDICT, fraction_right, learnt, objective, problem, quick, some_genome
 
 LIMIT = tolerance(np.float64)
 SCORE = quick(score, static_argnames="objective")
 MEAN_SCORE = quick(mean_score, static_argnames="objective")
-INIT = quick(engine.init, static_argnames=("rule", "dtype", "initializer", "batch_size"))
-PREDICT = quick(engine.predict, static_argnames="rule")
 
 
 # --- oracles, in Python and NumPy -----------------------------------------------------------------------------------
@@ -33,22 +31,6 @@ def cross_entropy(prediction, target) -> float:
     values = np.asarray(prediction, np.float64)
     logs = values - np.log(np.sum(np.exp(values), axis=0))
     return float(-np.mean(logs[np.argmax(target, axis=0), np.arange(values.shape[1])]))
-
-
-def fraction_right(prediction, target) -> float:
-    prediction, target = np.asarray(prediction), np.asarray(target)
-    if len(target) == 1:
-        return float(np.mean(np.sign(prediction) == target))
-    return float(np.mean(np.argmax(prediction, axis=0) == np.argmax(target, axis=0)))
-
-
-def learnt(genome, at, batches, network, rule):
-    """After steps on batches, and what was predicted before each."""
-    predictions = []
-    for x, target in batches:
-        network, info = STEP(at.graph, genome, network, x, target, rule=rule)
-        predictions.append(info.prediction)
-    return network, predictions
 
 
 def unrolled(key, genome, at: Problem, length, warm_up, asked, loss):
