@@ -1,7 +1,10 @@
 """Small problems of meta-learning, and a landscape, cheap to compile, in place of the unroll."""
 
+import dataclasses
 import functools
-from collections.abc import Iterator
+import json
+import pathlib
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import jax
@@ -10,9 +13,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from neurograph import Genome, compile_topology, engine, generators, rules, tasks
-from neurograph.meta import Objective, Problem, Score, gradient, learners
+from neurograph import Genome, compile_topology, engine, generators, rules, runs, tasks
+from neurograph.config import meta_config
+from neurograph.meta import Objective, Population, Problem, Score, gradient, learners
 from neurograph.meta import population as populations
+from neurograph.meta import run as meta_run
+from neurograph.meta.search import Search, prepare
 from neurograph.topology import Topology
 from tests.helpers import QUICK, STEP, genome_of, random_genes
 
@@ -99,6 +105,88 @@ def flat_fixture(monkeypatch) -> Iterator[None]:
     validated.clear_cache()
     yield
     validated.clear_cache()
+
+
+def drift(key, population, problems, n_steps, *, objective, method) -> Population:
+    """In place of `advance`: numbers drift by the meta-step's key, the learning rate and the length."""
+
+    def one(_, population: Population) -> Population:
+        rate = jnp.asarray(method.learning_rate(population.step), population.loss.dtype)
+        length = method.curriculum.length(key, population.step)
+        tilt = jax.random.normal(jax.random.fold_in(key, population.step), population.loss.shape, rate.dtype)
+
+        def moved(leaf, share):
+            return leaf + share * tilt.reshape(-1, *[1] * (leaf.ndim - 1))
+
+        return dataclasses.replace(
+            population,
+            genomes=jax.tree.map(lambda leaf: moved(leaf, rate), population.genomes),
+            averages=jax.tree.map(lambda leaf: moved(leaf, rate / 2), population.averages),
+            loss=tilt**2 * length,
+            accuracy=1 / (1 + tilt**2),
+            step=population.step + 1,
+        )
+
+    return jax.lax.fori_loop(0, n_steps, one, population)
+
+
+@pytest.fixture(name="drifting")
+def drifting_fixture(monkeypatch, flat) -> None:
+    """Puts drift in the place of meta-steps, and the landscape in that of validation."""
+    monkeypatch.setattr(learners, "advance", drift)
+
+
+# --- runs, in their folders -----------------------------------------------------------------------------------------
+
+SMALL = {
+    "tasks": "xor",
+    "genomes": 3,
+    "meta_steps": 7,
+    "unroll": 2,
+    "batch_size": 4,
+    "query_size": 4,
+    "query_batches": 2,
+    "n_states": 2,
+    "dtype": "float64",
+}
+SMALL_WIRING = generators.mlp([2, 2, 1])
+METHODS: dict[str, dict[str, Any]] = {
+    "gradient": {"curriculum.add": 1, "curriculum.every": 3, "synchronise_every": 3, "average": True},
+    "cma": {"method": "cma"},
+}
+
+
+def prepared(wirings: Any = (SMALL_WIRING,), folder: pathlib.Path = pathlib.Path(), **options: Any) -> Search:
+    """A small search; `None` takes an option back to its default. Keys have `__` for dots."""
+    asked = {**SMALL, **{key.replace("__", "."): value for key, value in options.items()}}
+    return prepare(wirings, meta_config({key: value for key, value in asked.items() if value is not None}), folder)
+
+
+def started(folder: pathlib.Path, **options: Any) -> Search:
+    search = prepared(**options)
+    meta_run.open_run(search, folder)
+    return search
+
+
+def improved(search: Search, folder: pathlib.Path, *, stop: Callable[[], bool] = lambda: False) -> int:
+    """The meta-step at which it ends, at the latest the last."""
+    reached = search.learner.step
+    for status in meta_run.improve(search, folder, stop=stop):
+        reached = status.step
+    return reached
+
+
+def kept(folder: pathlib.Path) -> dict[str, Any]:
+    """What must not depend on interruptions: checkpoint, metrics and genome byte by byte; the summary but for paths."""
+    checkpoint = runs.load_checkpoint(folder).path
+    assert checkpoint is not None
+    found: dict[str, Any] = {
+        path.name: path.read_bytes() for path in (checkpoint, folder / "metrics.jsonl", folder / "genome.txt")
+    }
+    if (folder / "summary.json").exists():
+        summary = json.loads((folder / "summary.json").read_text())
+        found["summary"] = {name: value for name, value in summary.items() if name not in ("genome", "run_dir")}
+    return found
 
 
 # --- comparisons ----------------------------------------------------------------------------------------------------

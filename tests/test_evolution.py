@@ -202,7 +202,9 @@ def test_validation_chooses_between_the_best_and_the_centre(fake):
         ]
         vector = (best, centre)[chosen]
         expected = 1 / (1 + np.mean((vector - TARGET) ** 2)) - np.mean(luck)
-        assert scores == pytest.approx({"loss": 1 - expected, "accuracy": expected}, rel=1e-12)
+        others = [value for n, value in enumerate(scores.accuracies) if n != chosen]
+        assert (scores.loss, scores.accuracy) == pytest.approx((1 - expected, expected), rel=1e-12)
+        assert scores.accuracies[chosen] == scores.accuracy > max(others)
         np.testing.assert_array_equal(ravel_pytree(run.best())[0], vector)
     fake.made[-1].result.xfavorite = np.full_like(best, TARGET)
     run.validate(1)

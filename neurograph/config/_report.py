@@ -17,6 +17,7 @@ _KINDS = {
     "string_type": "text",
     "bool_type": "yes or no",
     "list_type": "a list",
+    "tuple_type": "a list",
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
