@@ -75,6 +75,7 @@ def test_what_runs_knows_no_networkx(module):
         "experiment",
         "training",
         "runs",
+        "meta",
     )
     for name in above:
         assert not within(reached(module), f"neurograph.{name}"), f"{module} reaches {name}"
@@ -102,6 +103,13 @@ def test_ops_stand_alone_and_rules_need_the_genome():
 def test_tasks_know_no_engine():
     for module in of("tasks"):
         assert not within(reached(module), "neurograph.engine"), f"{module} reaches the engine"
+
+
+@pytest.mark.parametrize("name", ["objective", "population", "gradient", "learners", "evolution"])
+def test_meta_learning_knows_no_files(name):
+    names = reached(f"neurograph.meta.{name}")
+    for package in ("config", "resolve", "runs", "plotting", "cli", "meta.search", "meta.run"):
+        assert not within(names, f"neurograph.{package}"), f"{name} reaches {package}"
 
 
 @pytest.mark.parametrize("module", [*of("datasets"), "neurograph.folders"])

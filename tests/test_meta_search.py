@@ -15,6 +15,7 @@ from neurograph.config import TrainConfig
 from neurograph.genome import GenomeError
 from neurograph.meta.population import member
 from neurograph.runs import RunError, RunWarning
+from tests.helpers import thorough
 from tests.meta import (
     METHODS,
     SMALL,
@@ -81,7 +82,7 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, metho
     options = METHODS[method]
     whole = completed(tmp_path / "whole", **options)
     assert [record["step"] for record in runs.read_metrics(whole)] == list(range(1, LAST + 1))
-    for number, legs in enumerate(([1], [2, 4, 6], [3, 5])):
+    for number, legs in enumerate(([1], [2, 5])):
         cut_and_resumed(tmp_path / f"cut {number}", whole, legs, **options)
 
 
@@ -92,7 +93,7 @@ def test_a_run_of_real_unrolls_cut_and_resumed_is_the_uninterrupted_one(tmp_path
     cut_and_resumed(tmp_path / "cut", whole, [1, 4], **options)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", thorough(METHODS, ["gradient"]))
 def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch, method, drifting):
     """Each write of the folder, in turn, is the last one that happens."""
     monkeypatch.setattr(meta_run, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
@@ -135,7 +136,7 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch,
         assert not [*cut.rglob(".*.partial")]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", thorough(METHODS, ["gradient"]))
 def test_more_meta_steps_can_be_asked_for_and_are_kept(tmp_path, method, drifting):
     options = {**METHODS[method], "schedule": "constant", "curriculum__last": 4}
     whole = completed(tmp_path / "whole", **options)
@@ -346,7 +347,8 @@ def test_genome_and_summary_tell_how_it_came_about(tmp_path):
     search = search._replace(command="neurograph meta-train x")
     improved(search, tmp_path / "run")
     summary = meta_run.finish(search, tmp_path / "run")
-    assert summary == json.loads((tmp_path / "run" / "summary.json").read_text(), parse_constant=pytest.fail)
+    written = json.loads((tmp_path / "run" / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert written == json.loads(json.dumps(summary))
     assert (summary["meta_steps"], summary["finished"], summary["length"]) == (LAST, True, 2)
     assert summary["accuracy"] == max(summary["accuracies"])
     assert summary["loss"] == pytest.approx(1 - summary["accuracy"])
@@ -364,7 +366,7 @@ def test_genome_and_summary_tell_how_it_came_about(tmp_path):
     expected = {**asked, "method": "cma", "genome": "mine", "task_options": {"query_size": 50}}
     assert about["settings"] == expected
     assert about["scores"]["accuracy"] == summary["accuracy"]
-    assert [{**t, "accuracy": {str(k): v for k, v in t["accuracy"].items()}} for t in about["test"]] == summary["test"]
+    assert about["test"] == summary["test"]
     text = (tmp_path / "run" / "genome.txt").read_text()
     assert str(tmp_path) not in text
 

@@ -1,0 +1,214 @@
+"""`neurograph meta-train` as a user meets it: what it prints and writes, interrupted, resumed, and asked wrongly."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from neurograph import Genome, cli, runs
+from neurograph import genome as genomes
+from neurograph.meta.learners import Validation
+from tests.command_line import assert_complains
+from tests.command_line import run_fixture as run_fixture
+from tests.meta import SMALL, meta_run
+
+WIRING = "mlp:2-2-1"
+TINY = ("batch_size=4", "query_size=4", "query_batches=2")
+SHORT = ("meta-train", WIRING, "--task", "xor", "--method", "cma", "--genomes", 4, "--unroll", 2, "--states", 2)
+SHORT = (*SHORT, *(part for setting in TINY for part in ("--set", setting)), "--meta-steps", 6)
+
+
+@pytest.fixture(autouse=True)
+def _untested(monkeypatch, request):
+    """A run does not end with the test of its genome, but where a test asks for it."""
+    if "tested" not in request.fixturenames:
+        monkeypatch.setattr(meta_run, "_tested", lambda _: [])
+
+
+@pytest.fixture
+def tested() -> None:
+    """Runs end with a test of their genome."""
+
+
+@pytest.mark.usefixtures("tested")
+def test_meta_training_prints_a_table_a_line_and_a_result(run):
+    outcome = run(*SHORT, "--out", "first")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == ""
+    for word in (
+        *(
+            "wiring",
+            "mlp 2-2-1: 5 neurons, 6 synapses",
+            "xor",
+            "cma, 4 genomes, unrolls of 2 steps, seed 0",
+            "6/6 loss ",
+        ),
+        *("6/6 loss ", "best genome: loss 0.", "fresh unrolls, none on", "test accuracy after 1: 0.", "100: 0."),
+        *("genome: first/genome.txt", "try it: neurograph compare TOPOLOGY --genome first/genome.txt"),
+    ):
+        assert word in outcome.out, outcome.out
+    assert "\x1b" not in outcome.out
+    folder = pathlib.Path("first")
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.yaml", "topology_0.safetensors", "start.txt", "genome.txt", "metrics.jsonl", "checkpoints"),
+        *("curves.png", "summary.json", "costs_cpu.json"),
+    }
+    assert (
+        genomes.read(folder / "genome.txt").provenance["command"].startswith(f"neurograph meta-train {WIRING} --task")
+    )
+    asked = yaml.safe_load((folder / "config.yaml").read_text())["meta"]
+    assert (asked["tasks"], asked["method"], asked["n_states"], asked["batch_size"]) == (["xor"], "cma", 2, 4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
+    before = signal.getsignal(signal.SIGINT)
+    whole = run(*SHORT, "--out", "run", "--json")
+    assert whole.code == 0
+    pathlib.Path("run").rename("whole")
+    append = runs.append_metrics
+
+    def interrupting(folder, records):
+        append(folder, records)
+        if records[-1]["step"] == 2:  # the question whether to stop comes once a meta-step
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(runs, "append_metrics", interrupting)
+    outcome = run(*SHORT, "--out", "run", "--json")
+    assert outcome.code == cli.EXIT_INTERRUPTED == 130
+    assert "stopped after meta-step 3; continue with: neurograph meta-train --resume 'run'" in outcome.err
+    assert runs.load_checkpoint(pathlib.Path("run")).step == 3
+    assert genomes.read("run/genome.txt").provenance["meta_steps_done"] == 3
+    monkeypatch.setattr(runs, "append_metrics", append)
+    resumed = run("meta-train", "--resume", "run", "--json")
+    assert resumed.code == 0
+    seconds = {"seconds": 0}
+    assert {**resumed.summary, **seconds} == {**whole.summary, **seconds}
+    for name in ("metrics.jsonl", "genome.txt", "checkpoints/step_00000006.safetensors"):
+        assert pathlib.Path("run", name).read_bytes() == pathlib.Path("whole", name).read_bytes()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_resuming(run):
+    run(*SHORT, "--out", "r")
+    assert run("meta-train", "--resume", "r", "--json").summary["meta_steps"] == 6
+    assert run("meta-train", "--resume", "r", "--meta-steps", 8, "--json").summary["meta_steps"] == 8
+    assert run("meta-train", "--resume", "r", "--json").summary["finished"]
+    assert_complains(run("meta-train", "--resume", "r", "--meta-steps", 3), "has done 8 meta-steps", "--meta-steps 8")
+    assert_complains(run("meta-train", "--resume", "r", "--meta-steps", 0), "meta_steps: 0 is out of range")
+    for wrong in (("--seed", 3), ("--task", "and"), ("--out", "s"), ("--set", "seed=3"), ("--curriculum", "1:2")):
+        found = run("meta-train", "--resume", "r", *wrong)
+        assert_complains(found, "cannot be given with --resume", "only --meta-steps and --device may change", code=2)
+    assert_complains(run("meta-train", WIRING, "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
+    assert_complains(run(*SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")
+    assert_complains(run("meta-train", "--resume", "nowhere"), "'nowhere' holds no run")
+    assert_complains(run("train", "--resume", "r"), "holds a run of meta-train", "neurograph meta-train --resume 'r'")
+    for path in pathlib.Path("r", "checkpoints").iterdir():
+        path.write_bytes(b"damaged")
+    assert_complains(run("meta-train", "--resume", "r"), "truncated", "Start the run anew")
+
+
+def test_a_population_that_diverges_is_told(run, monkeypatch):
+    lost = Validation(float("inf"), 0.0, (0.0,))
+    monkeypatch.setattr("neurograph.meta.evolution.Evolution.validate", lambda *_: lost)
+    outcome = run(*SHORT, "--out", "r", "--json")
+    assert outcome.code == cli.EXIT_DIVERGED
+    assert "no genome has a finite loss" in outcome.err
+    assert (outcome.summary["loss"], outcome.summary["test"]) == (None, [])
+    assert json.loads(pathlib.Path("r", "summary.json").read_text())["loss"] is None
+
+
+WRONG = [
+    (("--task", "xorr"), 1, "did you mean 'xor'"),
+    (("--task", "digits"), 1, "needs 64"),
+    (("--task", ""), 1, "the text is empty"),
+    (("--method", "adam"), 1, "method: 'adam' is not known here; valid are 'gradient', 'cma'"),
+    (("--rule", "blurr"), 1, "did you mean 'blur'?"),
+    (("--genome", "randm"), 1, "did you mean 'random'?"),
+    (("--genome", "none.txt"), 1, "there is no genome 'none.txt'"),
+    (("--genome", "rule.txt"), 1, "names a rule that there is not"),
+    (("--genome", "initializer.txt"), 1, "names the initializer 'he_norm'"),
+    (("--genome", "kind.txt"), 1, "rule must be a mapping of a rule's options"),
+    (("--genome", "two.txt"), 1, "the file holds several"),
+    (("--genomes", 0), 1, "genomes: 0 is out of range"),
+    (("--genomes", 1), 1, "CMA-ES compares genomes; give 2 or more"),
+    (("--genomes", "many"), 2, "--genomes"),
+    (("--states", 1), 1, "n_states: 1 is out of range"),
+    (("--unroll", 0), 1, "unroll: 0 is out of range"),
+    (("--meta-steps", 0), 1, "meta_steps: 0 is out of range"),
+    (("--learning-rate", -1), 1, "learning_rate: -1.0 is out of range"),
+    (("--curriculum", "5"), 2, "give ADD:EVERY or ADD:EVERY:LAST, as 5:10000:50"),
+    (("--curriculum", "1:2:3:4"), 2, "--curriculum is '1:2:3:4'"),
+    (("--curriculum", "a:b"), 2, "--curriculum is 'a:b'"),
+    (("--curriculum", "-1:5"), 2, "--curriculum is '-1:5'"),
+    (("--curriculum", "²:5"), 2, "--curriculum is"),
+    (("--curriculum", "1:0"), 1, "curriculum.every: 0 is out of range"),
+    (("--device", "tpu"), 1, "device: 'tpu' is not known here"),
+    (("--set", "unrol=3"), 1, "unknown key 'unrol'; did you mean 'unroll'?"),
+    (("--set", "clip"), 1, "is no assignment"),
+    (("--set", "rule.oja.form=weigts"), 1, "did you mean 'weights'?"),
+    (("--set", "task_options.query=3"), 1, "no option 'query'"),
+    (("--out", "two.txt"), 1, "'two.txt' cannot be made"),
+]
+
+
+@pytest.fixture
+def files(run) -> None:
+    genome = Genome.backprop(0.1, 2)
+    genomes.save({"a": genome, "b": genome}, "two.txt")
+    genomes.save(genome, "rule.txt", rule={"name": "blurr"})
+    genomes.save(genome, "initializer.txt", initializer="he_norm")
+    genomes.save(genome, "kind.txt")
+    text = pathlib.Path("kind.txt").read_text()
+    pathlib.Path("kind.txt").write_text(text.replace("genomes:", "rule: [1]\ngenomes:", 1))
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(("options", "code", "words"), WRONG, ids=[" ".join(map(str, o[0])) for o in WRONG])
+def test_a_wrong_option_is_told_before_anything_is_written(run, options, code, words):
+    before = sorted(pathlib.Path().rglob("*"))
+    asked = [*SHORT]
+    if options[0] in asked and options[0] != "--set":
+        at = asked.index(options[0])
+        del asked[at : at + 2]
+    assert_complains(run(*asked, "--out", "r", *options), words, code=code)
+    assert sorted(pathlib.Path().rglob("*")) == before
+
+
+def test_a_wiring_must_be_given_and_exist(run):
+    assert_complains(run("meta-train"), "give a TOPOLOGY to meta-learn on, or a run folder with --resume", code=2)
+    assert_complains(run("meta-train", "nothing.yaml", "--task", "xor"), "nothing.yaml", "no such file")
+    assert_complains(run("meta-train", "mlp:2-x", "--task", "xor"), "'2-x' is no list of layers")
+    assert not pathlib.Path("runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
+def test_ctrl_c_in_a_process_of_its_own_keeps_all(tmp_path):
+    command = [sys.executable, "-m", "neurograph", *map(str, SHORT[:-1])]
+    command[command.index("cma")] = "gradient"
+    with subprocess.Popen(
+        [*command, "100000", "--out", "r"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        metrics, deadline = tmp_path / "r" / "metrics.jsonl", time.monotonic() + 120
+        while not metrics.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == cli.EXIT_INTERRUPTED
+    assert "Traceback" not in err
+    assert "continue with: neurograph meta-train --resume 'r'" in err
+    done = runs.load_checkpoint(tmp_path / "r").step
+    assert done > SMALL["meta_steps"]
+    resumed = subprocess.run(
+        [sys.executable, "-m", "neurograph", "meta-train", "--resume", "r", "--meta-steps", str(done + 1)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert resumed.returncode == 0, resumed.stderr
+    assert runs.load_checkpoint(tmp_path / "r").step == done + 1
