@@ -11,13 +11,30 @@ SKIPPED = (f"{FOLLOWED}::test_what_is_not_finite_is_skipped_then_replaced",)
 MEANS = (f"{JUDGED}::test_replicas_online_share_warm_up_and_several_problems_are_means",)
 DRIVEN = (f"{EVOLVED}::test_the_optimizer_is_told_what_it_asked_for_and_starts_again_from_the_best",)
 
+WARM_UP = """\
+    fixed = jax.lax.stop_gradient(genome)
+
+    def learn(i, network):
+        x, target = batch(key, i)
+        return engine.step(problem.graph, fixed, network, x, target, rule=objective.rule)[0]
+
+    return jax.lax.stop_gradient(jax.lax.fori_loop(0, n_steps, learn, network))
+"""
+WITH_GRADIENT = """\
+    def learn(network, i):
+        x, target = batch(key, i)
+        step = lambda network: engine.step(problem.graph, genome, network, x, target, rule=objective.rule)[0]
+        return jax.lax.cond(i < n_steps, step, lambda network: network, network), None
+
+    return jax.lax.scan(learn, network, jnp.arange(objective.warm_up))[0]
+"""
+
 META = (
     Mutation(
         "the warm-up carries a gradient",
         OBJECTIVE,
-        "return jax.lax.stop_gradient(jax.lax.fori_loop(0, n_steps, learn, network))",
-        "return jax.lax.scan(lambda n, i: (jax.lax.cond(i < n_steps, learn, lambda _, n: n, i, n), None), network, "
-        "jnp.arange(objective.warm_up))[0]",
+        WARM_UP,
+        WITH_GRADIENT,
         (f"{JUDGED}::test_no_gradient_passes_through_the_warm_up",),
     ),
     Mutation(
