@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tempfile
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 from neurograph import config, plotting, runs
 
@@ -37,6 +39,53 @@ def small_world() -> None:
     figure.savefig(IMAGES / "small_world.png", dpi=100)
 
 
+def unroll() -> None:
+    """What is kept, what is redrawn and what is differentiated in an unroll."""
+    figure = Figure(figsize=(12, 4.6), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    axes.set(xlim=(0, 12), ylim=(0, 4.6))
+    axes.axis("off")
+    kept, fresh, judged = "#56b4e9", "#f0e442", "#d55e00"
+    _box(axes, 6.8, 4.1, 9.4, 0.55, "genome   (kept from meta-step to meta-step, the same in every step)", kept)
+    _box(axes, 0.8, 2.4, 1.2, 0.7, "synapses\ndrawn anew", fresh)
+    for x, name in ((3.0, "step 1"), (5.2, "step 2"), (8.0, "step T")):
+        _box(axes, x, 2.4, 1.5, 1.0, f"{name}\nforward, backward,\nupdate", "white")
+        _box(axes, x, 0.75, 1.5, 0.6, f"support batch {name[5:]}\nfresh", fresh)
+        _arrow(axes, (x, 1.07), (x, 1.88))
+        _arrow(axes, (x - 0.25, 3.8), (x - 0.25, 2.92))
+        _arrow(axes, (x + 0.25, 2.92), (x + 0.25, 3.8), back=True)
+    _box(axes, 10.6, 2.4, 1.6, 1.0, "query\nforward pass only\nmeta-loss L", judged, ink="white")
+    _box(axes, 10.6, 0.75, 1.6, 0.6, "query batch\nnever learnt from", fresh)
+    _arrow(axes, (10.6, 1.07), (10.6, 1.88))
+    _arrow(axes, (10.35, 3.8), (10.35, 2.92))
+    _arrow(axes, (10.85, 2.92), (10.85, 3.8), back=True)
+    places = ((1.42, 2.23, "W0"), (3.77, 4.43, "W1"), (5.97, 7.23, "W2  ...  W(T-1)"), (8.77, 9.78, "WT"))
+    for start, end, name in places:
+        _arrow(axes, (start, 2.5), (end, 2.5))
+        axes.text((start + end) / 2, 2.62, name, ha="center", fontsize=8)
+        if name != "W0":
+            _arrow(axes, (end, 2.25), (start, 2.25), back=True)
+    legend = (
+        "arrows: what is computed from what; dashed: the gradient of the meta-loss, through every step, to the genome"
+    )
+    axes.text(0.2, 0.12, legend, fontsize=9)
+    figure.savefig(IMAGES / "unroll.png", dpi=110)
+
+
+def _box(
+    axes: Axes, x: float, y: float, width: float, height: float, text: str, colour: str, ink: str = "black"
+) -> None:
+    style = {"boxstyle": "round,pad=0.08", "facecolor": colour, "edgecolor": "#333333", "alpha": 1.0}
+    axes.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
+    axes.text(x, y, text, ha="center", va="center", fontsize=8.5, color=ink)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], back: bool = False) -> None:
+    style = {"color": "#d55e00", "linestyle": "dashed"} if back else {"color": "#333333"}
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0, **style})
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     small_world()
+    unroll()

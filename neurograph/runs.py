@@ -79,7 +79,7 @@ def write_atomically(path: pathlib.Path, content: bytes | str) -> None:
 
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """A safetensors file, written atomically; equal content gives equal bytes."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     # one entry, since safetensors writes several in any order
     about = json.dumps({"format": FORMAT_VERSION, **metadata})
     write_atomically(path, to_bytes(arrays, {"neurograph": about}))

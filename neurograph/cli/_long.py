@@ -24,7 +24,10 @@ def choose_device(device: str | None, dtype: str | None) -> None:
         jax.config.update("jax_enable_x64", True)
     if device is None:
         return
-    jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
+    platforms = {"cpu": "cpu", "gpu": "cuda"}
+    if device not in platforms:
+        raise typer.BadParameter(f"--device is {device!r}; give cpu or gpu.")
+    jax.config.update("jax_platforms", platforms[device])
     try:
         found = jax.devices()[0].platform
     except (RuntimeError, AssertionError):  # JAX asserts where the platform's plug-in is not installed

@@ -2,6 +2,8 @@
 
 import json as json_module
 import pathlib
+import shlex
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import EXIT_INTERRUPTED
+from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
 from ._long import Interrupts, choose_device, progress, say
 
@@ -83,7 +85,6 @@ def meta_train(
         raise typer.BadParameter("give a TOPOLOGY to meta-learn on, or a run folder with --resume.")
     else:
         search, folder = _start(topologies, given, set_ or [], out)
-    code = 0
     try:
         with Interrupts() as interrupts:
             code = _run(search, folder, console, interrupts, as_json=json)
@@ -102,7 +103,7 @@ def _curriculum(text: str | None) -> dict[str, int]:
     if text is None:
         return {}
     parts = text.split(":")
-    if len(parts) not in (2, 3) or not all(part.isdigit() for part in parts):
+    if len(parts) not in (2, 3) or not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"--curriculum is {text!r}; give ADD:EVERY or ADD:EVERY:LAST, as 5:10000:50.")
     return {f"curriculum.{name}": int(part) for name, part in zip(("add", "every", "last"), parts, strict=False)}
 
@@ -122,14 +123,16 @@ def _start(
     folder = out or runs.next_free(pathlib.Path("runs"), "meta")
     if (folder / "config.yaml").exists():
         runs.create(folder)  # says that it holds a run already, before any work is done
-    search = prepare(wirings, config)
+    search = prepare(wirings, config)._replace(command=shlex.join(["neurograph", *sys.argv[1:]]))
     open_run(search, folder)
     return search, folder
 
 
 def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Search":
     from .. import runs
+    from ..config import meta_config
 
+    meta_config(given)  # says what is wrong with it
     stored = runs.read_config(folder, "meta")["meta"]
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
     from ..meta.search import reopen_run
@@ -141,7 +144,7 @@ def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: I
     from ..meta.search import finish, improve
 
     console.print(_table(search))
-    total, code, began = search.config.meta_steps, 0, time.perf_counter()
+    total, began = search.config.meta_steps, time.perf_counter()
     reached = search.learner.step
     with progress(console) as bars:
         bar = bars.add_task("meta-train", total=total, completed=reached, about="compiling")
@@ -152,15 +155,21 @@ def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: I
         say(f"stopped after meta-step {reached}; {_how_to_continue(folder)}")
         return EXIT_INTERRUPTED
     summary = {**finish(search, folder), "seconds": time.perf_counter() - began}
+    if as_json:
+        print(json_module.dumps(summary), flush=True)
+    if summary["loss"] is None:
+        say("no genome has a finite loss: all diverge in fresh unrolls; start anew with a smaller --set update=...")
+        return EXIT_DIVERGED
     console.print(
         f"best genome: loss {summary['loss']:.3f}, accuracy {summary['accuracy']:.3f} after "
         f"{search.learner.final_length} steps (fresh unrolls, none on the test set)"
     )
+    for tested in summary["test"]:
+        accuracy = ", ".join(f"{step}: {value:.3f}" for step, value in tested["accuracy"].items())
+        console.print(f"{tested['task']} on {tested['wiring']}, test accuracy after {accuracy}", soft_wrap=True)
     console.print(f"genome: {folder / 'genome.txt'}", soft_wrap=True)
     console.print(f"try it: neurograph compare TOPOLOGY --genome {folder / 'genome.txt'}", soft_wrap=True)
-    if as_json:
-        print(json_module.dumps(summary), flush=True)
-    return code
+    return 0
 
 
 def _table(search: "Search") -> Table:

@@ -12,7 +12,6 @@ from ._train import (
     ActivationNormalizationConfig,
     InitializerName,
     PositiveFloat,
-    PositiveInt,
     RuleConfig,
     RuleName,
     Seed,
@@ -21,6 +20,8 @@ from ._train import (
 )
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""Of what is counted in int32."""
 
 
 class CurriculumConfig(BaseModel):
@@ -28,10 +29,12 @@ class CurriculumConfig(BaseModel):
 
     model_config = STRICT
 
-    add: Annotated[int, Field(ge=0)] = Field(default=0, description="steps that each next stage's unrolls are longer")
-    every: PositiveInt = Field(default=10_000, description="meta-steps of a stage")
-    last: PositiveInt | None = Field(default=None, description="most steps of an unroll; by default the last stage's")
-    shortest: PositiveInt | None = Field(
+    add: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        default=0, description="steps that each next stage's unrolls are longer"
+    )
+    every: Count = Field(default=10_000, description="meta-steps of a stage")
+    last: Count | None = Field(default=None, description="most steps of an unroll; by default the last stage's")
+    shortest: Count | None = Field(
         default=None, description="where given, lengths are drawn uniformly from here to the stage's"
     )
 
@@ -63,35 +66,35 @@ class MetaConfig(BaseModel):
     n_states: Annotated[int, Field(ge=2, le=1024)] | None = Field(
         default=None, description="states of every neuron, k; by default the genome's, or 4"
     )
-    genomes: PositiveInt | None = Field(default=None, description="size of the population; by default 8, of cma 80")
+    genomes: Count | None = Field(default=None, description="size of the population; by default 8, of cma 80")
     spread: Annotated[float, Field(ge=0)] = Field(
         default=0.05, description="how much genomes differ at the start, relative; random ones differ in any case"
     )
     update: PositiveFloat | None = Field(
         default=None, description="-eta~ of the genomes random (default 0.01) and backprop (0.1)"
     )
-    meta_steps: PositiveInt = Field(default=1000, description="meta-steps; of cma: generations")
-    unroll: PositiveInt = Field(default=10, description="learning steps of an unroll")
+    meta_steps: Count = Field(default=1000, description="meta-steps; of cma: generations")
+    unroll: Count = Field(default=10, description="learning steps of an unroll")
     curriculum: CurriculumConfig = Field(default_factory=CurriculumConfig, description="unroll lengths over meta-steps")
-    batch_size: PositiveInt = Field(default=128, description="examples of a support batch")
-    query_size: PositiveInt = Field(default=128, description="examples of a query batch")
-    query_batches: PositiveInt = Field(default=20, description="query batches of a fitness (cma)")
-    replicas: PositiveInt = Field(default=1, description="unrolls for each genome, task, wiring and meta-step")
+    batch_size: Count = Field(default=128, description="examples of a support batch")
+    query_size: Count = Field(default=128, description="examples of a query batch")
+    query_batches: Count = Field(default=20, description="query batches of a fitness (cma)")
+    replicas: Count = Field(default=1, description="unrolls for each genome, task, wiring and meta-step")
     loss: Literal["softmax_cross_entropy", "mean_squared_error"] | None = Field(
         default=None, description="of the query; by default squared error for single outputs, else cross-entropy"
     )
     online: Share = Field(default=0.0, description="share of the support batches' loss in the meta-loss")
-    warm_up: Annotated[int, Field(ge=0)] = Field(
+    warm_up: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
         default=0, description="most steps without a gradient before an unroll, in half of the meta-steps"
     )
     learning_rate: PositiveFloat = Field(default=0.01, description="Adam's over meta-steps")
     schedule: Literal["cosine", "constant"] = Field(default="cosine", description="of the learning rate")
     clip: PositiveFloat = Field(default=1.0, description="largest norm of a genome's gradient")
-    synchronise_every: PositiveInt | None = Field(
+    synchronise_every: Count | None = Field(
         default=250, description="meta-steps after which all genomes become copies of the best; null: never"
     )
     noise: Annotated[float, Field(ge=0)] = Field(default=0.02, description="on such copies, relative")
-    patience: PositiveInt = Field(default=20, description="failures in a row after which a genome is replaced")
+    patience: Count = Field(default=20, description="failures in a row after which a genome is replaced")
     memory: Share = Field(default=0.98, description="weight of the past in moving averages of loss and genome")
     average: bool = Field(default=False, description="whether the result is the moving average of the best genome")
     sigma: PositiveFloat = Field(default=0.3, description="first deviation of cma's draws")

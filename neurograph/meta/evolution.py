@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Key
 from .. import engine
 from ..genome import Genome
 from ..tasks import accuracy
-from .learners import VALIDATION, Standing, median
+from .learners import VALIDATION, Standing
 from .objective import Objective, Problem
 from .population import LEAST, member
 
@@ -90,7 +90,13 @@ def _one(key, genome: Genome, problem: Problem, length, n_batches: int, objectiv
     episode_key, init_key, support_key, query_key = jax.random.split(key, 4)
     episode = problem.task.episode(episode_key)
     network = engine.init(
-        init_key, graph, genome, rule=rule, initializer=objective.initializer, batch_size=objective.batch_size
+        init_key,
+        graph,
+        genome,
+        rule=rule,
+        dtype=problem.task.dtype,
+        initializer=objective.initializer,
+        batch_size=objective.batch_size,
     )
 
     def learn(i, network):
@@ -198,8 +204,8 @@ class Evolution:
         self._last = Standing(
             best_loss=float(values[leader]),
             median_loss=float(np.median(values)),
-            best_accuracy=1 - float(values[leader]),
-            median_accuracy=1 - median(values),
+            best_accuracy=max(0.0, 1 - float(values[leader])),
+            median_accuracy=max(0.0, 1 - float(np.median(values))),
             skipped=self._skipped,
             replaced=self._restarts,
             length=self._length,

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from ..genome import Genome
 from .objective import Objective, Problem, Score, mean_score
-from .population import Population, reseeded
+from .population import Population, best, reseeded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,14 +140,15 @@ def meta_step(
         genomes=genomes,
         averages=averages,
         optimizer=optimizer,
-        loss=smoothed(population.loss, scores.loss),
+        loss=jnp.where(lost, jnp.nan, smoothed(population.loss, scores.loss)),  # what is lost cannot be the best
         accuracy=smoothed(population.accuracy, scores.accuracy),
         failures=failures,
         skipped=population.skipped + jnp.sum(~finite, dtype=jnp.int32),
-        replaced=population.replaced + jnp.sum(lost, dtype=jnp.int32),
+        replaced=population.replaced,
         step=step + 1,
     )
-    which = lost
+    which = lost & (jnp.arange(population.size) != best(after))  # where all are lost, one stays
+    after = dataclasses.replace(after, replaced=after.replaced + jnp.sum(which, dtype=jnp.int32))
     if method.synchronise_every is not None:
         which = which | ((step + 1) % method.synchronise_every == 0)
     after = jax.lax.cond(jnp.any(which), lambda p: reseeded(noise_key, p, which, method.noise), lambda p: p, after)
@@ -160,7 +161,7 @@ def _smoothed(average: Array, loss: Array, memory: float) -> Array:
 
 
 def _warm_up(key: Array, most: int, share: float) -> Int[Array, ""]:
-    """None in a share of meta-steps, else log-uniform in 1 ... most."""
+    """Log-uniform in 1 ... most in a share of meta-steps, else none."""
     if not most:
         return jnp.zeros((), jnp.int32)
     turn_key, length_key = jax.random.split(key)

@@ -124,7 +124,13 @@ def _one(key, genome, problem: Problem, length, warm_up, objective: Objective) -
     episode_key, init_key, support_key, query_key, early_key = jax.random.split(key, 5)
     episode = problem.task.episode(episode_key)
     network = engine.init(
-        init_key, graph, genome, rule=rule, initializer=objective.initializer, batch_size=objective.batch_size
+        init_key,
+        graph,
+        genome,
+        rule=rule,
+        dtype=problem.task.dtype,
+        initializer=objective.initializer,
+        batch_size=objective.batch_size,
     )
 
     def batch(key, i):

@@ -21,7 +21,9 @@ from .. import genome as genomes
 from ..compile import compile_topology
 from ..config import MetaConfig, TrainConfig
 from ..costs import Costs, known
-from ..genome import Genome, GenomeError
+from ..evaluation import GenomeLearner, curve
+from ..genome import Genome, GenomeError, astype
+from ..initializers import INITIALIZERS
 from ..plotting.meta_curves import meta_curves
 from ..resolve import (
     FEEDBACKS,
@@ -32,6 +34,7 @@ from ..resolve import (
     resolve_rule,
     resolve_task,
 )
+from ..rules import Rule
 from ..runs import RunError
 from ..tasks import Task
 from ..topology import Topology, check_fits
@@ -43,8 +46,12 @@ from .objective import Objective, Problem
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_PER_CALL = 1.0
+MOST_STEPS = 2**31 - 1
 VALIDATION_DRAWS = 16
 """Unrolls of each problem by which the best of the last population is chosen."""
+TEST_DRAWS = 8
+TESTED = (1, 2, 5, 10, 20, 50, 100)
+"""Learning steps after which the best genome is tested at the end."""
 
 
 class Search(NamedTuple):
@@ -56,6 +63,9 @@ class Search(NamedTuple):
         costs: by which they were compiled.
         problems: wirings and tasks that fit each other.
         learner: improves the genomes.
+        rule: by which networks learn.
+        partners: the wiring of each problem.
+        command: that began it; empty where it was not the command line.
     """
 
     config: MetaConfig
@@ -63,6 +73,9 @@ class Search(NamedTuple):
     costs: Costs
     problems: tuple[Problem, ...]
     learner: Learner
+    rule: Rule
+    partners: tuple[Topology, ...]
+    command: str = ""
 
 
 class Status(NamedTuple):
@@ -112,6 +125,7 @@ def prepare(
         raise ValueError(
             "the wirings have one output and several outputs, which the rule tells apart; name a feedback."
         )
+    _check(config, [topology for topology, _ in pairs])
     founders = _founders(config, first, start)
     n_states = founders.n_states
     compiled: dict[int, Any] = {}
@@ -121,7 +135,8 @@ def prepare(
                 topology, n_states=n_states, batch_size=config.batch_size * config.size, costs=costs
             )
     problems = tuple(Problem(compiled[id(topology)], task) for topology, task in pairs)
-    loss = config.loss or ("mean_squared_error" if len(topologies[0].outputs) == 1 else "softmax_cross_entropy")
+    single = any(len(topology.outputs) == 1 for topology in topologies)
+    loss = config.loss or ("mean_squared_error" if single else "softmax_cross_entropy")
     objective = Objective(
         rule=rules.pop(),
         initializer=resolve_initializer(first),
@@ -134,7 +149,8 @@ def prepare(
         warm_up=config.warm_up,
     )
     learner = _learner(config, objective, problems, founders)
-    return Search(config, tuple(topologies), costs, problems, learner)
+    partners = tuple(topology for topology, _ in pairs)
+    return Search(config, tuple(topologies), costs, problems, learner, objective.rule, partners)
 
 
 def _as_genome_says(config: MetaConfig, folder: pathlib.Path) -> MetaConfig:
@@ -144,6 +160,29 @@ def _as_genome_says(config: MetaConfig, folder: pathlib.Path) -> MetaConfig:
     found = as_genome_says(found)
     own = {name: getattr(found, name) for name in ("rule", "initializer") if name in found.model_fields_set}
     return config.model_copy(update={"genome": found.genome, **own})
+
+
+def _check(config: MetaConfig, topologies: Sequence[Topology]) -> None:
+    """Raises a ValueError where values, each right by itself, do not go together."""
+    if config.method == "cma" and config.size < 2:
+        raise ValueError("genomes is 1, but CMA-ES compares genomes; give 2 or more.")
+    if config.rule.keep_states and config.query_size != config.batch_size:
+        raise ValueError(
+            f"the rule keeps states, one for each example of a batch, but batch_size is {config.batch_size} and "
+            f"query_size {config.query_size}; make them equal."
+        )
+    last_stage = config.unroll + config.curriculum.add * ((config.meta_steps - 1) // config.curriculum.every)
+    if last_stage > MOST_STEPS:
+        raise ValueError(
+            f"the curriculum comes to unrolls of {last_stage:,} steps, more than the {MOST_STEPS:,} that can be "
+            "counted; give a smaller curriculum.add, or a larger curriculum.every."
+        )
+    for topology in topologies:
+        if config.loss == "softmax_cross_entropy" and len(topology.outputs) == 1:
+            raise ValueError(
+                f"loss is softmax_cross_entropy, but topology {topology.name!r} has a single output, whose softmax is "
+                "always 1; use mean_squared_error, or a wiring with one output for each class."
+            )
 
 
 def _pairs(topologies: Sequence[Topology], trainings: Sequence[TrainConfig]) -> list[tuple[Topology, Task]]:
@@ -179,7 +218,7 @@ def _founders(config: MetaConfig, training: TrainConfig, start: Genome | None) -
         genome = resolve_genome(training) if start is None else start
         if not isinstance(genome, Genome):
             raise GenomeError("meta-learning starts from one genome for all populations; the file holds several.")
-        found = populations.around(key, genome, config.size, config.spread)
+        found = populations.around(key, astype(genome, dtype), config.size, config.spread)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), found)
 
 
@@ -221,9 +260,11 @@ def open_run(search: Search, folder: pathlib.Path) -> None:
 
 
 def _write_config(search: Search, folder: pathlib.Path) -> None:
-    meta = search.config.model_dump(mode="json", exclude_none=True)
+    meta = search.config.model_dump(mode="json")  # with nulls: one may stand for a default that is none
+    meta["rule"] = search.config.rule.model_dump(mode="json", exclude_none=True)
     names = [topology.name for topology in search.topologies]
-    runs.write_config(folder, {"neurograph": __version__, "topologies": names, "meta": meta})
+    about = {"neurograph": __version__, "command": search.command, "topologies": names}
+    runs.write_config(folder, {**about, "meta": meta})
 
 
 def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
@@ -243,11 +284,15 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RunError(f"'{folder / 'config.yaml'}' is damaged: {problems}.") from error
-    topologies = [runs.read_topology(folder, f"topology_{n}") for n in range(len(document["topologies"]))]
+    names = document.get("topologies")
+    if not isinstance(names, list) or not names:
+        raise RunError(f"'{folder / 'config.yaml'}' is damaged: it has no list 'topologies'. Start the run anew.")
+    topologies = [runs.read_topology(folder, f"topology_{n}") for n in range(len(names))]
     start = None
     if config.genome != "random":
         start = genomes.load(folder / "start.txt")
-        assert isinstance(start, Genome), "written by open_run"
+        if not isinstance(start, Genome):
+            raise RunError(f"'{folder / 'start.txt'}' is damaged: it holds several genomes. Start the run anew.")
     search = prepare(topologies, config, folder, runs.read_costs(folder), start)
     checkpoint = runs.load_checkpoint(folder)
     try:
@@ -260,6 +305,7 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
             f" for; give --meta-steps {search.learner.step} or more."
         )
     runs.rewind(folder, search.learner.step)
+    search = search._replace(command=str(document.get("command", "")))
     if given:
         _write_config(search, folder)
     return search
@@ -286,17 +332,18 @@ def improve(search: Search, folder: pathlib.Path, *, stop: Callable[[], bool] = 
     config, learner = search.config, search.learner
     log_every = max(1, config.meta_steps // 400)
     per_call, last_saved = 1, time.monotonic()
-    while learner.step < config.meta_steps and not stop():
+    stopping = stop()
+    while learner.step < config.meta_steps and not stopping:
         n = min(per_call, config.meta_steps - learner.step, log_every - learner.step % log_every)
         started = time.monotonic()
         learner.advance(n)
         standing = learner.standing()
         seconds = max(time.monotonic() - started, 1e-9)
         per_call = max(1, int(n * SECONDS_PER_CALL / seconds))
-        done = learner.step == config.meta_steps
+        done, stopping = learner.step == config.meta_steps, stop()
         if done or learner.step % log_every == 0:
             runs.append_metrics(folder, [{"step": learner.step, **standing._asdict()}])
-        if done or stop() or time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
+        if done or stopping or time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
             _save(search, folder)
             keep_best(search, folder)
             draw(folder)
@@ -311,49 +358,75 @@ def draw(folder: pathlib.Path) -> None:
         meta_curves(records, folder / "curves.png", title=folder.name)
 
 
-def keep_best(search: Search, folder: pathlib.Path, scores: dict[str, Any] | None = None) -> None:
+def keep_best(search: Search, folder: pathlib.Path, found: dict[str, Any] | None = None) -> None:
     """Writes the best genome so far to `genome.txt`, with its provenance."""
     config = search.config
     genomes.save(
         search.learner.best(),
         folder / "genome.txt",
-        {**_provenance(search), **({"scores": scores} if scores else {})},
+        {**_provenance(search), **(found or {})},
         rule=config.rule.model_dump(mode="json", exclude_none=True),
         initializer=config.initializer,
     )
 
 
 def _provenance(search: Search) -> dict[str, Any]:
+    """How the genome came about, without a path of this computer."""
     config = search.config
-    own = config.model_dump(mode="json", exclude_none=True, exclude={"rule", "initializer", "tasks", "device"})
-    defaults = MetaConfig().model_dump(mode="json", exclude_none=True)
+    own = config.model_dump(mode="json", exclude={"rule", "initializer", "tasks", "device", "seed"})
+    own["task_options"] = {name: value for name, value in config.task_options.items() if name != "data_dir"}
+    own["genome"] = pathlib.Path(config.genome).stem
+    defaults = MetaConfig().model_dump(mode="json")
     return {
         "neurograph": __version__,
         "date": datetime.date.today().isoformat(),
-        "tasks": [problem.task.name for problem in search.problems],
+        **({"command": search.command} if search.command else {}),
+        "tasks": list(dict.fromkeys(problem.task.name for problem in search.problems)),
         "wirings": [
             f"{topology.name}: {topology.n_neurons:,} neurons, {topology.n_synapses:,} synapses"
             for topology in search.topologies
         ],
         "meta_steps_done": search.learner.step,
         "seed": config.seed,
-        "settings": {name: value for name, value in own.items() if defaults.get(name) != value and name != "seed"},
+        "settings": {name: value for name, value in own.items() if defaults[name] != value},
     }
 
 
 def finish(search: Search, folder: pathlib.Path) -> dict[str, Any]:
-    """Chooses the best genome by fresh unrolls, writes it and the summary, which it returns."""
+    """Chooses the best genome by fresh unrolls, tests it, writes it and the summary, which it returns.
+
+    The test sets come last: nothing is chosen by them.
+    """
     scores = search.learner.validate(VALIDATION_DRAWS)
     chosen = {name: float(np.round(value, 4)) for name, value in scores.items()}
-    keep_best(search, folder, {**chosen, "after_steps": search.learner.final_length, "draws": VALIDATION_DRAWS})
+    tested = _tested(search) if np.isfinite(chosen["loss"]) else []
+    about = {**chosen, "after_steps": search.learner.final_length, "draws": VALIDATION_DRAWS}
+    keep_best(search, folder, {"scores": about, "test": tested})
     draw(folder)
     summary = {
         **chosen,
         **search.learner.standing()._asdict(),
         "meta_steps": search.learner.step,
         "finished": search.learner.step >= search.config.meta_steps,
+        "test": tested,
         "genome": str(folder / "genome.txt"),
         "run_dir": str(folder),
     }
     runs.write_summary(folder, summary)
     return runs.finite(summary)
+
+
+def _tested(search: Search) -> list[dict[str, Any]]:
+    """Mean test accuracy of the best genome on every problem, after some numbers of steps."""
+    config, rule = search.config, search.rule
+    learner = search.learner.best()
+    found = []
+    for topology, problem in zip(search.partners, search.problems, strict=True):
+        network = GenomeLearner(
+            problem.graph, learner, rule, INITIALIZERS[config.initializer], config.batch_size, jnp.dtype(config.dtype)
+        )
+        key = jax.random.key(config.seed)
+        tested = curve(key, network, problem.task, batch_size=config.batch_size, steps=TESTED, n_draws=TEST_DRAWS)
+        accuracy = {step: round(float(value), 4) for step, value in zip(TESTED, tested.accuracy.mean(0), strict=True)}
+        found.append({"task": problem.task.name, "wiring": topology.name, "draws": TEST_DRAWS, "accuracy": accuracy})
+    return found

@@ -115,4 +115,5 @@ def style(axes: Axes, name: str) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(RULE)
-    axes.legend(loc="best", frameon=False, fontsize=8.5, labelcolor=INK)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="best", frameon=False, fontsize=8.5, labelcolor=INK)
