@@ -38,7 +38,8 @@ def skipping() -> Topology:
         (Population("y", "output"), 1),
     ]
     edges = [(0, 2), (1, 2), (1, 3), (2, 4), (0, 4), (3, 5), (4, 5), (2, 5), (1, 5)]
-    return build(*zip(*edges, strict=True), populations, name="skipping")
+    senders, receivers = zip(*edges, strict=True)
+    return build(senders, receivers, populations, name="skipping")
 
 
 DAG = skipping()
@@ -230,9 +231,15 @@ def test_the_test_set_has_no_say_in_the_choice(found):
     assert not np.array_equal(other.curve.accuracy, tuned.curve.accuracy)
 
 
+def itself(task: tasks.Task, key: jax.Array) -> tasks.Task:
+    return task
+
+
 def test_draws_for_choosing_are_others_than_those_of_the_trials(found):
-    """Else a rate would be chosen for the very synapses that it is judged on."""
-    _, _, tuned = found
+    """Else a rate would be chosen for the very synapses that it is judged on. Here episodes show what trials show."""
+    task, graph, _ = found
+    open_ = dataclasses.replace(task, episode_of=itself)
+    tuned = baseline("sgd", KEY, graph, open_, batch_size=BATCH, steps=STEPS, n_draws=3, n_choosing=3)
     curves = dict(tuned.tried)
     for number, rate in enumerate(tuned.rates):
         assert not set(curves[rate].loss[:, number]) & set(tuned.curve.loss[:, number])
