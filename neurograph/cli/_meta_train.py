@@ -16,7 +16,8 @@ from ._console import console as text_console
 from ._long import Interrupts, choose_device, progress, say
 
 if TYPE_CHECKING:
-    from ..meta.search import Search, Status
+    from ..meta.run import Status
+    from ..meta.search import Search
 
 
 def meta_train(
@@ -117,7 +118,8 @@ def _start(
 
     config = meta_config({**parse_assignments(assignments), **given})
     choose_device(config.device, config.dtype)
-    from ..meta.search import open_run, prepare
+    from ..meta.run import open_run
+    from ..meta.search import prepare
 
     wirings = [find(name) for name in names]
     folder = out or runs.next_free(pathlib.Path("runs"), "meta")
@@ -135,13 +137,13 @@ def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Search":
     meta_config(given)  # says what is wrong with it
     stored = runs.read_config(folder, "meta")["meta"]
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
-    from ..meta.search import reopen_run
+    from ..meta.run import reopen_run
 
     return reopen_run(folder, **given)
 
 
 def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: Interrupts, *, as_json: bool) -> int:
-    from ..meta.search import finish, improve
+    from ..meta.run import finish, improve
 
     console.print(_table(search))
     total, began = search.config.meta_steps, time.perf_counter()
@@ -164,6 +166,8 @@ def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: I
         f"best genome: loss {summary['loss']:.3f}, accuracy {summary['accuracy']:.3f} after "
         f"{search.learner.final_length} steps (fresh unrolls, none on the test set)"
     )
+    accuracies = ", ".join(f"{value:.3f}" for value in sorted(summary["accuracies"], reverse=True)[:10])
+    console.print(f"accuracies of the best genomes: {accuracies}", soft_wrap=True)
     for tested in summary["test"]:
         accuracy = ", ".join(f"{step}: {value:.3f}" for step, value in tested["accuracy"].items())
         console.print(f"{tested['task']} on {tested['wiring']}, test accuracy after {accuracy}", soft_wrap=True)

@@ -127,7 +127,7 @@ def _start(
     from ..experiment import open_run, prepare
 
     wiring = find(topology)
-    folder = out or runs.next_free(pathlib.Path("runs"), pathlib.Path(topology).stem)
+    folder = out or runs.next_free(pathlib.Path("runs"), pathlib.Path(topology.replace(":", "-")).stem)
     if (folder / "config.yaml").exists():
         runs.create(folder)  # says that it holds a run already, before any work is done
     experiment = prepare(wiring, config, base)

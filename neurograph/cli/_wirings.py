@@ -19,8 +19,8 @@ def find(what: str) -> Topology:
     """Loads a wiring.
 
     Args:
-        what: a topology file, a name of the gallery (`neurograph topologies list`), or a run's folder, which gives the
-            wiring with its trained synapses.
+        what: a topology file, a name of the gallery (`neurograph topologies list`), the sizes of a perceptron's layers
+            as `mlp:64-128-10`, or a run's folder, which gives the wiring with its trained synapses.
 
     Raises:
         ValueError: (of its kinds `TopologyError`, `ConfigError`, `RunError`) there is no such wiring, or a wrong one.
@@ -30,8 +30,10 @@ def find(what: str) -> Topology:
 
         return trained_topology(pathlib.Path(what))
     from .. import formats
-    from ..config import find_file
+    from ..config import find_file, is_shorthand, load_topology
 
+    if is_shorthand(what):
+        return load_topology(what)
     path = find_file(what)
     if path.is_dir():
         raise TopologyError(f"'{what}' is a folder that holds no run; give a topology file, or the folder of a run.")

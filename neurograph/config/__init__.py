@@ -24,6 +24,7 @@ from ._problems import ConfigError as ConfigError
 from ._problems import Problem as Problem
 from ._schema import PopulationConfig as PopulationConfig
 from ._schema import TopologyFile as TopologyFile
+from ._shorthand import is_shorthand as is_shorthand
 from ._train import ActivationName as ActivationName
 from ._train import ActivationNormalizationConfig as ActivationNormalizationConfig
 from ._train import OjaConfig as OjaConfig

@@ -17,6 +17,7 @@ from ._gallery import find_file
 from ._problems import ConfigError, Path, Problem, dotted
 from ._report import sentences
 from ._schema import TopologyFile
+from ._shorthand import is_shorthand, spelled_out
 from ._train import TrainConfig, resolved
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -46,7 +47,7 @@ def load_topology(path: str | os.PathLike[str]) -> Topology:
     """The wiring that a topology file describes.
 
     Args:
-        path: the file, or a gallery name.
+        path: the file, a gallery name, or the sizes of a perceptron's layers as `mlp:64-128-10`.
 
     Returns:
         The wiring, called as the file says, or else as the file.
@@ -55,10 +56,10 @@ def load_topology(path: str | os.PathLike[str]) -> Topology:
         ConfigError: the file breaks the schema.
         TopologyError: the wiring breaks a rule.
     """
+    if is_shorthand(path):
+        return _built(spelled_out(str(path)), FilePath(), str(path))
     path = find_file(path)
-    document = read(path)
-    file = _validate(document, document.data)
-    return build(file, document, path.parent, file.name or path.name)
+    return _built(read(path), path.parent, path.name)
 
 
 def loads_topology(text: str, name: str = "text.yaml", folder: str | os.PathLike[str] = ".") -> Topology:
@@ -78,9 +79,12 @@ def loads_topology(text: str, name: str = "text.yaml", folder: str | os.PathLike
     >>> loads_topology("generator: {kind: mlp, sizes: [2, 3, 1]}").n_synapses
     9
     """
-    document = parse(text, name)
+    return _built(parse(text, name), FilePath(folder), name)
+
+
+def _built(document: Document, folder: FilePath, name: str) -> Topology:
     file = _validate(document, document.data)
-    return build(file, document, FilePath(folder), file.name or name)
+    return build(file, document, folder, file.name or name)
 
 
 def train_config(
@@ -91,7 +95,8 @@ def train_config(
     """How to train a topology: its `train:` section, with values that stand above those of the file.
 
     Args:
-        path: a topology file of any format, a gallery name, or a run's folder. Only YAML has a train section.
+        path: a topology file of any format, a gallery name, a run's folder, or the sizes of a perceptron's layers as
+            `mlp:64-128-10`. Only YAML has a train section.
         overrides: values by key; dots lead into mappings, as `rule.oja.form`. Paths among them start at the working
             directory.
         section: in place of a train section, for what has none.
@@ -102,9 +107,10 @@ def train_config(
     Raises:
         ConfigError: all that is wrong with the file and the values.
     """
-    path = find_file(path)
+    inline = is_shorthand(path)
+    path = FilePath(path) if inline else find_file(path)
     changes = {tuple(key.split(".")): _anchored(key, value) for key, value in (overrides or {}).items()}
-    if path.suffix.lower() in _YAML or (path.is_dir() and not (path / "config.yaml").exists()):
+    if not inline and (path.suffix.lower() in _YAML or (path.is_dir() and not (path / "config.yaml").exists())):
         document = read(path)
         data = document.data
     else:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Key
 from .. import engine
 from ..genome import Genome
 from ..tasks import accuracy
-from .learners import VALIDATION, Standing
+from .learners import VALIDATION, Standing, Validation
 from .objective import Objective, Problem
 from .population import LEAST, member
 
@@ -225,11 +225,10 @@ class Evolution:
         centre = getattr(getattr(self._optimizer, "result", None), "xfavorite", None)
         return [self._best[1], *([] if centre is None else [np.asarray(centre)])]
 
-    def validate(self, draws: int) -> dict[str, float]:
+    def validate(self, draws: int) -> Validation:
         """Judges the favourites by fresh draws, and remembers the better one: a best of many is partly luck.
 
-        Returns:
-            Its accuracy, and 1 - accuracy as loss.
+        The loss is 1 - accuracy.
         """
         vectors = self._favourites()
         values = np.zeros(len(vectors))
@@ -240,7 +239,7 @@ class Evolution:
             )  # fmt: skip
             values += np.where(found.finite, np.asarray(found.accuracy, np.float64), 0) / draws
         self._chosen = vectors[int(np.argmax(values))]
-        return {"loss": 1 - float(values.max()), "accuracy": float(values.max())}
+        return Validation(1 - float(values.max()), float(values.max()), tuple(values.tolist()))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What the optimizer was told, and the last best, by which a resumed run can be checked."""

@@ -37,6 +37,19 @@ class Standing(NamedTuple):
     length: int
 
 
+class Validation(NamedTuple):
+    """Of fresh unrolls, means over draws.
+
+    Attributes:
+        loss, accuracy: of the best.
+        accuracies: of every candidate.
+    """
+
+    loss: float
+    accuracy: float
+    accuracies: tuple[float, ...]
+
+
 class Learner(Protocol):
     """Improves genomes, step by step; holds its own state."""
 
@@ -49,7 +62,7 @@ class Learner(Protocol):
     def advance(self, n: int) -> None: ...
     def standing(self) -> Standing: ...
     def best(self) -> Genome: ...
-    def validate(self, draws: int) -> dict[str, float]: ...
+    def validate(self, draws: int) -> Validation: ...
     def arrays(self) -> dict[str, np.ndarray]: ...
     def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
 
@@ -123,19 +136,16 @@ class ByGradient:
         chosen = int(best(self._population)) if self._chosen is None else self._chosen
         return member(self._candidates(), chosen)
 
-    def validate(self, draws: int) -> dict[str, float]:
-        """Judges every genome by fresh unrolls of the longest length, and remembers the best.
-
-        Returns:
-            Its mean loss and accuracy.
-        """
+    def validate(self, draws: int) -> Validation:
+        """Judges every genome by fresh unrolls of the longest length, and remembers the best."""
         found = _validated(
             jax.random.fold_in(self._key, VALIDATION), self._candidates(), self._problems, self.final_length, draws,
             self._objective,
         )  # fmt: skip
         losses = np.where(np.isfinite(found.loss), found.loss, np.inf)
         self._chosen = int(np.argmin(losses))
-        return {"loss": float(losses[self._chosen]), "accuracy": float(found.accuracy[self._chosen])}
+        accuracies = tuple(np.asarray(found.accuracy).tolist())
+        return Validation(float(losses[self._chosen]), accuracies[self._chosen], accuracies)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that a checkpoint keeps."""
