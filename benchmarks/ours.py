@@ -10,14 +10,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from neurograph import CompiledGraph, Population, Topology, compile_topology, engine, generators, ops, rules, views
 from neurograph.compile import padding as padding
 from neurograph.genome import Genome, astype, neuron_genome, synapse_genome
+from neurograph.meta import gradient, objective, population
+from neurograph.tasks import Task
+from neurograph.tasks.sources import Examples
 from neurograph.topology import build, levels
 from neurograph.topology import from_arrays as from_arrays
 
 from ._contest import Entrant
+from ._meta import CLIP, LEARNING_RATE, MetaProblem, examples, stacked
 from ._problem import Numbers, Problem, Synapses, Wiring, changes, descend, flat, loss
 from ._timing import chained, looped
 
@@ -156,6 +161,58 @@ def gradients(ready: Ready) -> Entrant:
     numbers, xs, targets = _data(ready.problem)
     carry, body = descend(objective, numbers)
     return Entrant(NAME, looped(body, carry, ready.graph, ready.network, xs, targets), lambda c: flat(c[1]))
+
+
+# --- a meta-step ------------------------------------------------------------------------------------------------------
+
+
+def meta_steps(topology: Topology, given: MetaProblem) -> Entrant:
+    """A meta-step of genomes side by side, none of them ever made a copy of the best."""
+    graph = compile_topology(topology, n_states=given.n_states, batch_size=given.batch * len(given.founders.nu))
+    problems = (objective.Problem(graph, _task(given.means)),)
+    judged = objective.Objective(
+        rule=rules.blur(forward_activation=rules.tanh),
+        capacity=given.length,
+        batch_size=given.batch,
+        query_size=given.batch,
+    )
+    method = gradient.Method(
+        learning_rate=optax.constant_schedule(LEARNING_RATE),
+        clip=CLIP,
+        curriculum=gradient.Curriculum(first=given.length, last=given.length),
+    )
+
+    def body(population, _, key, problems):
+        return gradient.meta_step(key, population, problems, objective=judged, method=method)[0]
+
+    def read(after):
+        moments = after.optimizer[1].mu
+        neuron, synapse = moments.neuron, moments.synapse
+        return stacked(
+            Numbers(
+                *(neuron.nu, neuron.mu, neuron.keep, neuron.update),
+                *(synapse.pre, synapse.post, synapse.keep, synapse.update),
+            )
+        )
+
+    founders = jax.vmap(genome)(jax.tree.map(jnp.asarray, given.founders))
+    start = population.founded(founders, method.optimizer())
+    return Entrant(NAME, looped(body, start, jax.random.key(given.seed), problems), read)
+
+
+def _task(means: np.ndarray) -> Task:
+    """One task, of which every episode is made anew by the keys of its batches."""
+    test = Examples(jnp.asarray(means), jnp.arange(len(means), dtype=jnp.int32))
+    names = tuple(map(str, range(len(means))))
+    return Task(jnp.asarray(means), jnp.asarray(means), test, _sampled, "clouds", names, len(names), None, _itself)
+
+
+def _sampled(means: Any, key: Any, batch_size: int, dtype: Any) -> Examples:
+    return Examples(*examples(means, key, batch_size))
+
+
+def _itself(task: Task, key: Any) -> Task:
+    return task
 
 
 # --- the sums alone ---------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import _report, _timing, ours
 from benchmarks._contest import Absent, Entrant, OtherNumbers, Settings, agree, contest
+from benchmarks._meta import meta_problem
 from benchmarks._problem import Problem, problem
 from benchmarks._rows import Row, Target, amount
 from benchmarks._timing import Budget, Work, alternate, called, units
 from benchmarks.cases import CASES, Case, growth, host
-from benchmarks.peers import csr, dense, naive, published, scan
+from benchmarks.peers import csr, dense, dense_meta, naive, published, scan
 
 QUICK = Settings(True, 0, lambda what: None)
 same = functools.partial(agree, tolerance=1e-9)
@@ -56,6 +57,17 @@ def test_the_gradient_of_naive_agrees(wiring):
 def test_several_genomes_at_once_agree():
     ready, given = prepared("mlp")
     same(ours.populations(ready, 3), dense.populations(given, 3))
+
+
+def test_meta_steps_agree():
+    """After two, each with draws of its own, and genomes that have moved between them."""
+    topology = ours.mlp([5, 4, 3])
+    given = meta_problem(ours.wiring(topology), 2, 2, 2, 6, seed=1, dtype=np.float64)
+    entrants = ours.meta_steps(topology, given), *(dense_meta.meta_steps(given, name) for name in dense_meta.NAMES)
+    mine, *others = (entrant.read(entrant.work.run(2))["moments"] for entrant in entrants)
+    assert np.abs(mine[0] - mine[1]).max() > 1e-3 * np.abs(mine).max(), "genomes differ"
+    for other in others:
+        np.testing.assert_allclose(other, mine, rtol=1e-9, atol=1e-9 * np.abs(mine).max())
 
 
 def test_the_forward_pass_of_a_deep_wiring_agrees():
@@ -279,5 +291,5 @@ def test_wrong_arguments(monkeypatch, tmp_path, capsys, arguments, message):
 
 
 def test_all_cases_are_there():
-    expected = "mlp mlp_meta sparse sparse_step scale_free deep small growth genomes host"
+    expected = "mlp mlp_meta meta sparse sparse_step scale_free deep small growth genomes host"
     assert set(CASES) == set(expected.split())

@@ -5,6 +5,7 @@ inputs are 0, so what they send and what they are multiplied with is the datum t
 the smaller factor of each product.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -60,7 +61,11 @@ def _mixed(a, matrix):
     return jnp.einsum("dnb,dc->cnb", a, matrix)
 
 
-def _forward(weights: Weights, numbers: Numbers, x):
+def relu_tanh(u):
+    return jnp.maximum(jnp.tanh(u), 0)
+
+
+def forward_states(weights: Weights, numbers: Numbers, x, activation: Callable[[Any], Any] = relu_tanh):
     """States of all layers but the inputs."""
     transform = numbers.update * numbers.nu
     unit = transform.sum(0)[:, None]
@@ -71,20 +76,20 @@ def _forward(weights: Weights, numbers: Numbers, x):
             u = jnp.einsum("kst,sb->ktb", w, x) * transform[0][:, None, None]
         else:
             u = jnp.einsum("kst,ksb->ktb", w, _mixed(states[-1], transform))
-        u = jnp.tanh(u + (bias * unit)[:, :, None])
-        states.append(u if number == len(weights.forward) - 1 else jnp.maximum(u, 0))
+        u = u + (bias * unit)[:, :, None]
+        states.append(jnp.tanh(u) if number == len(weights.forward) - 1 else activation(u))
     return states
 
 
-def step(weights: Weights, numbers: Numbers, x, target) -> Weights:
-    """A learning step; equations 5-7."""
-    states = _forward(weights, numbers, x)
+def step(weights: Weights, numbers: Numbers, x, target, activation: Callable[[Any], Any] = relu_tanh) -> Weights:
+    """A learning step; equations 5-7. The activation is that of hidden neurons."""
+    states = forward_states(weights, numbers, x, activation)
     top = states[-1]
     states[-1] = jnp.concatenate([top[:1], target[None], jnp.zeros_like(top[2:])])
     for number in range(len(states) - 2, -1, -1):
         sent = _mixed(states[number + 1], numbers.update * numbers.mu)
         v = jnp.einsum("kst,ktb->ksb", weights.backward[number + 1], sent)
-        states[number] = jnp.maximum(jnp.tanh(numbers.keep * states[number] + v), 0)
+        states[number] = activation(numbers.keep * states[number] + v)
 
     rate, post = numbers.synapse_update / x.shape[1], numbers.post.T
     unit = numbers.pre.sum(0)[:, None]
@@ -147,7 +152,7 @@ def gradients(problem: Problem, *, recomputed: bool) -> Entrant:
 
         one = jax.checkpoint(one) if recomputed else one
         weights, _ = jax.lax.scan(one, weights, (xs[:-1], targets[:-1]))
-        return loss(_forward(weights, numbers, xs[-1])[-1][0], targets[-1])
+        return loss(forward_states(weights, numbers, xs[-1])[-1][0], targets[-1])
 
     numbers, xs, targets = jax.tree.map(jnp.asarray, (problem.numbers, problem.xs, problem.targets))
     carry, body = descend(objective, numbers)

@@ -44,6 +44,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Accuracy and loss of a genome after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
+    _check_picture(output)
     contest = _contest(topology, genome, _given(task, batch_size, seed, data_dir), set_ or [])
     from .. import comparison
 
@@ -95,6 +96,7 @@ def compare(
     if activation not in get_args(ActivationName):
         known = ", ".join(get_args(ActivationName))
         raise typer.BadParameter(f"there is no activation {activation!r}; there are {known}.")
+    _check_picture(output)
     given = _given(task, batch_size, seed, data_dir)
     contests = {one: _contest(topology, one, given, []) for one in genome}
     from .. import comparison
@@ -153,6 +155,7 @@ def transfer(
     json: Json = False,
 ) -> None:
     """Genomes x wirings x tasks: test accuracy after some learning steps. Pairs that do not fit are left out."""
+    _check_picture(output)
     choose_device(None, None)
     from .. import comparison
     from ._wirings import find
@@ -195,6 +198,14 @@ def transfer(
 def _given(task: str | None, batch_size: int, seed: int, data_dir: str | None) -> dict[str, Any]:
     values = {"task": task, "batch_size": batch_size, "seed": seed, "task_options.data_dir": data_dir}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_picture(path: pathlib.Path | None) -> None:
+    """Before anything is computed."""
+    if path is not None:
+        from ..plotting.figures import check_path
+
+        check_path(path)
 
 
 def _contest(topology: str, genome: str, given: dict[str, Any], assignments: list[str]) -> "Contest":

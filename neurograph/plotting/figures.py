@@ -47,14 +47,11 @@ def save(figure: Figure, path: Path) -> None:
         PlotError: a suffix that is not one of `SUFFIXES`, or a place that cannot be written.
     """
     path = pathlib.Path(path)
+    check_path(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise PlotError(f"'{path}' has the suffix '{suffix}'; pictures are saved as {', '.join(SUFFIXES)}.")
     temporary = path.with_name(f".{path.name}.part")
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     try:
-        if path.is_dir():
-            raise PlotError(f"'{path}' is a directory; name a file in it.")
         with mpl.rc_context({"svg.hashsalt": "neurograph", "svg.fonttype": "none"}):
             figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=metadata)
         temporary.replace(path)
@@ -62,3 +59,23 @@ def save(figure: Figure, path: Path) -> None:
         raise PlotError(f"'{path}' cannot be written: {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_path(path: Path) -> None:
+    """Whether a picture can be written there, before it is drawn.
+
+    Raises:
+        PlotError: a suffix that is not one of `SUFFIXES`, a directory, or a place in a directory that is not there.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise PlotError(f"'{path}' has the suffix '{suffix}'; pictures are saved as {', '.join(SUFFIXES)}.")
+    try:
+        is_directory, has_place = path.is_dir(), path.parent.is_dir()
+    except OSError as error:
+        raise PlotError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    if is_directory:
+        raise PlotError(f"'{path}' is a directory; name a file in it.")
+    if not has_place:
+        raise PlotError(f"'{path}' cannot be written: there is no directory '{path.parent}'.")

@@ -1,0 +1,370 @@
+"""`neurograph evaluate`, `compare`, `transfer` and `genomes`: what they print and draw, and their sentences."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from neurograph import Genome, comparison, generators, genomes, rules
+from neurograph import genome as genome_files
+from neurograph.baselines import Baseline, rates_of
+from neurograph.comparison import Contest, prepare
+from neurograph.config import plain_config
+from neurograph.evaluation import Curve, interval
+from neurograph.initializers import glorot_uniform, he_normal
+from neurograph.plotting import learning
+from neurograph.resolve import resolve_rule
+from tests.command_line import Outcome, assert_complains
+from tests.command_line import run_fixture as run_fixture
+
+Run = Callable[..., Outcome]
+FEW = ("--steps", 2, "--draws", 3, "--batch-size", 8)
+MARKS = (0, 1, 2)
+RULE = {"name": "blur", "symmetric": True}
+PROVENANCE = {
+    "tasks": ["xor", "blobs"],
+    "wirings": ["small: 6 neurons, 9 synapses"],
+    "scores": {"loss": 0.2, "accuracy": 0.91234, "after_steps": 12},
+}
+
+
+@pytest.fixture(autouse=True)
+def files(run, tmp_path) -> None:
+    """A wiring whose file names a rule, genomes, and one genome that comes with the package."""
+    generator = "generator: {kind: mlp, sizes: [2, 3, 1]}\n"
+    pathlib.Path("w.yaml").write_text(
+        f"{generator}train: {{task: xor, rule: published, initializer: uniform, batch_size: 8, steps: 2}}\n"
+    )
+    pathlib.Path("five.yaml").write_text("generator: {kind: mlp, sizes: [2, 3, 5]}\n")
+    pathlib.Path("plain.yaml").write_text(f"{generator}train: {{task: xor}}\n")
+    pathlib.Path("noise.txt").write_text("hello: 1\n")
+    pathlib.Path("folder.png").mkdir()
+    genome = Genome.backprop(0.2, 3)
+    genome_files.save(genome, "mine.txt", PROVENANCE, rule=RULE, initializer="he_normal")
+    genome_files.save(genome, "odd.txt", rule={"name": "blurr"})
+    genome_files.save(genome, "drawn.txt", initializer="by_hand")
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch) -> pathlib.Path:
+    """A folder that stands for that of the package, with one genome."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    (folder / "fast.txt").write_text(pathlib.Path("mine.txt").read_text())
+    monkeypatch.setattr(genomes, "FOLDER", folder)
+    return folder
+
+
+def columns(line: str) -> list[str]:
+    return [part for part in line.split("  ") if part.strip()]
+
+
+def contest(wiring: str = "plain", **values: Any) -> Contest:
+    config = plain_config({"task": "xor", "batch_size": 8, "genome": "backprop", **values})
+    return prepare(generators.mlp([2, 3, 1], name=wiring), config, pathlib.Path())
+
+
+def made_up(offset: float, steps: tuple[int, ...] = MARKS) -> Curve:
+    """Accuracies of three draws, after some of 0, 1 and 2 steps."""
+    accuracy = offset + np.array([[0.0, 0.1, 0.2], [0.01, 0.12, 0.23], [0.02, 0.11, 0.22]])[:, list(steps)]
+    return Curve(steps, 1 - accuracy, accuracy)
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_prints_the_curve(run: Run):
+    table = run("evaluate", "plain.yaml", "--genome", "backprop", "--seed", 5, *FEW)
+    told = run("evaluate", "plain.yaml", "--genome", "backprop", "--seed", 5, *FEW, "--json", "-o", "e.png")
+    expected = comparison.evaluate(contest(seed=5), steps=MARKS, n_draws=3)
+    head, *lines = table.out.splitlines()
+    assert (table.code, head.split()) == (0, ["steps", "test", "accuracy", "loss"])
+    found = json.loads(told.out, parse_constant=pytest.fail)
+    about = {"genome": "backprop", "topology": "plain.yaml", "task": "xor", "draws": 3, "seed": 5}
+    assert {name: found[name] for name in about} == about
+    for number, (row, line) in enumerate(zip(found["curve"], lines, strict=True)):
+        accuracy, loss = interval(expected.accuracy[:, number]), interval(expected.loss[:, number])
+        assert [part.strip() for part in columns(line)] == [str(MARKS[number]), str(accuracy), str(loss)]
+        assert row["steps"] == MARKS[number]
+        for name, value in (("accuracy", accuracy), ("loss", loss)):
+            assert row[name] == pytest.approx(value._asdict(), rel=1e-6)
+    assert pathlib.Path("e.png").read_bytes().startswith(b"\x89PNG")
+    assert "Traceback" not in table.err + told.err
+
+
+def test_what_is_not_finite_is_null(run: Run, monkeypatch):
+    monkeypatch.setattr(comparison, "evaluate", lambda *_, steps, n_draws: made_up(np.nan))
+    found = json.loads(run("evaluate", "plain.yaml", "--genome", "random", *FEW, "--json").out)
+    assert [row["loss"] for row in found["curve"]] == [{"mean": None, "half": None}] * 3
+
+
+# --- a genome's file --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def contests(monkeypatch) -> list[Contest]:
+    """Those that are evaluated, which they are not really."""
+    seen: list[Contest] = []
+
+    def evaluated(contest: Contest, *, steps, n_draws) -> Curve:
+        assert n_draws == 3
+        seen.append(contest)
+        return made_up(0.1 * len(seen), steps)
+
+    monkeypatch.setattr(comparison, "evaluate", evaluated)
+    return seen
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("compare", "--baselines", "none")], ids=lambda c: c[0])
+def test_rule_and_initializer_are_those_of_the_genomes_file(run: Run, contests, command):
+    name, *options = command
+    for what in ("mine.txt", "backprop"):
+        assert run(name, "w.yaml", "--genome", what, *options, *FEW).code == 0
+    own, topologys = (each.learner for each in contests)
+    assert own.rule == rules.blur(symmetric=True)
+    assert own.initializer is he_normal
+    assert own.genome.n_states == 3
+    assert topologys.rule == rules.published()
+    assert topologys.initializer is not glorot_uniform
+
+
+def test_what_is_asked_for_stands_above_the_genomes_file(run: Run, contests):
+    asked = ("--set", "rule=published", "--set", "initializer=glorot_uniform")
+    assert run("evaluate", "plain.yaml", "--genome", "mine.txt", *asked, *FEW).code == 0
+    assert contests[0].learner.rule == rules.published()
+    assert contests[0].learner.initializer is glorot_uniform
+
+
+def test_training_takes_them_too(run: Run):
+    outcomes = [
+        run("train", "w.yaml", "--genome", "mine.txt", "--out", "own"),
+        run("train", "w.yaml", "--genome", "mine.txt", "--rule", "backprop", "--out", "asked"),
+        run("train", "w.yaml", "--genome", "backprop", "--out", "topologys"),
+    ]
+    assert [outcome.code for outcome in outcomes] == [0, 0, 0]
+    found = {}
+    for folder in ("own", "asked", "topologys"):
+        train = yaml.safe_load(pathlib.Path(folder, "config.yaml").read_text())["train"]
+        config = plain_config({key: train[key] for key in ("task", "rule", "initializer")})
+        found[folder] = resolve_rule(config, generators.mlp([2, 3, 1])), config.initializer
+    assert found == {
+        "own": (rules.blur(symmetric=True), "he_normal"),
+        "asked": (rules.backprop(rules.mean_squared_error), "he_normal"),
+        "topologys": (rules.published(), "uniform"),
+    }
+
+
+# --- compare ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tuned(monkeypatch) -> list[tuple[str, str]]:
+    """Names and activations of the baselines that are tuned, which they are not really."""
+    seen: list[tuple[str, str]] = []
+
+    def one(name, topology, contest, *, steps, n_draws, activation) -> Baseline:
+        seen.append((name, activation))
+        curve = made_up(0.25)
+        return Baseline(name, (0.5, 1.0, 0.25), curve, ((0.5, curve), (1.0, made_up(0.4))))
+
+    monkeypatch.setattr(comparison, "tuned", one)
+    return seen
+
+
+def test_compare_prints_a_table_rates_and_sentences(run: Run, contests, tuned, monkeypatch):
+    drawn = {}
+    real = learning.learning_curves
+
+    def spied(steps, accuracy, **options):
+        drawn.update(options, names=list(accuracy))
+        return real(steps, accuracy, **options)
+
+    monkeypatch.setattr(learning, "learning_curves", spied)
+    pair = ("--genome", "mine.txt", "--genome", "backprop", "--baselines", "sgd, adam,sgd", "--activation", "relu")
+    outcome = run("compare", "plain.yaml", *pair, *FEW, "-o", "c.svg")
+    assert outcome.code == 0
+    head, *lines = outcome.out.splitlines()
+    assert head.split() == ["steps", "mine", "backprop", "sgd", "adam"]
+    for number, line in enumerate(lines[:3]):
+        each = [interval(made_up(offset).accuracy[:, number]) for offset in (0.1, 0.2, 0.25, 0.25)]
+        assert [part.strip() for part in columns(line)] == [str(number), *map(str, each)]
+    assert lines[3:5] == ["sgd: learning rates 0.5, 1, 0.25", "adam: learning rates 0.5, 1, 0.25"]
+    sentence = "The best genome is behind the best baseline after 1, 2 steps (-5.0, -5.0 points)."
+    assert " ".join(" ".join(lines[5:]).split()) == sentence
+    assert tuned == [("sgd", "relu"), ("adam", "relu")]
+    assert (drawn["names"], drawn["dashed"]) == (["mine", "backprop", "sgd", "adam"], ["sgd", "adam"])
+    np.testing.assert_allclose(drawn["faint"], 2 * [made_up(0.25).accuracy.mean(0), made_up(0.4).accuracy.mean(0)])
+    assert "<svg" in pathlib.Path("c.svg").read_text()
+
+
+def test_genomes_of_one_name_are_told_apart_and_baselines_may_be_left_out(run: Run, contests, tuned):
+    pathlib.Path("a").mkdir()
+    genome_files.save(Genome.backprop(0.1, 2), "a/mine.txt")
+    pair = ("--genome", "mine.txt", "--genome", "a/mine.txt", "--genome", "mine.txt")
+    outcome = run("compare", "plain.yaml", *pair, "--baselines", "none", *FEW)
+    assert outcome.out.splitlines()[0].split() == ["steps", "mine.txt", "a/mine.txt"]
+    assert len(outcome.out.splitlines()) == 1 + len(MARKS)
+    assert (len(contests), tuned) == (2, [])
+
+
+def test_json_of_compare_is_that_of_its_parts(run: Run):
+    outcome = run(
+        "compare", "plain.yaml", "--genome", "backprop", "--baselines", "momentum", "--seed", 2, *FEW, "--json"
+    )
+    found = json.loads(outcome.out, parse_constant=pytest.fail)
+    about = {"topology": "plain.yaml", "task": "xor", "draws": 3, "seed": 2, "activation": "tanh"}
+    assert {name: found[name] for name in about} == about
+    genome, momentum = found["learners"]
+    assert (genome["name"], momentum["name"]) == ("backprop", "momentum")
+    assert "rates" not in genome
+    assert len(momentum["rates"]) == len(MARKS)
+    assert set(momentum["rates"]) <= set(rates_of("momentum"))
+    expected = comparison.evaluate(contest(seed=2), steps=MARKS, n_draws=3)
+    for number, (row, other, lead) in enumerate(zip(genome["curve"], momentum["curve"], found["leads"], strict=True)):
+        assert row["accuracy"]["mean"] == pytest.approx(expected.accuracy[:, number].mean())
+        assert (lead["step"], lead["genome"], lead["baseline"]) == (MARKS[number], "backprop", "momentum")
+        assert lead["difference"]["mean"] == pytest.approx(row["accuracy"]["mean"] - other["accuracy"]["mean"])
+    assert found["leads"][0]["difference"] == {"mean": 0.0, "half": 0.0}, "from the same synapses"
+
+
+# --- transfer ---------------------------------------------------------------------------------------------------------
+
+
+PLACES = ("w.yaml", "five.yaml", "--task", "xor", "--task", "blobs", "--at", 1, "--draws", 3, "--seed", 5)
+
+
+def test_transfer_prints_a_row_for_each_wiring_and_task_that_fit(run: Run, contests):
+    pair = ("--genome", "backprop", "--genome", "mine.txt")
+    outcome = run("transfer", *PLACES, *pair, "--batch-size", 9, "-o", "t.pdf")
+    assert outcome.code == 0
+    head, *lines = outcome.out.splitlines()
+    assert head.split() == ["wiring", "task", "backprop", "mine"]
+    each = [str(interval(made_up(0.1 * number, (1,)).accuracy[:, 0])) for number in (1, 2, 3, 4)]
+    assert [[part.strip() for part in columns(line)] for line in lines] == [
+        ["w.yaml", "xor", *each[:2]],
+        ["five.yaml", "blobs", *each[2:]],
+    ]
+    assert {(contest.config.seed, contest.config.batch_size) for contest in contests} == {(5, 9)}
+    assert pathlib.Path("t.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_json_of_transfer_has_all_pairs(run: Run):
+    outcome = run("transfer", *PLACES, "--genome", "backprop", "--batch-size", 8, "--json")
+    found = json.loads(outcome.out, parse_constant=pytest.fail)
+    assert (found["at"], found["draws"], found["seed"]) == (1, 3, 5)
+    cells = {(each["wiring"], each["task"]): each["accuracy"] for each in found["cells"]}
+    assert len(found["cells"]) == 4
+    assert cells["w.yaml", "blobs"] is None
+    assert cells["five.yaml", "xor"] is None
+    assert cells["five.yaml", "blobs"] is not None
+    expected = interval(comparison.evaluate(contest(seed=5), steps=(1,), n_draws=3).accuracy[:, 0])
+    assert cells["w.yaml", "xor"] == pytest.approx(expected._asdict())
+
+
+# --- sentences --------------------------------------------------------------------------------------------------------
+
+EVALUATE, COMPARE = ("evaluate", "plain.yaml"), ("compare", "plain.yaml")
+BACKPROP = ("--genome", "backprop")
+WRONG = [
+    ((*EVALUATE, "--genome", "bakprop"), 1, "did you mean 'backprop'?"),
+    ((*COMPARE, "--genome", "backprop", "--genome", "none.txt"), 1, "there is no genome 'none.txt'"),
+    ((*EVALUATE, "--genome", "noise.txt"), 1, "is no genome"),
+    ((*EVALUATE, "--genome", "odd.txt"), 1, "odd.txt' names a rule that there is not (name: "),
+    ((*COMPARE, "--genome", "drawn.txt"), 1, "'by_hand'; there are uniform, "),
+    ((*EVALUATE, *BACKPROP, "--task", "digits"), 1, "2 input neurons, but task 'digits' needs 64"),
+    ((*COMPARE, *BACKPROP, "--task", "blobs"), 1, "1 output neuron, but task 'blobs' needs 5"),
+    ((*EVALUATE, *BACKPROP, "--task", "xro"), 1, "did you mean 'xor'?"),
+    ((*COMPARE, *BACKPROP, "--baselines", "sgd,adm"), 2, "no baseline 'adm'; there are sgd, momentum, adam."),
+    ((*COMPARE, *BACKPROP, "--activation", "tahn"), 2, "no activation 'tahn'; there are identity, tanh,"),
+    ((*EVALUATE, *BACKPROP, "--steps", -1), 2, "--steps"),
+    ((*EVALUATE, *BACKPROP, "--draws", 0), 2, "--draws"),
+    ((*EVALUATE, *BACKPROP, "--batch-size", 0), 1, "batch_size: 0 is out of range"),
+    ((*COMPARE, *BACKPROP, "--seed", -1), 1, "seed: -1 is out of range"),
+    ((*EVALUATE, *BACKPROP, "--set", "initializr=uniform"), 1, "did you mean 'initializer'?"),
+    (EVALUATE, 2, "--genome"),
+    (("evaluate", "nothing.yaml", *BACKPROP), 1, "no such file"),
+    (("compare", "xro", *BACKPROP), 1, "did you mean 'xor'?"),
+    (("transfer", "w.yaml", *BACKPROP, "--task", "digits"), 1, "none of the wirings has the inputs and outputs"),
+    (("transfer", "w.yaml", "--genome", "bakprop", "--task", "xor"), 1, "did you mean 'backprop'?"),
+    (("transfer", "w.yaml", *BACKPROP, "--task", "xro"), 1, "did you mean 'xor'?"),
+    (("transfer", "xro", *BACKPROP), 1, "did you mean 'xor'?"),
+    (("genomes", "show", "bakprop"), 1, "did you mean 'backprop'?"),
+    (("genomes", "show", "noise.txt"), 1, "is no genome"),
+    (("genomes", "show", "backprop", "--heat", "x.bmp"), 1, "'.bmp'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), WRONG, ids=[" ".join(map(str, a)) for a, _, _ in WRONG])
+def test_what_is_wrong_is_a_sentence(run: Run, arguments, code, words):
+    outcome = run(*arguments)
+    assert_complains(outcome, words, code=code)
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize("path", ["x.bmp", "nowhere/x.png", "folder.png", "noise.txt/x.png", "x" * 300 + ".png"])
+@pytest.mark.parametrize("command", ["evaluate", "compare", "transfer"])
+def test_a_picture_that_cannot_be_written_is_told_before_anything_is_computed(run: Run, contests, command, path):
+    outcome = run(command, "plain.yaml", *BACKPROP, "-o", path)
+    assert_complains(outcome, path[:9])
+    assert contests == []
+
+
+# --- genomes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("shipped")
+def test_genomes_are_listed(run: Run):
+    found = json.loads(run("genomes", "list", "--json").out)
+    backprop, random, fast = found
+    assert [(each["name"], each["n_states"], each["computed"]) for each in (backprop, random)] == [
+        ("backprop", None, True),
+        ("random", None, True),
+    ]
+    assert fast == {
+        "name": "fast",
+        "n_states": 3,
+        "rule": "blur with symmetric",
+        "learned": "xor, blobs on small",
+        "accuracy": 0.91234,
+        "after_steps": 12,
+        "computed": False,
+    }
+    head, *lines = run("genomes", "list").out.splitlines()
+    assert head.split() == ["name", "states", "rule", "meta-learned", "on", "accuracy"]
+    told = [" ".join(line.split()) for line in lines]
+    assert told[:2] == ["backprop any backprop none: computed -", "random any any none: computed -"]
+    assert " ".join(" ".join(told[2:]).split()).startswith("fast 3 blur with symmetric")
+    assert "0.912 after" in told[2]
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_name_stands_for_the_genomes_file(run: Run, contests, shipped):
+    text = (shipped / "fast.txt").read_text()
+    for what in ("fast", shipped / "fast.txt", "mine.txt"):
+        assert run("genomes", "show", what).out == text
+    assert run("evaluate", "w.yaml", "--genome", "fast", *FEW).code == 0
+    assert contests[0].learner.rule == rules.blur(symmetric=True)
+    assert_complains(run("genomes", "show", "fst"), "did you mean 'fast'?")
+
+
+@pytest.mark.parametrize("name", ["backprop", "random"])
+def test_what_is_computed_can_be_shown_and_read_again(run: Run, name):
+    outcome = run("genomes", "show", name, "--heat", f"{name}.png")
+    pathlib.Path("again.txt").write_text(outcome.out)
+    again = genome_files.read("again.txt")
+    assert isinstance(again.genome, Genome)
+    assert again.genome.n_states == 2
+    assert again.rule == ({"name": "backprop"} if name == "backprop" else None)
+    assert pathlib.Path(f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    if name == "backprop":
+        np.testing.assert_array_equal(again.genome.synapse.post, [[0, 1], [1, 0]])
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_damaged_genome_of_the_package_is_told(run: Run, shipped):
+    (shipped / "broken.txt").write_text("hello: 1\n")
+    assert_complains(run("genomes", "list"), "broken.txt", "is no genome")
