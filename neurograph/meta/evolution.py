@@ -15,7 +15,7 @@ from .. import engine
 from ..genome import Genome
 from ..tasks import accuracy
 from .learners import VALIDATION, Standing, Validation
-from .objective import Objective, Problem
+from .objective import Objective, Problem, of_each
 from .population import LEAST, member
 
 LAST = 2.0
@@ -82,7 +82,7 @@ def fitness(
         right, finite = (jnp.concatenate(values) for values in zip(*found, strict=True))
         return jnp.mean(right), jnp.all(finite)
 
-    return Fitness(*jax.vmap(one)(genomes))
+    return Fitness(*of_each(one, genomes, problems, objective))
 
 
 def _one(key, genome: Genome, problem: Problem, length, n_batches: int, objective: Objective):

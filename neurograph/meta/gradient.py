@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from ..genome import Genome
-from .objective import Objective, Problem, Score, mean_score
+from .objective import Objective, Problem, Score, mean_score, of_each
 from .population import Population, best, reseeded
 
 
@@ -113,7 +113,8 @@ def meta_step(
         found = mean_score(score_key, genome, problems, length, warm_up, objective=objective)
         return found.loss, found
 
-    (_, scores), gradients = jax.vmap(jax.value_and_grad(loss, has_aux=True))(population.genomes)
+    judge = jax.value_and_grad(loss, has_aux=True)
+    (_, scores), gradients = of_each(judge, population.genomes, problems, objective)
     norms = jax.vmap(optax.tree.norm)(gradients)
     finite = jnp.isfinite(scores.loss) & jnp.isfinite(norms)
     rate = jnp.asarray(method.learning_rate(step))

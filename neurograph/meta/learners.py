@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from ..genome import Genome
 from .gradient import Method, advance
-from .objective import Objective, Problem, mean_score
+from .objective import Objective, Problem, mean_score, of_each
 from .population import Population, best, founded, member
 
 VALIDATION = 2**31 - 1
@@ -177,7 +177,7 @@ def _validated(key, genomes, problems, length, draws: int, objective: Objective)
 
     def one(key):
         judge = functools.partial(mean_score, problems=problems, length=length, objective=objective)
-        return jax.vmap(lambda genome: judge(key, genome))(genomes)
+        return of_each(lambda genome: judge(key, genome), genomes, problems, objective)
 
     scores = jax.lax.map(one, jax.random.split(key, draws))
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), scores)

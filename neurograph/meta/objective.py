@@ -5,7 +5,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,11 +14,17 @@ from jaxtyping import Array, Float, Int, Key
 
 from .. import engine, rules
 from ..compile import CompiledGraph
+from ..costs import platform
 from ..engine import NetworkState
-from ..genome import Genomes
+from ..genome import Genome, Genomes
 from ..initializers import Initializer, glorot_uniform
 from ..rules import Rule
 from ..tasks import Task, accuracy
+
+IN_TURN = 2**17
+"""Numbers in the states of one genome's unrolls, from which a CPU judges genomes in turn."""
+
+Result = TypeVar("Result")
 
 Loss = Callable[[Float[Array, "outputs batch"], Float[Array, "outputs batch"]], Float[Array, ""]]
 """(prediction, target) -> scalar, mean over the batch."""
@@ -117,6 +123,21 @@ def mean_score(
         for key, problem in zip(keys, problems, strict=True)
     ]
     return Score(*(jnp.mean(jnp.stack(values)) for values in zip(*scores, strict=True)))
+
+
+def of_each(
+    judge: Callable[[Genome], Result], genomes: Genome, problems: tuple[Problem, ...], objective: Objective
+) -> Result:
+    """What `judge` says of every genome of a stack, stacked, in one program.
+
+    Side by side, so that small arrays are worth a call; but in turn on a CPU where one genome's states fill a core's
+    cache by themselves, which is faster (docs/meta_learning.md) and needs the memory of one.
+    """
+    n_neurons = max(problem.graph.n_neurons for problem in problems)
+    n_states = genomes.neuron.nu.shape[-1]
+    if platform() == "cpu" and n_neurons * n_states * objective.batch_size * objective.replicas >= IN_TURN:
+        return jax.lax.map(judge, genomes)
+    return jax.vmap(judge)(genomes)
 
 
 def _one(key, genome, problem: Problem, length, warm_up, objective: Objective) -> Score:
