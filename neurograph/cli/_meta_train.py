@@ -125,7 +125,7 @@ def _start(
     folder = out or runs.next_free(pathlib.Path("runs"), "meta")
     if (folder / "config.yaml").exists():
         runs.create(folder)  # says that it holds a run already, before any work is done
-    search = prepare(wirings, config)._replace(command=shlex.join(["neurograph", *sys.argv[1:]]))
+    search = prepare(wirings, config)._replace(command=_command())
     open_run(search, folder)
     return search, folder
 
@@ -139,7 +139,11 @@ def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Search":
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
     from ..meta.run import reopen_run
 
-    return reopen_run(folder, **given)
+    return reopen_run(folder, _command(), **given)
+
+
+def _command() -> str:
+    return shlex.join(["neurograph", *sys.argv[1:]])
 
 
 def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: Interrupts, *, as_json: bool) -> int:

@@ -31,7 +31,7 @@ VALIDATION_DRAWS = 16
 """Unrolls of each problem by which the best of the last population is chosen."""
 TEST_DRAWS = 8
 TESTED = (1, 2, 5, 10, 20, 50, 100)
-"""Learning steps after which the best genome is tested at the end."""
+"""Learning steps after which the best genome is tested at the end, besides the longest unroll's."""
 
 
 class Status(NamedTuple):
@@ -70,11 +70,12 @@ def _write_config(search: Search, folder: pathlib.Path) -> None:
     runs.write_config(folder, {**about, "meta": meta})
 
 
-def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
+def reopen_run(folder: pathlib.Path, command: str = "", **changes: Any) -> Search:
     """A run at its latest checkpoint, ready to go on; what was measured after it is dropped.
 
     Args:
         folder: the run's.
+        command: that continues it; kept beside the one that began it, where it changes the configuration.
         changes: of the configuration; only `meta_steps` and `device` may change.
 
     Raises:
@@ -108,7 +109,9 @@ def reopen_run(folder: pathlib.Path, **changes: Any) -> Search:
             f" for; give --meta-steps {search.learner.step} or more."
         )
     runs.rewind(folder, search.learner.step)
-    search = search._replace(command=str(document.get("command", "")))
+    changed = any(document["meta"].get(name) != value for name, value in given.items())
+    commands = [str(document.get("command") or ""), command if changed else ""]
+    search = search._replace(command=" && ".join(filter(None, commands)))
     if given:
         _write_config(search, folder)
     return search
@@ -231,7 +234,8 @@ def _tested(search: Search) -> list[dict[str, Any]]:
             problem.graph, learner, rule, INITIALIZERS[config.initializer], config.batch_size, jnp.dtype(config.dtype)
         )
         key = jax.random.key(config.seed)
-        tested = curve(key, network, problem.task, batch_size=config.batch_size, steps=TESTED, n_draws=TEST_DRAWS)
-        accuracy = {step: round(float(value), 4) for step, value in zip(TESTED, tested.accuracy.mean(0), strict=True)}
+        steps = sorted({*TESTED, search.learner.final_length})
+        tested = curve(key, network, problem.task, batch_size=config.batch_size, steps=steps, n_draws=TEST_DRAWS)
+        accuracy = {step: round(float(value), 4) for step, value in zip(steps, tested.accuracy.mean(0), strict=True)}
         found.append({"task": problem.task.name, "wiring": topology.name, "draws": TEST_DRAWS, "accuracy": accuracy})
     return found
