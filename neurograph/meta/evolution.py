@@ -15,7 +15,7 @@ from .. import engine
 from ..genome import Genome
 from ..tasks import accuracy
 from .learners import VALIDATION, Standing, Validation
-from .objective import Objective, Problem, of_each
+from .objective import Objective, Problem, fresh_network, of_each
 from .population import LEAST, member
 
 LAST = 2.0
@@ -89,15 +89,7 @@ def _one(key, genome: Genome, problem: Problem, length, n_batches: int, objectiv
     graph, rule = problem.graph, objective.rule
     episode_key, init_key, support_key, query_key = jax.random.split(key, 4)
     episode = problem.task.episode(episode_key)
-    network = engine.init(
-        init_key,
-        graph,
-        genome,
-        rule=rule,
-        dtype=problem.task.dtype,
-        initializer=objective.initializer,
-        batch_size=objective.batch_size,
-    )
+    network = fresh_network(init_key, genome, problem, objective)
 
     def learn(i, network):
         x, target = episode.support(jax.random.fold_in(support_key, i), objective.batch_size)

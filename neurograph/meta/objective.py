@@ -140,19 +140,24 @@ def of_each(
     return jax.vmap(judge)(genomes)
 
 
-def _one(key, genome, problem: Problem, length, warm_up, objective: Objective) -> Score:
-    graph, rule = problem.graph, objective.rule
-    episode_key, init_key, support_key, query_key, early_key = jax.random.split(key, 5)
-    episode = problem.task.episode(episode_key)
-    network = engine.init(
-        init_key,
-        graph,
+def fresh_network(key: Key[Array, ""], genome: Genomes, problem: Problem, objective: Objective) -> NetworkState:
+    """A network of the problem's wiring whose synapses are drawn."""
+    return engine.init(
+        key,
+        problem.graph,
         genome,
-        rule=rule,
+        rule=objective.rule,
         dtype=problem.task.dtype,
         initializer=objective.initializer,
         batch_size=objective.batch_size,
     )
+
+
+def _one(key, genome, problem: Problem, length, warm_up, objective: Objective) -> Score:
+    graph, rule = problem.graph, objective.rule
+    episode_key, init_key, support_key, query_key, early_key = jax.random.split(key, 5)
+    episode = problem.task.episode(episode_key)
+    network = fresh_network(init_key, genome, problem, objective)
 
     def batch(key, i):
         return episode.support(jax.random.fold_in(key, i), objective.batch_size)
