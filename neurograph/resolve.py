@@ -74,8 +74,14 @@ def _with_data_folder(config: TrainConfig, folder: pathlib.Path) -> dict[str, An
 
 
 def _found_genome(what: str, folder: pathlib.Path) -> str:
-    """A path is made absolute; a name stays, unless a file is called so."""
-    return what if what in GENOMES else _found(what, folder)
+    """The path of a file, or of a run's folder, is made absolute; a name stays, unless a file or run is called so."""
+    if what in GENOMES:
+        return what
+    for candidate in (folder / what, pathlib.Path(what)):
+        found = shipped.find(candidate)
+        if found is not None:
+            return str(found.resolve())
+    return what
 
 
 def _found(path: str, folder: pathlib.Path) -> str:
@@ -160,18 +166,18 @@ def as_genome_says(config: TrainConfig) -> TrainConfig:
 
 
 def genome_file(what: str) -> GenomeFile:
-    """A genome's file by its path, or by the name of one that comes with the package.
+    """A genome's file by its path, by that of a run's folder, or by the name of one that comes with the package.
 
     Raises:
         GenomeError: there is none, or it is damaged.
     """
-    if pathlib.Path(what).exists():
-        return read_genome(what)
+    path = shipped.find(what)
+    if path is not None:
+        return read_genome(path)
     known = shipped.names()
-    if what in known:
-        return read_genome(shipped.path_of(what))
     near = difflib.get_close_matches(what, (*GENOMES, *known), 1)
-    mend = f"did you mean '{near[0]}'?" if near else f"give {', '.join((*GENOMES, *known))}, or the path of a file."
+    choice = f"give {', '.join((*GENOMES, *known))}, or the path of a file or run."
+    mend = f"did you mean '{near[0]}'?" if near else choice
     raise GenomeError(f"there is no genome '{what}'; {mend}")
 
 

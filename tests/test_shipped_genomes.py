@@ -18,7 +18,7 @@ UNIFORM = {"digits": 0.1, "xor": 0.5, "nxor": 0.5, "mnist": 0.1}
 
 
 def test_those_that_are_promised_come_along():
-    assert {"boolean-2state", "digits-2state", "digits-4state", "mnist-4state", "mnist-2state-cma"} <= set(NAMES)
+    assert {"boolean-2state", "digits-2state", "digits-4state", "digits-4state-steady", "mnist-4state", "mnist-2state-cma"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

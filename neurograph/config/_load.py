@@ -144,9 +144,11 @@ def _without_rule(section: dict[str, Any], overrides: Mapping[str, Any]) -> dict
 def _named_by_genome(genome: Any) -> set[str]:
     if not isinstance(genome, str) or genome in ("backprop", "random"):
         return set()
-    path = FilePath(genome)
+    path = genomes.find(genome)
+    if path is None:
+        return set()  # told where the genome is read
     try:
-        said = yaml.safe_load((path if path.exists() else genomes.path_of(genome)).read_text(encoding="utf-8"))
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return set()  # told where the genome is read
     return {name for name in ("rule", "initializer") if isinstance(said, dict) and said.get(name) is not None}

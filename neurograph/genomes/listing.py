@@ -1,13 +1,13 @@
 """What `neurograph genomes` shows: the names that a genome can be given by, and the file of each."""
 
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 
 from ..genome import Genome, GenomeFile, dumps, n_states_of
 from ..resolve import GENOMES, genome_file
-from . import names, path_of
+from . import find, names, path_of
 
 
 class Entry(NamedTuple):
@@ -81,8 +81,7 @@ def file_of(what: str) -> tuple[GenomeFile, str]:
         file = _computed(what)
         return file, dumps(file.genome, file.provenance, rule=file.rule, initializer=file.initializer)
     file = genome_file(what)
-    path = pathlib.Path(what) if pathlib.Path(what).exists() else path_of(what)
-    return file, path.read_text(encoding="utf-8")
+    return file, cast(pathlib.Path, find(what)).read_text(encoding="utf-8")
 
 
 def _computed(name: str) -> GenomeFile:
