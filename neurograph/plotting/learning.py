@@ -8,6 +8,11 @@ from matplotlib.figure import Figure
 from .curves import style
 from .figures import INK, MUTED, Path, colours, new_figure, save
 
+TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 1)
+"""Of accuracy."""
+LEAST_ERROR = 0.01
+"""Added to the share of errors, so that its logarithm is finite."""
+
 Band = tuple[np.ndarray, np.ndarray]
 """Mean, and half the width of its 95 % interval, at each number of steps."""
 
@@ -21,7 +26,8 @@ def learning_curves(
     path: Path | None = None,
     title: str = "",
 ) -> Figure:
-    """Draws test accuracy over learning steps (logarithmic), each learner with its 95 % band.
+    """Draws test accuracy over learning steps, each learner with its 95 % band; both axes are logarithmic, that of
+    accuracy in the share of errors, so that 0.95 and 0.98 lie as far apart as they are hard to tell.
 
     Args:
         steps: learning steps.
@@ -34,7 +40,7 @@ def learning_curves(
     Returns:
         The figure.
     """
-    figure, (axes,) = new_figure(7.2, 4.2)
+    figure, (axes,) = new_figure(8.6, 4.4)
     at = np.arange(len(steps))
     for values in faint:
         axes.plot(at, values, color=MUTED, linewidth=0.5, alpha=0.35, zorder=1)
@@ -45,13 +51,23 @@ def learning_curves(
     style(axes, "test accuracy")
     axes.set_xlabel("learning steps")
     axes.set_xticks(at, [f"{step:,}" for step in steps])
-    axes.set_ylim(-0.02, 1.02)
-    axes.legend(loc="lower right", frameon=False, fontsize=8.5, labelcolor=INK)
+    axes.set_yscale("function", functions=(_by_errors, _by_accuracy))
+    axes.set_ylim(-0.02, 1)
+    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8.5, labelcolor=INK)
     if title:
         figure.suptitle(title, fontsize=10.5, color=INK, x=0.01, ha="left")
     if path is not None:
         save(figure, path)
     return figure
+
+
+def _by_errors(accuracy: np.ndarray) -> np.ndarray:
+    return -np.log10(np.maximum(1 + LEAST_ERROR - np.asarray(accuracy, float), 1e-6))
+
+
+def _by_accuracy(height: np.ndarray) -> np.ndarray:
+    return 1 + LEAST_ERROR - 10.0 ** -np.asarray(height, float)
 
 
 def matrix_of(
