@@ -174,6 +174,8 @@ def genome_file(what: str) -> GenomeFile:
     path = shipped.find(what)
     if path is not None:
         return read_genome(path)
+    if pathlib.Path(what).is_dir():
+        raise GenomeError(f"'{what}' is a folder without a genome.txt; give a genome's file, or the folder of a run.")
     known = shipped.names()
     near = difflib.get_close_matches(what, (*GENOMES, *known), 1)
     choice = f"give {', '.join((*GENOMES, *known))}, or the path of a file or run."

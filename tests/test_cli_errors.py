@@ -89,7 +89,7 @@ WRONG_OPTIONS = [
     (("--genome", "none.txt"), 1, "there is no genome 'none.txt'"),
     (("--genome", "bakprop"), 1, "did you mean 'backprop'?"),
     (("--genome", "noise.txt"), 1, "is no genome"),
-    (("--genome", "a folder"), 1, "Is a directory"),
+    (("--genome", "a folder"), 1, "'a folder' is a folder without a genome.txt"),
     (("--task", "digits"), 1, "2 input neurons, but task 'digits' needs 64"),
     (("--task", "blobs"), 1, "blobs"),
     (("--task", "task.csv"), 1, "line 3: feature 'a' is 'nan'"),

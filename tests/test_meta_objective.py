@@ -7,13 +7,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.flatten_util import ravel_pytree
 
 from neurograph import engine, initializers, rules, tasks
 from neurograph.meta import Problem, mean_score, score
 from neurograph.meta import objective as objectives
+from neurograph.meta import population as populations
 from tests.helpers import tolerance
-from tests.meta import DIGITS_WIRING, INIT, PREDICT, fraction_right, learnt, objective, problem, quick, some_genome
+from tests.meta import (
+    DIGITS_WIRING,
+    INIT,
+    PREDICT,
+    founders,
+    fraction_right,
+    learnt,
+    objective,
+    problem,
+    quick,
+    some_genome,
+)
 
 LIMIT = tolerance(np.float64)
 SCORE = quick(score, static_argnames="objective")
@@ -183,3 +196,22 @@ def test_synapses_have_the_type_of_the_task(key):
     at = Problem(problem().graph, tasks.load("xor", dtype=jnp.float32))
     shape = jax.eval_shape(functools.partial(score, objective=objective(capacity=1)), key, genome, at, 1)
     assert shape.loss.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_genomes_in_turn_and_side_by_side_are_each_by_itself(key, monkeypatch, in_turn):
+    at, how, genomes = problem(), objective(capacity=1, replicas=2), founders()
+    numbers = at.graph.n_neurons * 2 * how.batch_size * how.replicas
+    monkeypatch.setattr(objectives, "IN_TURN", numbers if in_turn else numbers + 1)
+
+    def judge(genome):
+        return score(key, genome, at, 1, objective=how).loss
+
+    def all_of_them(genomes):
+        return objectives.of_each(judge, genomes, (at,), how)
+
+    program = jax.make_jaxpr(all_of_them)(genomes)
+    over_genomes = [e for e in program.eqns if e.primitive.name == "scan" and e.params["length"] == 3]
+    assert bool(over_genomes) == in_turn
+    expected = [quick(judge)(populations.member(genomes, n)) for n in range(3)]
+    np.testing.assert_allclose(quick(all_of_them)(genomes), expected, rtol=1e-12)

@@ -133,7 +133,7 @@ def of_each(
     Side by side, so that small arrays are worth a call; but in turn on a CPU where one genome's states fill a core's
     cache by themselves, which is faster (docs/meta_learning.md) and needs the memory of one.
     """
-    n_neurons = max(problem.graph.n_neurons for problem in problems)
+    n_neurons = max((problem.graph.n_neurons for problem in problems), default=0)
     n_states = genomes.neuron.nu.shape[-1]
     if platform() == "cpu" and n_neurons * n_states * objective.batch_size * objective.replicas >= IN_TURN:
         return jax.lax.map(judge, genomes)
