@@ -40,6 +40,7 @@ def test_a_peer_learns_as_neurograph(peer, wiring):
     same(ours.steps(ready), peer.steps(given))
 
 
+@pytest.mark.slow
 def test_gradients_of_an_unroll_agree_on_layers():
     ready, given = prepared("mlp", n_batches=3)
     mine = ours.gradients(ready)
@@ -59,6 +60,7 @@ def test_several_genomes_at_once_agree():
     same(ours.populations(ready, 3), dense.populations(given, 3))
 
 
+@pytest.mark.slow
 def test_meta_steps_agree():
     """After two, each with draws of its own, and genomes that have moved between them."""
     topology = ours.mlp([5, 4, 3])

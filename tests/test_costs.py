@@ -84,6 +84,7 @@ def test_the_plan_tells_of_every_synapse():
     assert {name for block in blocks for name in (*block.sources, block.target)} <= set(graph.stage_names)
 
 
+@pytest.mark.slow
 def test_tuning_measures_and_the_command_keeps(folder, monkeypatch, run):
     """With one repeat and two shapes: that all runs, not how fast."""
     monkeypatch.setattr(tuning, "REPEATS", 1)
