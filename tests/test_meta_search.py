@@ -77,7 +77,7 @@ def cut_and_resumed(folder, whole, legs, **options):
     assert kept(folder) == kept(whole)
 
 
-@pytest.mark.parametrize("method", [METHODS[0], pytest.param(METHODS[1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["gradient", pytest.param("cma", marks=pytest.mark.slow)])
 def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, method, drifting):
     options = METHODS[method]
     whole = completed(tmp_path / "whole", **options)
