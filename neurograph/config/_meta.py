@@ -91,7 +91,8 @@ class MetaConfig(BaseModel):
     schedule: Literal["cosine", "constant"] = Field(default="cosine", description="of the learning rate")
     clip: PositiveFloat = Field(default=1.0, description="largest norm of a genome's gradient")
     synchronise_every: Count | None = Field(
-        default=250, description="meta-steps after which all genomes become copies of the best; null: never"
+        default=250,
+        description="meta-steps after which all become copies of the best, as at each end of a stage; null: never",
     )
     noise: Annotated[float, Field(ge=0)] = Field(default=0.02, description="on such copies, relative")
     patience: Count = Field(default=20, description="failures in a row after which a genome is replaced")

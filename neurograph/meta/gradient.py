@@ -31,12 +31,20 @@ class Curriculum:
     last: int = 10
     shortest: int | None = None
 
+    def longest(self, step: Int[Array, ""]) -> Int[Array, ""]:
+        """Of the meta-step's stage."""
+        return jnp.minimum(self.first + self.add * (step // self.every), self.last)
+
     def length(self, key: Key[Array, ""], step: Int[Array, ""]) -> Int[Array, ""]:
         """Steps of the unroll of a meta-step."""
-        longest = jnp.minimum(self.first + self.add * (step // self.every), self.last)
+        longest = self.longest(step)
         if self.shortest is None:
             return longest
         return jax.random.randint(key, (), jnp.minimum(self.shortest, longest), longest + 1)
+
+    def ends(self, step: Int[Array, ""]) -> Bool[Array, ""]:
+        """Whether the meta-step is the last of a stage that a longer one follows."""
+        return (self.longest(step) < self.last) & ((step + 1) % self.every == 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +55,8 @@ class Method:
         learning_rate: Adam's step over meta-steps.
         clip: largest norm of a genome's gradient; longer ones are scaled down, each genome's by itself.
         curriculum: unroll lengths.
-        synchronise_every: meta-steps after which all become copies of the best; None: never.
+        synchronise_every: meta-steps after which all become copies of the best, as at each end of a stage (paper C.4);
+            None: never.
         noise: on those copies, relative (see `perturbed`).
         patience: failures in a row after which a genome is replaced by a copy of the best.
         memory: of the moving average of losses, and of genomes: weight of the past, in [0, 1).
@@ -151,7 +160,7 @@ def meta_step(
     which = lost & (jnp.arange(population.size) != best(after))  # where all are lost, one stays
     after = dataclasses.replace(after, replaced=after.replaced + jnp.sum(which, dtype=jnp.int32))
     if method.synchronise_every is not None:
-        which = which | ((step + 1) % method.synchronise_every == 0)
+        which = which | ((step + 1) % method.synchronise_every == 0) | method.curriculum.ends(step)
     after = jax.lax.cond(jnp.any(which), lambda p: reseeded(noise_key, p, which, method.noise), lambda p: p, after)
     return after, Report(scores.loss, scores.accuracy, norms, finite, length)
 

@@ -138,6 +138,13 @@ META = (
         (f"{FOLLOWED}::test_synchronising_copies_the_best_to_all",),
     ),
     Mutation(
+        "no copies at the end of a stage",
+        GRADIENT,
+        " | method.curriculum.ends(step)",
+        "",
+        (f"{FOLLOWED}::test_synchronising_copies_the_best_to_all",),
+    ),
+    Mutation(
         "copies keep the optimizer's state of those they replace",
         POPULATION,
         "optimizer=jax.tree.map(spread, population.optimizer)",
