@@ -4,7 +4,8 @@ Objective, score      how a genome is judged: an unroll from fresh synapses, the
 Population            genomes side by side, with what is kept of each
 gradient              Adam through the unroll, with a curriculum
 evolution             ask/tell optimizers such as CMA-ES, on accuracies
-search                a run of either: prepare, open, advance, resume, finish
+search                what a run searches: names resolved, wirings paired with tasks, genomes founded
+run                   a run of either in its folder: open, improve, resume, finish
 """
 
 from .gradient import Curriculum as Curriculum

@@ -131,7 +131,7 @@ def of_each(
     """What `judge` says of every genome of a stack, stacked, in one program.
 
     Side by side, so that small arrays are worth a call; but in turn on a CPU where one genome's states fill a core's
-    cache by themselves, which is faster (docs/meta_learning.md) and needs the memory of one.
+    cache by themselves, which is faster and needs the memory of one.
     """
     n_neurons = max((problem.graph.n_neurons for problem in problems), default=0)
     n_states = genomes.neuron.nu.shape[-1]
