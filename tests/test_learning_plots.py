@@ -156,7 +156,7 @@ def test_a_genome_is_its_matrices_with_their_numbers(tmp_path: pathlib.Path):
     for axes, (part, field, _, rows, columns) in zip(figure.axes, MATRICES[:4], strict=True):
         values = values_of(genome, part, field)
         assert (axes.get_ylabel(), axes.get_xlabel()) == (rows, columns)
-        np.testing.assert_allclose([float(text) for text in texts(axes)], values.ravel(), rtol=5e-3)
+        np.testing.assert_allclose([float(text) for text in texts(axes)], values.ravel(), rtol=5e-2)  # two digits
         (image,) = axes.images
         low, high = image.get_clim()
         assert high == -low == pytest.approx(np.abs(values).max())

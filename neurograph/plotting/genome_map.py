@@ -66,11 +66,11 @@ def _panel(axes: Axes, values: np.ndarray, label: str, rows: str, columns: str) 
     n = len(values)
     axes.imshow(values, vmin=-largest, vmax=largest, cmap="RdBu")
     if n <= MOST_NUMBERED:
-        size = 9.0 if n <= STATES else 7.5
+        size = 8.5 if n <= STATES else 7.0
         for row, column in np.ndindex(n, n):
             value = values[row, column]
             ink = "white" if abs(value) > DARK * largest else INK
-            axes.text(column, row, number(float(value)), ha="center", va="center", fontsize=size, color=ink)
+            axes.text(column, row, number(float(value), 2), ha="center", va="center", fontsize=size, color=ink)
     axes.set_title(label, fontsize=9.5, color=INK)
     axes.set_xlabel(columns, fontsize=8, color=MUTED)
     axes.set_ylabel(rows, fontsize=8, color=MUTED)
@@ -98,12 +98,12 @@ def _caption(axes: Axes, name: str, member: Genome) -> None:
     )
 
 
-def number(value: float) -> str:
-    """Three significant digits at most, as short as it goes.
+def number(value: float, digits: int = 3) -> str:
+    """Some significant digits at most, as short as it goes.
 
     >>> number(0.0), number(-0.12345), number(1234.5)
     ('0', '-0.123', '1.23e3')
     """
-    text = f"{value:.3g}"
+    text = f"{value:.{digits}g}"
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if e else mantissa
