@@ -264,7 +264,7 @@ class Reader(eqx.Module):
         return x + network
 
 
-def shown(loss: float) -> float:
+def shown(loss: np.ndarray) -> np.ndarray:
     """About which numbers two of them were, of which one has the target -1 and one +1."""
     return np.sqrt(2 * loss)
 

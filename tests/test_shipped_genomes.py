@@ -10,7 +10,7 @@ import pytest
 from neurograph import config, evaluation, genomes, resolve
 from neurograph.comparison import prepare
 from neurograph.config import MetaConfig, TrainConfig
-from neurograph.genome import Genome, GenomeError, read, save
+from neurograph.genome import Genome, GenomeError, n_states_of, read, save
 
 NAMES = genomes.names()
 UNIFORM = {"digits": 0.1, "xor": 0.5, "nxor": 0.5, "mnist": 0.1}
@@ -86,8 +86,8 @@ def test_a_file_then_a_run_then_a_name(tmp_path, monkeypatch):
     run.mkdir()
     assert genomes.find("digits-4state") == shipped  # a folder without a genome is no run
     save(Genome.backprop(n_states=3), run / "genome.txt")
-    assert resolve.genome_file("digits-4state").genome.n_states == 3
-    assert resolve.genome_file(str(run)).genome.n_states == 3
+    assert n_states_of(resolve.genome_file("digits-4state").genome) == 3
+    assert n_states_of(resolve.genome_file(str(run)).genome) == 3
     assert genomes.find("digits-5state") is None
     with pytest.raises(GenomeError, match="no genome 'digits-5state'; did you mean 'digits-4state'"):
         resolve.genome_file("digits-5state")
