@@ -379,3 +379,14 @@ def test_what_is_chosen_is_best_in_fresh_unrolls(drifting, tmp_path):
     chosen = int(np.argmax(scores.accuracies))
     assert scores.accuracy == scores.accuracies[chosen]
     assert_equal_trees(search.learner.best(), member(population.genomes, chosen))
+
+
+def test_what_continues_a_run_with_changes_is_kept_as_its_command(tmp_path, drifting):
+    search = prepared()._replace(command="neurograph meta-train x")
+    meta_run.open_run(search, tmp_path)
+    improved(search, tmp_path)
+    assert meta_run.reopen_run(tmp_path, "neurograph again").command == "neurograph meta-train x"
+    assert meta_run.reopen_run(tmp_path, "same", meta_steps=LAST).command == "neurograph meta-train x"
+    more = meta_run.reopen_run(tmp_path, "neurograph more", meta_steps=LAST + 1)
+    assert more.command == "neurograph meta-train x && neurograph more"
+    assert meta_run.reopen_run(tmp_path, "neurograph again").command == more.command
