@@ -138,6 +138,7 @@ def baseline(
     steps: Sequence[int],
     n_draws: int = 10,
     n_choosing: int = 4,
+    tick: Callable[[], None] = lambda: None,
 ) -> Baseline:
     """Tunes the learning rate on held-out support examples, then evaluates as a genome is evaluated.
 
@@ -150,11 +151,12 @@ def baseline(
         graph, task, batch_size, steps, n_draws: see `evaluation.curve`.
         activation, initializer: see `GradientLearner`.
         n_choosing: draws by which rates are chosen.
+        tick: called after each rate of `rates_of(name)`.
     """
     learner = GradientLearner(graph, jnp.zeros((), jnp.float32), name, activation, initializer, task.dtype)
     rates, common = rates_of(name), {"batch_size": batch_size, "steps": tuple(steps)}
     choosing = jax.random.fold_in(key, _CHOOSING)
-    tried = held_out_curves(choosing, learner, _rate, rates, task, n_draws=n_choosing, **common)
+    tried = held_out_curves(choosing, learner, _rate, rates, task, n_draws=n_choosing, tick=tick, **common)
     means = np.stack([found.accuracy.mean(axis=0) for found in tried])
     chosen = tuple(rates[index] for index in np.argmax(means, axis=0))
     curves = {

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -86,7 +86,14 @@ def evaluate(contest: Contest, *, steps: Sequence[int], n_draws: int) -> Curve:
 
 
 def tuned(
-    name: str, topology: Topology, contest: Contest, *, steps: Sequence[int], n_draws: int, activation: str
+    name: str,
+    topology: Topology,
+    contest: Contest,
+    *,
+    steps: Sequence[int],
+    n_draws: int,
+    activation: str,
+    tick: Callable[[], None] = lambda: None,
 ) -> Baseline:
     """A baseline on the wiring, task, draws and batch size of a contest, with its initializer.
 
@@ -96,6 +103,7 @@ def tuned(
         contest: as `prepare` gives it.
         steps, n_draws: see `evaluation.curve`.
         activation: of hidden neurons, by name.
+        tick: called after each learning rate that was tried.
     """
     config = contest.config
     graph = compile_topology(topology, n_states=2, batch_size=config.batch_size, costs=known().costs)
@@ -109,6 +117,7 @@ def tuned(
         batch_size=config.batch_size,
         steps=steps,
         n_draws=n_draws,
+        tick=tick,
     )
 
 

@@ -159,22 +159,28 @@ def held_out_curves(
     batch_size: int = 128,
     steps: Sequence[int] = STEPS,
     n_draws: int = 4,
+    tick: Callable[[], None] = lambda: None,
 ) -> list[Curve]:
     """As `curve`, for choosing a number: each draw is an episode, made from support examples alone.
 
     Args:
         learner: what learns.
         varied: finds the number in it, as for `equinox.tree_at`.
-        values: that are tried, all in one compiled program.
+        values: that are tried.
         key, task, batch_size, steps, n_draws: as for `curve`.
+
+        tick: called after each value.
 
     Returns:
         A curve for each value.
     """
-    tried = jnp.asarray(values, jnp.result_type(varied(learner)))
-    found = _curves(key, learner, varied, tried, task, jnp.arange(n_draws), batch_size, tuple(steps))
-    loss, right = (np.asarray(part, np.float64) for part in found)
-    return [Curve(tuple(steps), *parts) for parts in zip(loss, right, strict=True)]
+    found = []
+    for value in values:  # of one compiled program, between whose calls a person can interrupt
+        tried = eqx.tree_at(varied, learner, jnp.asarray(value, jnp.result_type(varied(learner))))
+        loss, right = _curve(key, tried, task, jnp.arange(n_draws), True, batch_size, tuple(steps))
+        found.append(Curve(tuple(steps), np.asarray(loss, np.float64), np.asarray(right, np.float64)))
+        tick()
+    return found
 
 
 @functools.partial(jax.jit, static_argnums=(4, 5, 6))
@@ -197,13 +203,3 @@ def _curve(key, learner, task: Task, numbers, held_out: bool, batch_size: int, s
         return tuple(jnp.stack(values) for values in zip(*found, strict=True))
 
     return jax.lax.map(one, numbers)
-
-
-@functools.partial(jax.jit, static_argnums=(2, 6, 7))
-def _curves(key, learner, varied, values, task: Task, numbers, batch_size: int, steps: tuple[int, ...]):
-    """Loss and accuracy, each `[values, draws, steps]`."""
-
-    def one(value):
-        return _curve(key, eqx.tree_at(varied, learner, value), task, numbers, True, batch_size, steps)
-
-    return jax.lax.map(one, values)

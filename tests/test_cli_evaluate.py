@@ -166,7 +166,7 @@ def tuned(monkeypatch) -> list[tuple[str, str]]:
     """Names and activations of the baselines that are tuned, which they are not really."""
     seen: list[tuple[str, str]] = []
 
-    def one(name, topology, contest, *, steps, n_draws, activation) -> Baseline:
+    def one(name, topology, contest, *, steps, n_draws, activation, tick) -> Baseline:
         seen.append((name, activation))
         curve = made_up(0.25)
         return Baseline(name, (0.5, 1.0, 0.25), curve, ((0.5, curve), (1.0, made_up(0.4))))
@@ -199,6 +199,26 @@ def test_compare_prints_a_table_rates_and_sentences(run: Run, contests, tuned, m
     assert (drawn["names"], drawn["dashed"]) == (["mine", "backprop", "sgd", "adam"], ["sgd", "adam"])
     np.testing.assert_allclose(drawn["faint"], 2 * [made_up(0.25).accuracy.mean(0), made_up(0.4).accuracy.mean(0)])
     assert "<svg" in pathlib.Path("c.svg").read_text()
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_an_interrupted_comparison_shows_what_is_done(run: Run, contests, monkeypatch, done):
+    evaluated = comparison.evaluate
+    turns = iter(range(9))
+
+    def interrupted(*arguments, **options):
+        if next(turns) == done:
+            raise KeyboardInterrupt
+        return evaluated(*arguments, **options)
+
+    monkeypatch.setattr(comparison, "evaluate", interrupted)
+    for command, few in (("compare", FEW), ("transfer", ("--at", 2, *FEW[2:]))):
+        turns = iter(range(9))
+        outcome = run(command, "w.yaml", "--genome", "mine.txt", "--genome", "backprop", "--task", "xor", *few)
+        assert outcome.code == 130
+        assert "interrupted." in outcome.err
+        assert ("mine" in outcome.out) == bool(done)
+        assert "backprop" not in outcome.out
 
 
 def test_genomes_of_one_name_are_told_apart_and_baselines_may_be_left_out(run: Run, contests, tuned):

@@ -13,6 +13,7 @@ import yaml
 
 from neurograph import Genome, cli, runs
 from neurograph import genome as genomes
+from neurograph.cli import _meta_train
 from neurograph.meta.learners import Validation
 from tests.command_line import assert_complains
 from tests.command_line import run_fixture as run_fixture
@@ -212,3 +213,9 @@ def test_ctrl_c_in_a_process_of_its_own_keeps_all(tmp_path):
     )  # fmt: skip
     assert resumed.returncode == 0, resumed.stderr
     assert runs.load_checkpoint(tmp_path / "r").step == done + 1
+
+
+@pytest.mark.parametrize("given", [("--data-dir", "/my/data"), ("--data-dir=/my/data",)])
+def test_the_kept_command_does_not_tell_where_data_lie(monkeypatch, given):
+    monkeypatch.setattr(sys, "argv", ["x/neurograph", "meta-train", "mlp:2-1", *given, "--set", "update=0.1"])
+    assert _meta_train._command() == "neurograph meta-train mlp:2-1 --set update=0.1"

@@ -1,17 +1,20 @@
 """`neurograph evaluate`, `compare` and `transfer`: how genomes learn, and against whom."""
 
+import contextlib
 import json as json_module
 import pathlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.table import Table
 
+from . import EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import choose_device, progress
+from ._long import choose_device, progress, say
 
 if TYPE_CHECKING:
-    from ..comparison import Contest
+    from ..comparison import Cell, Contest, Entry
     from ..evaluation import Curve
 
 BASELINES = ("sgd", "momentum", "adam")
@@ -49,10 +52,13 @@ def evaluate(
     from .. import comparison
 
     marks = _marks(steps)
-    with progress(text_console(stderr=True)) as bars:
+    found = None
+    with _interruptible(), progress(text_console(stderr=True)) as bars:
         bar = bars.add_task("evaluate", total=1, about=f"{draws} draws of {marks[-1]} steps")
         found = comparison.evaluate(contest, steps=marks, n_draws=draws)
         bars.update(bar, completed=1)
+    if found is None:
+        raise typer.Exit(EXIT_INTERRUPTED)
     name = _stem(genome)
     if output is not None:
         _draw({name: found}, [], [], output, f"{name} on {contest.task.name}, {topology}")
@@ -100,29 +106,45 @@ def compare(
     given = _given(task, batch_size, seed, data_dir)
     contests = {one: _contest(topology, one, given, []) for one in genome}
     from .. import comparison
+    from ..baselines import rates_of
     from ._wirings import find
 
     names = comparison.told_apart([*map(_stem, contests), *wanted], [*contests, *wanted])
     marks, entries, wiring = _marks(steps), [], find(topology)
     first = contests[genome[0]]
-    with progress(text_console(stderr=True)) as bars:
-        bar = bars.add_task("compare", total=len(contests) + len(wanted), about="")
+    total = len(contests) + sum(len(rates_of(name)) + 1 for name in wanted)
+    with _interruptible() as stopped, progress(text_console(stderr=True)) as bars:
+        bar = bars.add_task("compare", total=total, about="")
         for name, contest in zip(names, contests.values(), strict=False):
             bars.update(bar, about=name)
             entries.append(comparison.Entry(name, comparison.evaluate(contest, steps=marks, n_draws=draws)))
             bars.advance(bar)
         for name in wanted:
             bars.update(bar, about=name)
-            tuned = comparison.tuned(name, wiring, first, steps=marks, n_draws=draws, activation=activation)
+            tuned = comparison.tuned(
+                name, wiring, first, steps=marks, n_draws=draws, activation=activation, tick=lambda: bars.advance(bar)
+            )
             entries.append(comparison.Entry(name, tuned.curve, tuned))
             bars.advance(bar)
+    if not entries:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    about = {"topology": topology, "task": first.task.name, "draws": draws, "seed": seed, "activation": activation}
+    _show_comparison(entries, about, f"{first.task.name}, {wiring.name}", output, as_json=json)
+    if stopped:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _show_comparison(
+    entries: "list[Entry]", about: dict[str, Any], title: str, output: pathlib.Path | None, *, as_json: bool
+) -> None:
+    from .. import comparison
+
     leads = comparison.leads(entries)
     if output is not None:
         faint = [values for entry in entries for _, values in comparison.best_rate_curves(entry)]
         curves = {entry.name: entry.curve for entry in entries}
-        _draw(curves, [e.name for e in entries if e.baseline], faint, output, f"{first.task.name}, {wiring.name}")
-    if json:
-        about = {"topology": topology, "task": first.task.name, "draws": draws, "seed": seed, "activation": activation}
+        _draw(curves, [e.name for e in entries if e.baseline], faint, output, title)
+    if as_json:
         learners = [
             {"name": e.name, **_plain(e.curve), **({"rates": list(e.baseline.rates)} if e.baseline else {})}
             for e in entries
@@ -167,12 +189,20 @@ def transfer(
     genomes = dict(zip(comparison.told_apart([*map(_stem, paths)], paths), paths, strict=True))
     found = [find(place) for place in places]
     wirings = dict(zip(comparison.told_apart([wiring.name for wiring in found], places), found, strict=True))
-    cells = []
-    with progress(text_console(stderr=True)) as bars:
+    cells: list[Cell] = []
+    with _interruptible() as stopped, progress(text_console(stderr=True)) as bars:
         bar = bars.add_task("transfer", total=len(wirings) * len(tasks) * len(genomes), about="")
         for cell in comparison.transfer(genomes, wirings, tasks, at=at, n_draws=draws, settings=settings):
             cells.append(cell)
             bars.update(bar, advance=1, about=f"{cell.wiring} {cell.task}")
+    if stopped and not cells:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    _show_transfer(cells, {"at": at, "draws": draws, "seed": seed}, output, as_json=json)
+    if stopped:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _show_transfer(cells: "list[Cell]", about: dict[str, Any], output: pathlib.Path | None, *, as_json: bool) -> None:
     columns = list(dict.fromkeys(cell.genome for cell in cells))
     fitting = {(c.wiring, c.task, c.genome): c.accuracy for c in cells if c.accuracy is not None}
     rows = list(dict.fromkeys((wiring, task) for wiring, task, _ in fitting))
@@ -184,15 +214,28 @@ def transfer(
         from ..plotting.learning import matrix_of, transfer_matrix
 
         values = matrix_of(rows, columns, {place: found.mean for place, found in fitting.items()})
-        transfer_matrix([f"{w}, {t}" for w, t in rows], columns, values, path=output, title=f"after {at} steps")
-    if json:
+        transfer_matrix(
+            [f"{w}, {t}" for w, t in rows], columns, values, path=output, title=f"after {about['at']} steps"
+        )
+    if as_json:
         plain = [{**c._asdict(), "accuracy": c.accuracy._asdict() if c.accuracy else None} for c in cells]
-        _print({"at": at, "draws": draws, "seed": seed, "cells": plain})
+        _print({**about, "cells": plain})
         return
     table = Table("wiring", "task", *columns, box=None, header_style="bold")
     for wiring, name in rows:
-        table.add_row(wiring, name, *(str(fitting[wiring, name, column]) for column in columns))
+        table.add_row(wiring, name, *(str(fitting.get((wiring, name, column), "-")) for column in columns))
     text_console().print(table)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[str]]:
+    """An interrupt ends the block, not the command, which shows what is done; what is yielded is then not empty."""
+    stopped: list[str] = []
+    try:
+        yield stopped
+    except KeyboardInterrupt:
+        stopped.append("interrupted.")
+        say(stopped[0])
 
 
 def _given(task: str | None, batch_size: int, seed: int, data_dir: str | None) -> dict[str, Any]:

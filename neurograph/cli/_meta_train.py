@@ -143,7 +143,14 @@ def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Search":
 
 
 def _command() -> str:
-    return shlex.join(["neurograph", *sys.argv[1:]])
+    """As it was typed, but for where this computer keeps its data."""
+    words: list[str] = []
+    for word in sys.argv[1:]:
+        if words[-1:] == ["--data-dir"]:
+            words.pop()
+        elif not word.startswith("--data-dir="):
+            words.append(word)
+    return shlex.join(["neurograph", *words])
 
 
 def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: Interrupts, *, as_json: bool) -> int:
