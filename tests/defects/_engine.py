@@ -4,7 +4,7 @@ from ._mutation import ALONE, BACKPROP, FORM, POPULATIONS, RUNS, Mutation
 
 CELLS, PASSES, UPDATE = "engine/_cells.py", "engine/_passes.py", "engine/_update.py"
 NORMS, RULES = "engine/_norms.py", "rules.py"
-CENTRAL = "tests/test_engine.py::test_meta_gradient_equals_central_differences"
+CENTRAL = "tests/engine/test_engine.py::test_meta_gradient_equals_central_differences"
 SUMS, STAGES, BLOCKS = "ops/_sums.py", "compile/_stages.py", "compile/_blocks.py"
 
 FORWARD = (
@@ -283,7 +283,7 @@ LEARNING = (
         SUMS,
         "sums[m.target] = sums[m.target] + jnp.sum(values, axis=1)",
         "sums[m.target] = sums[m.target] + 0 * jnp.sum(values, axis=1)",
-        ("tests/test_ops.py::test_numbers_of_neurons_are_laid_on_their_synapses_and_collected",),
+        ("tests/ops/test_ops.py::test_numbers_of_neurons_are_laid_on_their_synapses_and_collected",),
     ),
     Mutation(
         "saturation without its keep",

@@ -2,8 +2,10 @@
 
 from ._mutation import Mutation
 
-EVALUATION, BASELINES, COMPARISON = (f"tests/test_{name}.py" for name in ("evaluation", "baselines", "comparison"))
-COMMANDS = "tests/test_cli_evaluate.py"
+EVALUATION, BASELINES, COMPARISON = (
+    f"tests/learning/test_{name}.py" for name in ("evaluation", "baselines", "comparison")
+)
+COMMANDS = "tests/cli/test_cli_evaluate.py"
 
 CURVES = (
     Mutation(

@@ -5,7 +5,7 @@ from ._mutation import Mutation
 OBJECTIVE, GRADIENT, POPULATION, EVOLUTION = (
     f"meta/{name}.py" for name in ("objective", "gradient", "population", "evolution")
 )
-JUDGED, FOLLOWED, EVOLVED = (f"tests/test_{name}.py" for name in ("meta_objective", "meta_gradient", "evolution"))
+JUDGED, FOLLOWED, EVOLVED = (f"tests/meta/test_{name}.py" for name in ("meta_objective", "meta_gradient", "evolution"))
 FOLLOWS = (f"{FOLLOWED}::test_each_genome_follows_optax_by_itself",)
 SKIPPED = (f"{FOLLOWED}::test_what_is_not_finite_is_skipped_then_replaced",)
 MEANS = (f"{JUDGED}::test_replicas_online_share_warm_up_and_several_problems_are_means",)

@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-BACKPROP = "tests/test_backprop.py::test_engine_grad_and_loop_agree"
-FORM = "tests/test_backprop.py::test_every_form_agrees"
-DEEP = "tests/test_backprop.py::test_hubs_of_many_levels_agree"
-ALONE = "tests/test_rule_options.py::test_each_option_alone"
-POPULATIONS = "tests/test_rule_options.py::test_a_genome_for_each_population"
-RUNS = "tests/test_published_runs.py"
-PLAIN_SUMS = "tests/test_ops.py::test_sums_and_derivatives_equal_those_of_dense_matrices"
-PLAIN_SWEEP = "tests/test_sweep.py::test_a_pass_and_its_derivatives_equal_those_of_dense_matrices"
+BACKPROP = "tests/engine/test_backprop.py::test_engine_grad_and_loop_agree"
+FORM = "tests/engine/test_backprop.py::test_every_form_agrees"
+DEEP = "tests/engine/test_backprop.py::test_hubs_of_many_levels_agree"
+ALONE = "tests/rules/test_rule_options.py::test_each_option_alone"
+POPULATIONS = "tests/rules/test_rule_options.py::test_a_genome_for_each_population"
+RUNS = "tests/rules/test_published_runs.py"
+PLAIN_SUMS = "tests/ops/test_ops.py::test_sums_and_derivatives_equal_those_of_dense_matrices"
+PLAIN_SWEEP = "tests/ops/test_sweep.py::test_a_pass_and_its_derivatives_equal_those_of_dense_matrices"
 
 
 class Mutation(NamedTuple):

@@ -26,7 +26,7 @@ PRIMITIVES = (
         SUMS,
         "jax.lax.slice_in_dim(a, m.begin, m.begin + m.shape[0], axis=1)",
         "jax.lax.slice_in_dim(a, 0, m.shape[0], axis=1)",
-        ("tests/test_ops.py::test_matmuls_from_parts_of_a_stage_equal_dense_matrices",),
+        ("tests/ops/test_ops.py::test_matmuls_from_parts_of_a_stage_equal_dense_matrices",),
     ),
     Mutation(
         "the gaps of a matrix filled",
@@ -82,7 +82,7 @@ PRIMITIVES = (
         SWEEP,
         "parts[into] = parts[into] + total",
         "parts[into] = total",
-        ("tests/test_sweep.py::test_a_pass_with_matmuls_from_parts_of_a_stage",),
+        ("tests/ops/test_sweep.py::test_a_pass_with_matmuls_from_parts_of_a_stage",),
     ),
     Mutation(
         "the reverse cell drops gradients of what was received",

@@ -3,8 +3,8 @@
 from ._mutation import Mutation
 
 LOAD, PREPARE, FIND, IDX = (f"datasets/_{name}.py" for name in ("load", "prepare", "find", "idx"))
-FORMATS, DAMAGE = "tests/test_datasets.py", "tests/test_datasets_damage.py"
-IMAGES, EPISODES = "tests/test_image_tasks.py", "tests/test_episodes.py"
+FORMATS, DAMAGE = "tests/tasks/test_datasets.py", "tests/tasks/test_datasets_damage.py"
+IMAGES, EPISODES = "tests/tasks/test_image_tasks.py", "tests/tasks/test_episodes.py"
 
 DATA = (
     Mutation(

@@ -22,8 +22,7 @@ from neurograph.topology import (
     permute,
     relabel,
 )
-
-from .strategies import FINITE, LABELS, topologies
+from tests.strategies import FINITE, LABELS, topologies
 
 PROPERTY = settings(max_examples=50, deadline=None)
 SUFFIXES = [".csv", ".graphml", ".json", ".yaml"]

@@ -15,8 +15,7 @@ from neurograph import generators, plotting
 from neurograph.plotting.draw import MOST_LEVELS, MOST_NEURONS, MOST_SYNAPSES
 from neurograph.plotting.overview import summarise
 from neurograph.topology import Population, Topology, build, from_arrays, levels
-
-from .strategies import topologies
+from tests.strategies import topologies
 
 
 def _layered(sizes: list[int], p: float, seed: int = 0) -> Topology:

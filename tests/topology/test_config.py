@@ -667,7 +667,7 @@ def test_the_json_schema_agrees_with_the_reader():
 
 
 def test_the_examples_of_the_documents_are_right():
-    text = (Path(__file__).parents[1] / "docs" / "topology_files.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "topology_files.md").read_text()
     whole, edges = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[:2]
     assert config.loads_topology(whole).n_neurons == 64 + 4 * 64 + 10
     ends = "populations: [{name: a, role: input, size: 2}, {name: b, size: 2}, {name: c, role: output, size: 1}]\n"

@@ -17,7 +17,7 @@ from neurograph.cli import _meta_train
 from neurograph.meta.learners import Validation
 from tests.command_line import assert_complains
 from tests.command_line import run_fixture as run_fixture
-from tests.meta import SMALL, meta_run
+from tests.meta_problems import SMALL, meta_run
 
 WIRING = "mlp:2-2-1"
 TINY = ("batch_size=4", "query_size=4", "query_batches=2")

@@ -13,8 +13,8 @@ from neurograph import datasets, runs
 from tests.command_line import assert_complains
 from tests.command_line import run_fixture as run_fixture
 from tests.data_files import IDX, serving, write_emnist, write_mnist, write_omniglot
-from tests.test_fetch import source as source
-from tests.test_fetch import sources
+from tests.tasks.test_fetch import source as source
+from tests.tasks.test_fetch import sources
 
 WIRING = {"generator": {"kind": "mlp", "sizes": [100, 6, 10]}, "train": {"task": "mnist:10x10", "steps": 6}}
 

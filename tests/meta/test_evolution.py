@@ -16,7 +16,7 @@ from neurograph.meta.evolution import LAST, Evolution, Fitness, cma_es, fitness
 from neurograph.meta.learners import VALIDATION
 from neurograph.meta.population import LEAST, member
 from tests.helpers import tolerance
-from tests.meta import (
+from tests.meta_problems import (
     INIT,
     PREDICT,
     assert_equal_trees,

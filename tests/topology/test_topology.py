@@ -36,8 +36,7 @@ from neurograph.topology import (
     to_networkx,
     validate,
 )
-
-from .strategies import FINITE, LABELS, topologies
+from tests.strategies import FINITE, LABELS, topologies
 
 PROPERTY = settings(max_examples=50, deadline=None)
 

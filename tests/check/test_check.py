@@ -39,7 +39,7 @@ from neurograph.ops import _sweep
 from neurograph.topology import Population, Topology, build, permute
 from tests.strategies import ACTIVATIONS, topologies
 
-GALLERY = pathlib.Path(__file__).parents[1] / "topologies"
+GALLERY = pathlib.Path(__file__).parents[2] / "topologies"
 
 
 def everything() -> Topology:

@@ -18,7 +18,7 @@ from neurograph.meta import population as populations
 from neurograph.meta.gradient import Report
 from neurograph.meta.population import best, founded, member, perturbed, reseeded
 from tests.helpers import tolerance
-from tests.meta import (
+from tests.meta_problems import (
     GRADIENT_NAN,
     LOSSES_NAN,
     assert_close_trees,
@@ -29,7 +29,7 @@ from tests.meta import (
     problem,
     quick,
 )
-from tests.meta import flat_fixture as flat_fixture
+from tests.meta_problems import flat_fixture as flat_fixture
 
 LIMIT = tolerance(np.float64)
 KEY = jax.random.key(31)

@@ -13,6 +13,7 @@ from neurograph.ops import _tables
 from neurograph.topology import build
 from tests import dense
 from tests.helpers import QUICK, relative_error, thorough, tolerance
+from tests.ops.test_ops import APART, EVERY, SHARED, ULP, beyond_bfloat16
 from tests.sums import (
     BATCH,
     LATE_BLOCKS,
@@ -25,7 +26,6 @@ from tests.sums import (
     sweep_operands,
     through_second_order,
 )
-from tests.test_ops import APART, EVERY, SHARED, ULP, beyond_bfloat16
 
 LOOP = {"lowering": "padded_gather", "schedule": "scan"}
 PLANS = {

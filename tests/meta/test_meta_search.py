@@ -16,7 +16,7 @@ from neurograph.genome import GenomeError
 from neurograph.meta.population import member
 from neurograph.runs import RunError, RunWarning
 from tests.helpers import thorough
-from tests.meta import (
+from tests.meta_problems import (
     METHODS,
     SMALL,
     SMALL_WIRING,
@@ -28,8 +28,8 @@ from tests.meta import (
     some_genome,
     started,
 )
-from tests.meta import drifting_fixture as drifting_fixture
-from tests.meta import flat_fixture as flat_fixture
+from tests.meta_problems import drifting_fixture as drifting_fixture
+from tests.meta_problems import flat_fixture as flat_fixture
 
 LAST = SMALL["meta_steps"]
 DIGITS = generators.mlp([64, 3, 10])

@@ -15,7 +15,7 @@ from neurograph.meta import Problem, mean_score, score
 from neurograph.meta import objective as objectives
 from neurograph.meta import population as populations
 from tests.helpers import tolerance
-from tests.meta import (
+from tests.meta_problems import (
     DIGITS_WIRING,
     INIT,
     PREDICT,
