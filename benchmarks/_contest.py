@@ -76,7 +76,7 @@ def agree(ours: Entrant, theirs: Entrant, tolerance: float = 2e-3) -> None:
         if not error <= tolerance * scale:
             raise OtherNumbers(
                 f"peer {theirs.name!r} computes other numbers than neurograph: {name} differs by {error:.2e} where "
-                f"the largest is {scale:.2e}, more than {tolerance:g} of it; mend one of the two before timing them."
+                f"the largest is {scale:.2e}, more than {tolerance:g} of it; fix one of the two before timing them."
             )
 
 

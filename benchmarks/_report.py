@@ -168,10 +168,10 @@ def regressions(rows: Sequence[Row], committed: dict[str, Any]) -> list[str]:
         old = committed["figures"].get(row.key)
         if old is None or row.figure is None or not _regressed(row, old):
             continue
-        mend = "find what made it slower, or commit new figures with --write if that is meant"
+        fix = "find what made it slower, or commit new figures with --write if that is meant"
         now, before = _number(row.figure, row.unit if row.kind == "amount" else ""), old["figure"]
         before = _number(before, row.unit if row.kind == "amount" else "")
-        sentences.append(f"{row.key}: {now} {MEANING[row.kind]}".rstrip() + f", where {before} is committed; {mend}.")
+        sentences.append(f"{row.key}: {now} {MEANING[row.kind]}".rstrip() + f", where {before} is committed; {fix}.")
     return sentences
 
 

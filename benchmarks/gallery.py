@@ -9,7 +9,7 @@ import tempfile
 
 import jax
 
-from neurograph.config import gallery
+from neurograph.topology.files import gallery
 
 
 def main() -> None:

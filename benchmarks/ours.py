@@ -12,28 +12,29 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from neurograph import CompiledGraph, Population, Topology, compile_topology, engine, generators, ops, rules, views
+from neurograph import CompiledGraph, Population, Topology, engine, ops, rules
+from neurograph.compile import compile_topology
 from neurograph.compile import padding as padding
-from neurograph.genome import Genome, astype, neuron_genome, synapse_genome
+from neurograph.engine import views
 from neurograph.meta import gradient, objective, population
 from neurograph.tasks import Task
 from neurograph.tasks.sources import Examples
-from neurograph.topology import build, levels
+from neurograph.topology import build, generators, levels
 from neurograph.topology import from_arrays as from_arrays
 
+from . import _descent
 from ._contest import Entrant
 from ._meta import CLIP, LEARNING_RATE, MetaProblem, examples, stacked
 from ._problem import Numbers, Problem, Synapses, Wiring, changes, descend, flat, loss
 from ._timing import chained, looped
 
 NAME = "neurograph"
-RULE = rules.blur()
 
 mlp, random_dag, scale_free = generators.mlp, generators.random_dag, generators.scale_free
 
 
 def layered_dag(n_levels: int, width: int, in_degree: int, seed: int) -> Topology:
-    """Narrow and deep: each neuron hears `in_degree` of the level before; as many hear each."""
+    """Narrow and deep: each neuron receives from `in_degree` neurons of the level before, and sends to as many."""
     rng = np.random.default_rng(seed)
     senders, receivers = [], []
     for level in range(1, n_levels):
@@ -64,7 +65,7 @@ def ready(topology: Topology, problem: Problem) -> Ready:
     """Compiles the topology and takes over the problem's synapses."""
     graph = compile_topology(topology, n_states=problem.n_states, batch_size=problem.batch)
     dtype = problem.xs.dtype
-    network = engine.init(jax.random.key(0), graph, genome(problem.numbers), rule=RULE, dtype=dtype)
+    network = engine.init(jax.random.key(0), graph, rule(problem.numbers), dtype=dtype)
     return Ready(problem, graph, views.with_synapses(graph, network, **problem.synapses._asdict()))
 
 
@@ -73,11 +74,10 @@ def compiled(topology: Topology) -> CompiledGraph:
     return jax.block_until_ready(compile_topology(topology))
 
 
-def genome(numbers: Numbers) -> Genome:
-    """The numbers as neurograph's genome."""
-    neuron = neuron_genome(numbers.nu, numbers.mu, numbers.keep, numbers.update)
-    synapse = synapse_genome(numbers.pre, numbers.post, numbers.synapse_keep, numbers.synapse_update)
-    return astype(Genome(neuron, synapse), numbers.nu.dtype)
+def rule(numbers: Numbers, **options: Any) -> rules.Blur:
+    """The numbers as a rule of neurograph's."""
+    hebbian = rules.Hebbian(numbers.pre, numbers.post, numbers.synapse_keep, numbers.synapse_update)
+    return rules.Blur(numbers.nu, numbers.mu, hebbian, numbers.keep, numbers.update, **options)
 
 
 def synapses(graph: CompiledGraph, network: engine.NetworkState) -> Synapses:
@@ -109,7 +109,7 @@ def steps(ready: Ready) -> Entrant:
 
 def _step(network, i, graph, numbers, xs, targets):
     b = i % xs.shape[0]
-    return engine.step(graph, genome(numbers), network, xs[b], targets[b], rule=RULE)[0]
+    return engine.step(graph, rule(numbers), network, xs[b], targets[b])[0]
 
 
 def _data(problem: Problem) -> tuple[Numbers, Any, Any]:
@@ -130,6 +130,33 @@ def populations(ready: Ready, n: int) -> Entrant:
     return Entrant(NAME, looped(body, network, ready.graph, numbers, xs, targets), read)
 
 
+DESCENT = {
+    "sgd": functools.partial(rules.backprop, _descent.LEARNING_RATE),
+    "momentum": functools.partial(rules.backprop, _descent.LEARNING_RATE, momentum=_descent.MOMENTUM),
+    "rmsprop": functools.partial(rules.rmsprop, _descent.LEARNING_RATE, _descent.DECAY),
+    "adam": functools.partial(rules.adam, _descent.LEARNING_RATE, epsilon=_descent.ADAM_EPSILON),
+}
+
+
+def descents(topology: Topology, problem: Problem, name: str) -> Entrant:
+    """A training step by a rule of gradient descent, by name."""
+    mine = rules.as_arrays(DESCENT[name](), problem.xs.dtype)
+    graph = compile_topology(topology, n_states=mine.n_states, batch_size=problem.batch)
+    network = engine.init(jax.random.key(0), graph, mine, dtype=problem.xs.dtype)
+    given = problem.synapses
+    network = views.with_synapses(graph, network, forward=given.forward, bias=given.bias)
+
+    def body(network, i, graph, mine, xs, targets):
+        b = i % xs.shape[0]
+        return engine.step(graph, mine, network, xs[b], targets[b])[0]
+
+    def read(network):
+        forward, bias = views.synapses(graph, network.forward), views.neurons(graph, network.bias)
+        return {"forward": np.asarray(forward) - given.forward, "bias": np.asarray(bias) - given.bias}
+
+    return Entrant(NAME, looped(body, network, graph, mine, *_data(problem)[1:]), read)
+
+
 # --- its parts --------------------------------------------------------------------------------------------------------
 
 
@@ -138,12 +165,12 @@ def forwards(ready: Ready) -> Entrant:
     numbers, xs, _ = _data(ready.problem)
 
     def body(_, i, network, graph, numbers, xs):
-        return engine.forward(graph, genome(numbers), network, xs[i % xs.shape[0]], rule=RULE)
+        return engine.forward(graph, rule(numbers), network, xs[i % xs.shape[0]])[1]
 
     start = _zeros(body, None, 0, ready.network, ready.graph, numbers, xs)
 
     def read(states):
-        return {"prediction": np.asarray(engine.prediction(ready.graph, states))}
+        return {"prediction": np.asarray(views.neurons(ready.graph, states))[0, ready.problem.wiring.outputs]}
 
     return Entrant(NAME, looped(body, start, ready.network, ready.graph, numbers, xs), read)
 
@@ -155,12 +182,28 @@ def gradients(ready: Ready) -> Entrant:
     """
 
     def objective(numbers, graph, network, xs, targets):
-        _, prediction, _ = engine.unroll(graph, genome(numbers), network, xs[:-1], targets[:-1], xs[-1], rule=RULE)
-        return loss(prediction, targets[-1])
+        mine, batches = rule(numbers), _Batches(xs, targets)
+        after, _ = engine.learn(
+            jax.random.key(0), graph, mine, network, batches, steps=len(xs) - 1, differentiable=True, step=batches.step
+        )
+        return loss(engine.predict(graph, mine, after, xs[-1]), targets[-1])
 
     numbers, xs, targets = _data(ready.problem)
     carry, body = descend(objective, numbers)
     return Entrant(NAME, looped(body, carry, ready.graph, ready.network, xs, targets), lambda c: flat(c[1]))
+
+
+class _Batches(NamedTuple):
+    """Given batches as a task of `engine.learn`: step i learns from batch i, and nothing is drawn."""
+
+    xs: Any
+    targets: Any
+
+    def support(self, key: Any, batch_size: int) -> tuple[Any, Any]:
+        return self.xs[0], self.targets[0]
+
+    def step(self, net, rule, state, x, target):
+        return engine.step(net, rule, state, self.xs[state.step], self.targets[state.step])
 
 
 # --- a meta-step ------------------------------------------------------------------------------------------------------
@@ -171,14 +214,12 @@ def meta_steps(topology: Topology, given: MetaProblem) -> Entrant:
     graph = compile_topology(topology, n_states=given.n_states, batch_size=given.batch * len(given.founders.nu))
     problems = (objective.Problem(graph, _task(given.means)),)
     judged = objective.Objective(
-        rule=rules.blur(forward_activation=rules.tanh),
         capacity=given.length,
         batch_size=given.batch,
         query_size=given.batch,
     )
     method = gradient.Method(
-        learning_rate=optax.constant_schedule(LEARNING_RATE),
-        clip=CLIP,
+        optimizer=optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(LEARNING_RATE)),
         curriculum=gradient.Curriculum(first=given.length, last=given.length),
     )
 
@@ -186,17 +227,17 @@ def meta_steps(topology: Topology, given: MetaProblem) -> Entrant:
         return gradient.meta_step(key, population, problems, objective=judged, method=method)[0]
 
     def read(after):
-        moments = after.optimizer[1].mu
-        neuron, synapse = moments.neuron, moments.synapse
+        moments = after.optimizer[1][0].mu
+        hebbian = moments.hebbian
         return stacked(
             Numbers(
-                *(neuron.nu, neuron.mu, neuron.keep, neuron.update),
-                *(synapse.pre, synapse.post, synapse.keep, synapse.update),
+                *(moments.nu, moments.mu, moments.f, moments.eta),
+                *(hebbian.pre, hebbian.post, hebbian.f, hebbian.eta),
             )
         )
 
-    founders = jax.vmap(genome)(jax.tree.map(jnp.asarray, given.founders))
-    start = population.founded(founders, method.optimizer())
+    founders = jax.vmap(lambda each: rule(each, forward_activation=jnp.tanh))(jax.tree.map(jnp.asarray, given.founders))
+    start = population.founded(founders, method.optimizer)
     return Entrant(NAME, looped(body, start, jax.random.key(given.seed), problems), read)
 
 
@@ -243,5 +284,4 @@ def sums(ready: Ready, states: np.ndarray) -> Entrant:
 
 def propagate(graph: CompiledGraph, network: engine.NetworkState, states: tuple[Any, ...]) -> tuple[Any, ...]:
     """The linear sums of the whole graph; states and sums by stage."""
-    one_genome = (0,) * graph.wiring.n_families
-    return tuple(jax.tree.leaves(ops.propagate(one_genome, graph.wiring, network.forward, states)))
+    return tuple(jax.tree.leaves(ops.propagate(graph.wiring, network.forward, states)))

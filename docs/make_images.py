@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from neurograph import config, plotting, runs
+from neurograph import plotting, runs
+from neurograph.topology import files
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 
@@ -24,7 +25,7 @@ def small_world() -> None:
         records = runs.read_metrics(run)
     figure = Figure(figsize=(13, 5), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    plotting.draw(config.load_topology("small_world"), left)
+    plotting.draw(files.load("small_world"), left)
     for key, label, style in (
         ("support_accuracy", "support batches", {"color": "#56b4e9", "linewidth": 0.8}),
         ("query_accuracy", "500 digits never seen", {"color": "#d55e00", "linewidth": 2.5}),
@@ -32,7 +33,7 @@ def small_world() -> None:
         points = [(r["step"], r[key]) for r in records if key in r]
         right.plot(*zip(*points, strict=True), label=label, **style)
     right.set(xlabel="learning step", ylabel="accuracy", ylim=(0, 1.02), xlim=(0, 400))
-    right.set_title("the backprop genome learns handwritten digits on it", loc="left", fontsize=10)
+    right.set_title("backpropagation learns handwritten digits on it", loc="left", fontsize=10)
     right.grid(color="#dddddd")
     right.spines[["top", "right"]].set_visible(False)
     right.legend(loc="lower right", frameon=False)
@@ -46,7 +47,15 @@ def unroll() -> None:
     axes.set(xlim=(0, 12), ylim=(0, 4.6))
     axes.axis("off")
     kept, fresh, judged = "#56b4e9", "#f0e442", "#d55e00"
-    _box(axes, 6.8, 4.1, 9.4, 0.55, "genome   (kept from meta-step to meta-step, the same in every step)", kept)
+    _box(
+        axes,
+        6.8,
+        4.1,
+        9.4,
+        0.55,
+        "the rule's numbers   (kept from one meta-step to the next, the same in every step)",
+        kept,
+    )
     _box(axes, 0.8, 2.4, 1.2, 0.7, "synapses\ndrawn anew", fresh)
     for x, name in ((3.0, "step 1"), (5.2, "step 2"), (8.0, "step T")):
         _box(axes, x, 2.4, 1.5, 1.0, f"{name}\nforward, backward,\nupdate", "white")
@@ -55,7 +64,7 @@ def unroll() -> None:
         _arrow(axes, (x - 0.25, 3.8), (x - 0.25, 2.92))
         _arrow(axes, (x + 0.25, 2.92), (x + 0.25, 3.8), back=True)
     _box(axes, 10.6, 2.4, 1.6, 1.0, "query\nforward pass only\nmeta-loss L", judged, ink="white")
-    _box(axes, 10.6, 0.75, 1.6, 0.6, "query batch\nnever learnt from", fresh)
+    _box(axes, 10.6, 0.75, 1.6, 0.6, "query batch\nnever learned from", fresh)
     _arrow(axes, (10.6, 1.07), (10.6, 1.88))
     _arrow(axes, (10.35, 3.8), (10.35, 2.92))
     _arrow(axes, (10.85, 2.92), (10.85, 3.8), back=True)
@@ -65,9 +74,7 @@ def unroll() -> None:
         axes.text((start + end) / 2, 2.62, name, ha="center", fontsize=8)
         if name != "W0":
             _arrow(axes, (end, 2.25), (start, 2.25), back=True)
-    legend = (
-        "arrows: what is computed from what; dashed: the gradient of the meta-loss, through every step, to the genome"
-    )
+    legend = "arrows: what is computed from what; dashed: the gradient of the meta-loss, to the rule's numbers"
     axes.text(0.2, 0.12, legend, fontsize=9)
     figure.savefig(IMAGES / "unroll.png", dpi=110)
 

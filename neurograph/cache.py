@@ -1,4 +1,4 @@
-"""The user's cache folder, and the programs that XLA compiles for a command, kept there for the next one.
+"""Keeps the programs that XLA compiles for a command in the user's cache folder, for the next command.
 
     NEUROGRAPH_CACHE           a folder in place of the user's cache folder; empty, 0 or off: nothing is kept
     JAX_COMPILATION_CACHE_DIR  JAX's own setting; where it is given, JAX alone decides about programs
@@ -21,7 +21,7 @@ from typing import Any
 
 import jax
 
-from .folders import cache_folder as folder
+from ._files import cache_folder as folder
 
 LIMIT = 10**9
 """Most bytes that programs may take, those of all machines and versions together."""
@@ -41,7 +41,7 @@ class CacheWarning(UserWarning):
 
 
 def machine() -> str:
-    """A name for what compiled code depends on: versions, system, and the CPU's model and features.
+    """Names what compiled code depends on: versions, system, and the CPU's model and features.
 
     XLA compiles for the very CPU that it runs on, and a home folder may be shared with others. Where the system does
     not list a CPU's features, the computer's name stands for them.
@@ -60,7 +60,7 @@ def _cpu() -> list[str]:
 
 
 def programs() -> pathlib.Path | None:
-    """This machine's folder of compiled programs; None where nothing is kept."""
+    """Gives this machine's folder of compiled programs; None where nothing is kept."""
     base = folder()
     return None if base is None else base / "programs" / machine()
 
@@ -68,7 +68,7 @@ def programs() -> pathlib.Path | None:
 def keep_programs() -> None:
     """Tells JAX to keep compiled programs, and to use those that are kept; to be called before it compiles any.
 
-    A folder that cannot be written is told in a `CacheWarning`; nothing is kept then.
+    Warns with a `CacheWarning` of a folder that cannot be written; nothing is kept then.
     """
     kept = programs()
     if kept is None or _setting("jax_compilation_cache_dir") not in (None, str(kept)):
@@ -115,7 +115,7 @@ def trim(programs: pathlib.Path, limit: int) -> None:
 
 
 def forget_unreadable(warning: str) -> bool:
-    """Removes a damaged program of which JAX warns, so that it is kept anew; whether it could.
+    """Removes a damaged program of which JAX warns, so that it is compiled and kept again; tells whether it could.
 
     JAX writes in place: a kill or a full disk leaves half a program, which it would warn of for ever and never replace.
 

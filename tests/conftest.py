@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pathlib
 from collections.abc import Iterator
 
 # Thousands of small programs are compiled, each to run once or twice: LLVM's optimiser costs more than it gives. What
@@ -10,16 +11,22 @@ _QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
 os.environ["NEUROGRAPH_CACHE"] = "off"
 os.environ.pop("NEUROGRAPH_DATA", None)
+# processes that tests start import this package, whatever is installed
+os.environ["PYTHONPATH"] = str(pathlib.Path(__file__).parents[1])
 
 import jax
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
+pytest.register_assert_rewrite("tests.support")
+from tests.support.command_line import Outcome, Run, run_main
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-_CHECKED = ["engine", "rules", "genome", "views", "initializers"]
+_CHECKED = ["rules.blur", "rules.base", "engine.state", "engine.steps", "engine.views"]
 install_import_hook([f"neurograph.{module}" for module in _CHECKED], "beartype.beartype")
 
 # Compiling makes examples slow, and slow in one draw only: no deadline. The same examples every time.
@@ -30,11 +37,9 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile("default")
 
 
-# Each compiled program keeps its own memory mappings, and a process may have 65,530 of them on Linux.
-
-
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs_with_the_module() -> Iterator[None]:
+    """Each compiled program keeps memory mappings, of which a process may have 65,530 on Linux."""
     yield
     jax.clear_caches()
 
@@ -54,3 +59,28 @@ def forget_programs_now_and_then() -> Iterator[None]:
 def key() -> jax.Array:
     """A JAX random key."""
     return jax.random.key(20210721)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """NumPy's random numbers, the same in every test."""
+    return np.random.default_rng(20210721)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys) -> Iterator[Run]:
+    """Runs `neurograph ARGUMENTS` within this process, in an empty folder, with JAX as it starts up."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NEUROGRAPH_DEBUG", raising=False)
+    before = {name: getattr(jax.config, name) for name in ("jax_enable_x64", "jax_platforms")}
+
+    def neurograph(*arguments: object) -> Outcome:
+        jax.config.update("jax_enable_x64", False)
+        monkeypatch.setattr("sys.argv", ["neurograph", *map(str, arguments)])
+        code = run_main()
+        written = capsys.readouterr()
+        return Outcome(code, written.out, written.err)
+
+    yield neurograph
+    for name, value in before.items():
+        jax.config.update(name, value)

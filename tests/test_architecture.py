@@ -1,7 +1,10 @@
-"""Imports follow the arrows of the architecture and never go back; read from the sources, so lazy ones count."""
+"""The floors of the package: imports go down, never up. Read from the sources, so that lazy imports count."""
 
 import ast
+import functools
 import pathlib
+import subprocess
+import sys
 
 import networkx as nx
 import pytest
@@ -11,118 +14,127 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+TOP = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+JAX = ("jax", "jaxlib", "jaxtyping", "equinox", "optax")
+
+# From the lowest floor to the highest: what stands there, and what it does not import although that is not above it.
+FLOORS = (
+    ("_files", JAX),
+    ("_text", JAX),
+    ("cache", ()),
+    ("topology", (*JAX, "cache")),
+    ("ops", ("networkx", "topology")),
+    ("compile", ("networkx",)),
+    ("rules", ("networkx", "topology", "compile")),
+    ("engine", ("networkx",)),
+    ("tasks", ("networkx", "ops", "compile", "engine")),
+    ("learning", ("networkx",)),
+    ("meta", ("networkx",)),
+    ("plotting", ("networkx",)),
+    ("runs", ("networkx",)),
+    ("check", ("networkx",)),
+    ("cli", ("networkx", "jax.numpy", "numpy", "scipy", "equinox", "optax", "ops", "rules")),
+)
+HEIGHT = {name: n for n, (name, _) in enumerate(FLOORS)}
+MOST = 18
+"""Packages and modules at the top, `__init__` and `__main__` included."""
 
 
-def imports(module: str) -> set[str]:
-    """Absolute names of all that a module imports; of `from a import b` both `a` and `a.b`."""
+@functools.cache
+def imports(module: str) -> frozenset[str]:
+    """Absolute names of all that a module imports, if not for annotations; of `from a import b` both `a` and `a.b`."""
     path = MODULES[module]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             source = ".".join([*above, *filter(None, [node.module])])
             names = {f"{source}.{alias.name}" for alias in node.names}
-            # `from package import module` needs the module; what it needs of the package is not its to say
+            # `from package import module` needs the module; what that needs of the package is its own affair
             found |= names if names <= MODULES.keys() else names | {source}
-    return found
+    return frozenset(found - {"neurograph", "neurograph.__version__"})
 
 
-def reached(module: str) -> set[str]:
+@functools.cache
+def reached(module: str) -> frozenset[str]:
     """All that a module imports, and what the package's modules among these import."""
     seen, open_ = set(), [module]
     while open_:
         for name in imports(open_.pop()):
-            if name in MODULES and name != "neurograph" and name not in seen:
+            if name in MODULES and name not in seen:
                 open_.append(name)
             seen.add(name)
-    return seen
+    return frozenset(seen)
 
 
-def within(names: set[str], package: str) -> set[str]:
+def within(names: frozenset[str], package: str) -> set[str]:
     return {name for name in names if name == package or name.startswith(f"{package}.")}
 
 
 def of(name: str) -> list[str]:
     """The modules of a concept, be it a file or a folder."""
-    return sorted(within(set(MODULES), f"neurograph.{name}"))
+    return sorted(within(frozenset(MODULES), f"neurograph.{name}"))
 
 
-ABOVE_JAX = [module for name in ("topology", "projections", "generators", "formats", "config") for module in of(name)]
-BELOW_NETWORKX = [module for name in ("ops", "genome", "rules", "initializers", "engine") for module in of(name)]
+def floor_of(name: str) -> str:
+    return name.split(".")[1]
 
 
-@pytest.mark.parametrize("module", ABOVE_JAX)
-def test_what_defines_wirings_knows_no_jax(module):
-    names = reached(module)
-    for package in ("jax", "jaxlib", "jaxtyping", "equinox", "optax", "neurograph.compile", "neurograph.engine"):
-        assert not within(names, package), f"{module} reaches {package}"
+FLOOR_MODULES = [module for name in HEIGHT for module in of(name)]
 
 
-@pytest.mark.parametrize("module", [*BELOW_NETWORKX, *of("compile")])
-def test_what_runs_knows_no_networkx(module):
-    assert not within(imports(module), "networkx")
-    above = (
-        "formats",
-        "generators",
-        "config",
-        "plotting",
-        "cli",
-        "tasks",
-        "datasets",
-        "experiment",
-        "training",
-        "runs",
-        "meta",
-    )
-    for name in above:
-        assert not within(reached(module), f"neurograph.{name}"), f"{module} reaches {name}"
+@pytest.mark.parametrize("module", FLOOR_MODULES)
+def test_imports_go_down(module):
+    height = HEIGHT[floor_of(module)]
+    for name in within(imports(module), "neurograph"):
+        floor = floor_of(name)
+        assert floor in HEIGHT, f"{module} imports {name}, which is on no floor"
+        assert HEIGHT[floor] <= height, f"{module} imports {name}, which is above it"
 
 
-@pytest.mark.parametrize("module", BELOW_NETWORKX)
-def test_only_compile_joins_topology_and_jax(module):
-    assert not within(imports(module), "neurograph.topology")
+@pytest.mark.parametrize("module", FLOOR_MODULES)
+def test_what_a_floor_does_not_import(module):
+    for package in dict(FLOORS)[floor_of(module)]:
+        found = within(imports(module), f"neurograph.{package}" if package in HEIGHT else package)
+        assert not found, f"{module} imports {', '.join(found)}"
 
 
-@pytest.mark.parametrize("name", ["ops", "genome", "rules", "initializers", "costs"])
-def test_sums_genome_and_rules_know_no_graph(name):
-    for module in of(name):
-        for package in ("neurograph.compile", "neurograph.engine", "neurograph.views"):
-            assert not within(reached(module), package), f"{module} reaches {package}"
+@pytest.mark.parametrize("module", [*of("topology"), *of("tasks.datasets"), *of("_files"), *of("_text")])
+def test_wirings_and_data_sets_never_reach_jax(module):
+    for package in JAX:
+        assert not within(reached(module), package), f"{module} reaches {package}"
 
 
-def test_ops_stand_alone_and_rules_need_the_genome():
+def test_ops_stand_alone():
     for module in of("ops"):
-        assert {name for name in reached(module) if name in MODULES} <= {*of("ops"), "neurograph.reductions"}
-    needed = {name for name in reached("neurograph.rules") if name in MODULES}
-    assert needed == {"neurograph.genome", "neurograph.reductions"}
+        others = {name for name in reached(module) if name in MODULES} - {*of("ops")}
+        assert not others, f"{module} reaches {', '.join(others)}"
 
 
-def test_tasks_know_no_engine():
-    for module in of("tasks"):
-        assert not within(reached(module), "neurograph.engine"), f"{module} reaches the engine"
+@pytest.mark.parametrize(("name", "above"), [("rules", ("topology", "compile")), ("tasks", ("compile", "engine"))])
+def test_rules_know_no_graph_and_tasks_know_no_engine(name, above):
+    for module in of(name):
+        for package in above:
+            assert not within(reached(module), f"neurograph.{package}"), f"{module} reaches {package}"
 
 
-@pytest.mark.parametrize("name", ["objective", "population", "gradient", "learners", "evolution"])
-def test_meta_learning_knows_no_files(name):
-    names = reached(f"neurograph.meta.{name}")
-    for package in ("config", "resolve", "runs", "plotting", "cli", "meta.search", "meta.run"):
-        assert not within(names, f"neurograph.{package}"), f"{name} reaches {package}"
+def test_of_the_engine_only_views_know_the_wiring():
+    """They translate to the user's own names."""
+    knowing = {module for module in of("engine") if within(imports(module), "neurograph.topology")}
+    assert knowing == {"neurograph.engine.views"}
 
 
-@pytest.mark.parametrize("module", [*of("datasets"), "neurograph.folders"])
-def test_data_sets_know_no_jax(module):
-    names = reached(module)
-    for package in ("jax", "jaxlib", "jaxtyping", "equinox", "neurograph.tasks", "neurograph.cache"):
-        assert not within(names, package), f"{module} reaches {package}"
-
-
-def test_the_command_line_has_no_numerics():
-    for module in of("cli"):
-        for package in ("jax.numpy", "scipy", "equinox", "neurograph.ops", "neurograph.rules"):
-            assert not within(imports(module), package), f"{module} imports {package}"
+def test_the_top_of_the_package_is_small():
+    assert HEIGHT.keys() | {"__init__", "__main__"} == TOP
+    assert len(TOP) <= MOST
 
 
 def test_there_is_no_circle_of_imports():
@@ -130,3 +142,11 @@ def test_there_is_no_circle_of_imports():
     graph = nx.DiGraph((a, b) for a in MODULES for b in imports(a) & MODULES.keys() if not a.startswith(f"{b}."))
     circles = [part for part in nx.strongly_connected_components(graph) if len(part) > 1]
     assert not circles
+
+
+def test_importing_the_package_imports_nothing_that_only_some_need():
+    heavy = ("matplotlib", "sklearn", "pooch", "pydantic", "typer")
+    code = f"import sys, neurograph; print(*(name for name in {heavy} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [], f"`import neurograph` imports {done.stdout.strip()}"

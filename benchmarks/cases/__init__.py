@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .._contest import Settings
 from .._rows import Row
-from . import deep, growth, host, meta, mlp, small, sparse
+from . import deep, descent, growth, host, meta, mlp, small, sparse
 
 
 class Case(NamedTuple):
@@ -23,6 +23,7 @@ class Case(NamedTuple):
 CASES: dict[str, Case] = {
     "mlp": Case(mlp.step, 60),
     "mlp_meta": Case(mlp.gradient, 60),
+    "descent": Case(descent.run, 60),
     "meta": Case(meta.run, 120),
     "sparse": Case(sparse.propagate, 60),
     "sparse_step": Case(sparse.step, 240),

@@ -1,7 +1,7 @@
-"""`neurograph check`: is the engine exact on this wiring, and indifferent to lowering, schedule, tiles and numbering?
+"""`neurograph check`: is the engine exact on this wiring, whatever the lowering, schedule, tiles and numbering?
 
-Three implementations of one gradient, which share no code below `Topology`, are held against each other: the engine
-with the backpropagation genome; `jax.grad` of a plain forward function (`plain_gradient`); and the chain rule written
+Three implementations of one gradient, which share no code below `Topology`, are compared: the engine by the rule of
+backpropagation; `jax.grad` of a plain forward function (`plain_gradient`); and the chain rule written
 by hand over the networkx graph, without JAX (`loop_gradient`). See `docs/exact_backpropagation.md`.
 """
 

@@ -1,30 +1,31 @@
-"""The comparison itself."""
+"""`check`: the engine is compared with two other implementations of the gradient, and with itself in other forms."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from .. import rules
-from ..genome import Genome
+from .._text import UserError
 from ..topology import INPUT, Topology, levels
 from ._invariance import VARIANTS, Case, blur_case, relative, variants
 from ._plain_forward import plain_gradient
 from ._problem import LOSSES, Gradient, Problem, Progress, draw, has_bias
 from ._reference_loop import loop_gradient
 from ._report import CheckReport, LevelRow, LossRow, VariantRow
-from ._steps import Answer, answer, compiled_step
+from ._steps import Answer, Step, answer, compiled_step
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
-"""What every relative error must stay below."""
+"""Every relative error must stay below this."""
 
 LEARNING_RATE = 1024.0
-"""So large that subtracting the old synapses from the new ones leaves the update with all its digits."""
+"""It is so large that the new synapses minus the old ones give the update with all its digits."""
 
 ROUNDING = 100
-"""Units of rounding of the largest delta of all that no level is blamed for."""
+"""Units of rounding of the largest delta of all that never fail a level."""
 
 
 def check(
@@ -40,23 +41,28 @@ def check(
     skip_variants: bool = False,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """Compares one step of the backprop preset with `-eta jax.grad(loss)` and with the chain rule by hand, on a wiring.
+    """Compares one step of `rules.backprop` with `-eta jax.grad(loss)` and with the chain rule by hand, on a wiring.
 
-    Then takes the same step, and one of a random genome, with other lowerings, schedules, tiles and numbers. Relative
-    errors are max |engine - reference| over a level's incoming synapses and biases, divided by the largest |reference|
-    of the level, or by a share of the largest of all levels where the level's is smaller still: 100 units of rounding
-    of the largest delta of all never fail a level. The errors of single neurons (states 2 of the backward pass) are
-    held against `dL/du` in the same way, with a scale of their own.
+    Then it takes the same step, and one of a random rule, with other lowerings, schedules, tiles and numbers; the step
+    of backpropagation with a channel for each state, too; and the first step of `rules.adam`, which is compared with
+    optax's formula on the gradient of `jax.grad`.
+
+    Relative errors are max |engine - reference| over a level's incoming synapses and biases, divided by the largest
+    |reference| of the level, or by a share of the largest of all levels where the level's is smaller still: 100 units
+    of rounding of the largest delta of all never fail a level. The errors of single neurons (states 2 of the backward
+    pass) are compared with `dL/du` in the same way, with a scale of their own.
 
     Args:
-        topology: the wiring; its initial synapses play no part. Populations keep their own activations.
-        seed: of synapses, batch, random genome and renumbering.
+        topology: the wiring; its initial synapses play no part. Populations keep their own activations. Where one is
+            a function rather than a name, the Python loop, which knows activations by name, is left out; the report
+            says so.
+        seed: of synapses, batch, random rule and renumbering.
         batch_size: number of examples.
-        losses: by default all of `LOSSES` that fit: cross-entropy needs two outputs or more.
+        losses: by default all of `LOSSES` that fit; cross-entropy needs two outputs or more.
         activation, output_activation: of hidden and of output neurons, by name.
         dtype: "float64" or "float32", of the engine and of `jax.grad`; the Python loop is always float64.
         skip_loop: leave the Python loop out, which takes about 5 µs a synapse.
-        skip_variants: leave out lowerings, schedules, tiles and numbers, each of which is compiled.
+        skip_variants: leave out all but the comparison of backpropagation; each variant is compiled.
         progress: called with what is being done and the share of the whole that is done.
 
     Returns:
@@ -67,37 +73,45 @@ def check(
     """
     losses = _checked(topology, losses, (activation, output_activation), dtype, batch_size)
     topology = dataclasses.replace(topology, weights=None, backward_weights=None, biases=None)
+    notes = _without_loop(topology)
+    skip_loop = skip_loop or bool(notes)
     problem = draw(topology, seed=seed, batch_size=batch_size, dtype=np.dtype(dtype).type)
     per_loss = 2 if skip_loop else 3
-    per_case = 0 if skip_variants else len(VARIANTS) + 2
-    tell, ahead = _counted(progress, per_loss * len(losses) + 2 * per_case)
+    n_variants = 0 if skip_variants else 2 * (len(VARIANTS) + 2) + 2  # two rules; then two channels, and Adam
+    announce, ahead = _counted(progress, per_loss * len(losses) + n_variants)
     names = {"activation": activation, "output_activation": output_activation}
     step, quick_step = compiled_step(), compiled_step(quick=True)
 
     loss_rows: list[LossRow] = []
     level_rows: list[LevelRow] = []
     variant_rows: list[VariantRow] = []
+    gradient: Gradient | None = None
     # a NaN is a finding, to be reported like any other
     with jax.enable_x64(dtype == "float64"), np.errstate(invalid="ignore", over="ignore"):
         for loss in losses:
             case = _backprop_case(loss, problem, **names)
-            tell(f"engine, {case.name}")
+            announce(f"engine, {case.name}")
             start = (case.weights, case.backward_weights, case.biases)
-            found = answer(step, topology, case.genome, case.rule, *start, problem.x, problem.target)
-            tell(f"jax.grad, {case.name}")
+            found = answer(step, topology, case.rule, case.loss, *start, problem.x, problem.target)
+            announce(f"jax.grad, {case.name}")
             references = [plain_gradient(topology, problem, loss=loss, **names)]
             if not skip_loop:
-                tell(f"Python loop, {case.name}")
+                announce(f"Python loop, {case.name}")
                 references.append(loop_gradient(topology, problem, loss=loss, progress=ahead, **names))
+            gradient = gradient or references[0]
             values = [relative(found["loss"], np.asarray(reference.loss)) for reference in references]
             loss_rows.append(LossRow(loss, float(found["loss"]), values[0], None if skip_loop else values[1]))
             level_rows += _level_rows(topology, loss, found, references, dtype)
-        cases = (
-            _backprop_case(losses[0], problem, **names),
-            blur_case(topology, problem, seed=seed, update=-LEARNING_RATE),
-        )
-        for case in () if skip_variants else cases:
-            variant_rows += variants(quick_step, topology, case, problem, seed=seed, tell=tell)
+        if not skip_variants:
+            assert gradient is not None
+            case = _backprop_case(losses[0], problem, **names)
+            random = blur_case(topology, problem, seed=seed, eta=-LEARNING_RATE)
+            same = _backprop_case(losses[0], problem, n_channels=2, **names)
+            forms = {"two channels": same.rule}
+            variant_rows += variants(quick_step, topology, case, problem, seed=seed, announce=announce, rules=forms)
+            variant_rows += variants(quick_step, topology, random, problem, seed=seed, announce=announce)
+            announce("a step of Adam")
+            variant_rows.append(_adam_row(quick_step, topology, losses[0], problem, gradient, **names))
     if progress is not None:
         progress("done", 1.0)
     return CheckReport(
@@ -112,48 +126,80 @@ def check(
         losses=tuple(loss_rows),
         levels=tuple(level_rows),
         variants=tuple(variant_rows),
+        notes=notes,
+    )
+
+
+def _without_loop(topology: Topology) -> tuple[str, ...]:
+    """Says why the Python loop is left out, if it must be."""
+    own = [(p.name, p.activation) for p in topology.populations if callable(p.activation)]
+    return tuple(
+        f"The Python loop was skipped, since the activation of population {name!r} is the function "
+        f"{getattr(activation, '__name__', activation)}, for which it has no formula; jax.grad differentiates it."
+        for name, activation in own[:1]
     )
 
 
 def _checked(topology: Topology, losses, activations, dtype: str, batch_size: int) -> tuple[str, ...]:
-    """The losses to check, once all arguments are found to be in order."""
+    """Returns the losses to check, once all arguments are found to be in order."""
     if dtype not in TOLERANCES:
-        raise ValueError(f"dtype is {dtype!r}; it must be one of {', '.join(TOLERANCES)}.")
+        raise UserError(f"dtype is {dtype!r}; it must be one of {', '.join(TOLERANCES)}.")
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
+        raise UserError(f"batch_size is {batch_size}; it must be 1 or more.")
     for name in activations:
         if name not in rules.ACTIVATIONS:
-            raise ValueError(f"the activation is {name!r}; it must be one of {', '.join(rules.ACTIVATIONS)}.")
+            raise UserError(f"the activation is {name!r}; it must be one of {', '.join(rules.ACTIVATIONS)}.")
     single = topology.outputs.size == 1
     if losses is None:
         return LOSSES[:1] if single else LOSSES
     for loss in losses:
         if loss not in LOSSES:
-            raise ValueError(f"the loss is {loss!r}; it must be one of {', '.join(LOSSES)}.")
+            raise UserError(f"the loss is {loss!r}; it must be one of {', '.join(LOSSES)}.")
         if loss == "softmax_cross_entropy" and single:
-            raise ValueError(
+            raise UserError(
                 f"topology {topology.name!r} has one output, whose softmax is always 1; check it with the loss "
                 "mean_squared_error, or give it two outputs or more."
             )
     if not losses:
-        raise ValueError(f"no loss is named; name one of {', '.join(LOSSES)}, or leave the choice open.")
+        raise UserError(f"losses is empty; name one of {', '.join(LOSSES)}, or leave the argument out.")
     return tuple(losses)
 
 
-def _backprop_case(loss: str, problem: Problem, *, activation: str, output_activation: str) -> Case:
-    feedback = {
-        "mean_squared_error": rules.mean_squared_error,
-        "softmax_cross_entropy": rules.softmax_cross_entropy,
-    }[loss]
-    rule = rules.backprop(feedback, rules.ACTIVATIONS[activation], rules.ACTIVATIONS[output_activation])
-    name = f"backprop, {loss}"
-    return Case(name, rule, Genome.backprop(LEARNING_RATE), problem.weights[None], None, problem.biases[None])
+def _backprop_case(
+    loss: str, problem: Problem, *, activation: str, output_activation: str, name: str = "backprop", **options: Any
+) -> Case:
+    rule = rules.backprop(
+        LEARNING_RATE,
+        loss=rules.LOSSES[loss],
+        activation=rules.ACTIVATIONS[activation],
+        output_activation=rules.ACTIVATIONS[output_activation],
+        **options,
+    )
+    weights, biases = problem.weights[None], problem.biases[None]
+    return Case(f"{name}, {loss}", rule, rules.LOSSES[loss], weights, None, biases)
+
+
+def _adam_row(
+    step: Step, topology: Topology, loss: str, problem: Problem, gradient: Gradient, **names: str
+) -> VariantRow:
+    """Compares the first step of Adam with `-eta g / (|g| + epsilon)`, which is what its averages give after one step.
+
+    Epsilon is the largest |g|, so that the rounding of a small g is not blown up to the size of a step.
+    """
+    expected = np.concatenate([gradient.weights, gradient.biases[has_bias(topology)]])
+    epsilon = float(np.max(np.abs(expected), initial=0)) or 1.0
+    expected = -LEARNING_RATE * expected / (np.abs(expected) + epsilon)
+    case = _backprop_case(loss, problem, name="adam", moments=rules.Adam(epsilon=epsilon), **names)
+    start = (case.weights, case.backward_weights, case.biases)
+    found = answer(step, topology, case.rule, case.loss, *start, problem.x, problem.target)
+    delta = np.concatenate([found["forward delta"][0], found["bias delta"][0][has_bias(topology)]])
+    return VariantRow(case.name, "vs jax.grad", relative(delta, expected))
 
 
 def _level_rows(
     topology: Topology, loss: str, found: Answer, references: Sequence[Gradient], dtype: str
 ) -> list[LevelRow]:
-    """The levels where there is anything to compare: all but those of inputs alone."""
+    """Compares every level where there is anything to compare, which is all but those of inputs alone."""
     level, learns = levels(topology), topology.roles != INPUT
     n_levels = int(level.max()) + 1
     at = np.concatenate([level[topology.receivers], level[has_bias(topology)]])
@@ -189,7 +235,7 @@ def _by_level(
     n_levels: int,
     floor: float,
 ) -> Float[np.ndarray, " levels"]:
-    """Relative error for each level; see `check` for the norm."""
+    """Returns the relative error of each level; `check` describes the norm."""
     difference = _largest(found - reference, level, n_levels)
     size = _largest(reference, level, n_levels)
     scale = np.maximum(size, floor * np.max(size, initial=0))
@@ -205,10 +251,10 @@ def _largest(values: np.ndarray, level: np.ndarray, n_levels: int) -> Float[np.n
 
 
 def _counted(progress: Progress | None, total: int) -> tuple[Callable[[str], None], Progress]:
-    """Two functions that report progress: the next of `total` tasks begins; the present one is done in part."""
+    """Returns two functions that report progress: the next of `total` tasks begins; the present one is done in part."""
     begun = 0
 
-    def tell(text: str) -> None:
+    def announce(text: str) -> None:
         nonlocal begun
         if progress is not None:
             progress(text, begun / total)
@@ -218,4 +264,4 @@ def _counted(progress: Progress | None, total: int) -> tuple[Callable[[str], Non
         if progress is not None:
             progress(text, (begun - 1 + done) / total)
 
-    return tell, ahead
+    return announce, ahead

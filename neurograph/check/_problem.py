@@ -1,4 +1,4 @@
-"""What the implementations are asked, and what they answer; all in the user's own order, in NumPy."""
+"""The problem that every implementation solves, and the gradient that each returns: NumPy, in the user's order."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -46,14 +46,14 @@ class Gradient(NamedTuple):
 
 
 def draw(topology: Topology, *, seed: int = 0, batch_size: int = 4, dtype: type = np.float64) -> Problem:
-    """A random problem. Initial weights that came with the wiring play no part: it is the wiring that is asked about.
+    """Draws a random problem. It is the wiring that is checked, so initial weights that came with it play no part.
 
     Synapses are N(0, 1 / max(fan-in, fan-out)), so that no rounding error grows from level to level in either sweep;
     biases are N(0, 1/4), data N(0, 1), targets one class for each example (or a sign, for one output).
 
     Args:
         topology: the wiring.
-        seed: of everything.
+        seed: of everything that is drawn.
         batch_size: number of examples.
         dtype: in which all numbers can be represented.
 
@@ -77,13 +77,13 @@ def draw(topology: Topology, *, seed: int = 0, batch_size: int = 4, dtype: type 
 
 
 def weight_scale(topology: Topology) -> Float[np.ndarray, " synapses"]:
-    """1 / sqrt(max(fan-in, fan-out)) of each synapse's receiver and sender."""
+    """Returns 1 / sqrt(max(fan-in of the receiver, fan-out of the sender)) for each synapse."""
     fan_in = np.bincount(topology.receivers, minlength=topology.n_neurons)[topology.receivers]
     fan_out = np.bincount(topology.senders, minlength=topology.n_neurons)[topology.senders]
     return 1 / np.sqrt(np.maximum(fan_in, fan_out))
 
 
 def has_bias(topology: Topology) -> np.ndarray:
-    """bool `[neurons]`: whether the unit neuron feeds it."""
+    """Returns for each neuron whether it has a synapse from the unit neuron, bool `[neurons]`."""
     of_population = np.array([p.bias for p in topology.populations], bool)
     return of_population[topology.population_of] & (topology.roles != INPUT)

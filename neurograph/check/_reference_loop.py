@@ -1,14 +1,15 @@
 """The chain rule by hand, neuron by neuron and synapse by synapse, over the networkx graph.
 
-No JAX and nothing of the engine. NumPy serves the batch axis alone; the order of neurons is networkx's.
+It uses no JAX and nothing of the engine. NumPy serves the batch axis alone; the standard library decides the order of
+neurons.
 """
 
 import dataclasses
+import graphlib
 import time
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import networkx as nx
 import numpy as np
 from jaxtyping import Float
 from scipy.special import expit
@@ -16,12 +17,23 @@ from scipy.special import expit
 from ..topology import Topology, to_networkx
 from ._problem import Gradient, Problem, Progress
 
+if TYPE_CHECKING:
+    import networkx as nx
+
 _Batch = np.ndarray
 
 
 class _Function(NamedTuple):
     value: Callable[[_Batch], _Batch]
     derivative: Callable[[_Batch], _Batch]
+
+
+GELU = (np.sqrt(2 / np.pi), 0.044715)
+"""Constants of the approximation of GELU by tanh (Hendrycks and Gimpel 2016), which is the default of `jax.nn.gelu`."""
+
+
+def _gelu_tanh(u: _Batch) -> _Batch:
+    return np.tanh(GELU[0] * (u + GELU[1] * u**3))
 
 
 _FUNCTIONS = {
@@ -33,6 +45,13 @@ _FUNCTIONS = {
     "relu_tanh": _Function(
         lambda u: np.where(u > 0, np.tanh(u), 0.0), lambda u: np.where(u > 0, 1 - np.tanh(u) ** 2, 0.0)
     ),
+    "gelu": _Function(
+        lambda u: 0.5 * u * (1 + _gelu_tanh(u)),
+        lambda u: 0.5 * (1 + _gelu_tanh(u)) + 0.5 * u * (1 - _gelu_tanh(u) ** 2) * GELU[0] * (1 + 3 * GELU[1] * u**2),
+    ),
+    "silu": _Function(lambda u: u * expit(u), lambda u: expit(u) * (1 + u * expit(-u))),
+    "elu": _Function(lambda u: np.where(u > 0, u, np.expm1(np.minimum(u, 0))), lambda u: np.exp(np.minimum(u, 0))),
+    "leaky_relu": _Function(lambda u: np.where(u >= 0, u, 0.01 * u), lambda u: np.where(u >= 0, 1.0, 0.01)),
 }
 _REPORT_EVERY = 2000
 
@@ -46,10 +65,13 @@ def loop_gradient(
     output_activation: str = "identity",
     progress: Progress | None = None,
 ) -> Gradient:
-    """The gradient of a loss by a Python loop over `to_networkx(topology)`; always float64. About 5 µs a synapse.
+    """Computes the gradient of a loss by a Python loop over `to_networkx(topology)`, always in float64.
+
+    It takes about 5 µs a synapse.
 
     Args:
-        topology: the wiring; a population's own activation stands in for either of the two below.
+        topology: the wiring; where a population has an activation of its own, by name, it counts instead of the two
+            below.
         problem: synapses and batch.
         loss: one of `LOSSES`.
         activation, output_activation: of hidden and of output neurons, by name.
@@ -58,7 +80,7 @@ def loop_gradient(
     Returns:
         The gradient, in the user's order.
     """
-    # Row numbers as nodes: any labels will do for the user, not for looking results up by row.
+    # nodes are row numbers, so that results can be looked up by row whatever the user's labels are
     plain = dataclasses.replace(
         topology,
         labels=None,
@@ -66,7 +88,7 @@ def loop_gradient(
         backward_weights=None,
         biases=problem.biases.astype(np.float64)[None],
     )
-    tell = _timed(progress or (lambda text, done: None), topology.n_synapses)
+    visited = _timed(progress or (lambda text, done: None), topology.n_synapses)
     found = differentiate(
         to_networkx(plain),
         problem.x.astype(np.float64),
@@ -74,7 +96,7 @@ def loop_gradient(
         loss=loss,
         activation=activation,
         output_activation=output_activation,
-        tell=tell,
+        visited=visited,
     )
     edges = zip(topology.senders.tolist(), topology.receivers.tolist(), strict=True)
     neurons = range(topology.n_neurons)
@@ -96,22 +118,22 @@ class Derivatives(NamedTuple):
 
 
 def differentiate(
-    graph: nx.DiGraph,
+    graph: "nx.DiGraph",
     x: Float[np.ndarray, "inputs batch"],
     target: Float[np.ndarray, "outputs batch"],
     *,
     loss: str,
     activation: str,
     output_activation: str,
-    tell: Callable[[int], None] = lambda n_done: None,
+    visited: Callable[[int], None] = lambda n_visits: None,
 ) -> Derivatives:
-    """Forward over the nodes in topological order, then back over them, with the chain rule at each edge.
+    """Goes forward over the nodes in topological order, then back over them, with the chain rule at each edge.
 
     Args:
         graph: as `to_networkx` makes it, with one `weight` on each edge and one `bias_weight` on each node.
         x, target: the batch.
         loss, activation, output_activation: see `loop_gradient`.
-        tell: called with the number of edge visits so far; there are two for each edge.
+        visited: called now and then with the number of edge visits so far; there are two for each edge.
     """
     batch_size = x.shape[1]
     population = {node: graph.graph["populations"][data["population"]] for node, data in graph.nodes.items()}
@@ -119,7 +141,7 @@ def differentiate(
     for node in graph:
         usual = output_activation if population[node]["role"] == "output" else activation
         functions[node] = _FUNCTIONS[population[node]["activation"] or usual]
-    order = list(nx.topological_sort(graph))
+    order = list(graphlib.TopologicalSorter(graph.pred).static_order())
     n_visits = 0
 
     u: dict[Hashable, _Batch] = {}
@@ -135,7 +157,7 @@ def differentiate(
             total = total + synapse["weight"] * a[sender]
             n_visits += 1
             if n_visits % _REPORT_EVERY == 0:
-                tell(n_visits)
+                visited(n_visits)
         u[node] = total
         a[node] = functions[node].value(total)
 
@@ -154,7 +176,7 @@ def differentiate(
             total = total + synapse["weight"] * errors[receiver]
             n_visits += 1
             if n_visits % _REPORT_EVERY == 0:
-                tell(n_visits)
+                visited(n_visits)
         if is_input:
             continue
         errors[node] = total * functions[node].derivative(u[node])
@@ -164,7 +186,7 @@ def differentiate(
 
 
 def _loss(name: str, y: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-    """The mean over the batch, and the derivative of each example's own loss by the prediction."""
+    """Returns the mean over the batch, and the derivative of each example's own loss by the prediction."""
     if name == "mean_squared_error":
         return float(np.mean(np.sum((y - target) ** 2, axis=0)) / 2), y - target
     exponential = np.exp(y - np.max(y, axis=0))
@@ -176,9 +198,9 @@ def _loss(name: str, y: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarr
 def _timed(progress: Progress, n_synapses: int) -> Callable[[int], None]:
     start = time.perf_counter()
 
-    def tell(n_visits: int) -> None:
+    def visited(n_visits: int) -> None:
         share = n_visits / (2 * n_synapses)
         left = (time.perf_counter() - start) * (1 - share) / share
         progress(f"Python loop over {n_synapses:,} synapses, about {left:.0f} s left", share)
 
-    return tell
+    return visited

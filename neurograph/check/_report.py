@@ -1,4 +1,4 @@
-"""What a check found, as rows, as a table, and as plain data."""
+"""The report of a check: its rows, its tables for a terminal, and its plain data for JSON."""
 
 import math
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 MAX_ROWS = 24
-"""Levels of a deeper wiring that the table shows: those with the largest errors."""
+"""The table of a deeper wiring shows so many levels, those with the largest errors."""
 
 
 class LevelRow(NamedTuple):
@@ -49,11 +49,11 @@ class LossRow(NamedTuple):
 
 
 class VariantRow(NamedTuple):
-    """The same step, compiled or numbered in another way.
+    """The same step, compiled or numbered in another way; or a step of another rule.
 
     Attributes:
-        rule: which rule ran.
-        change: what was done.
+        rule: the rule that ran.
+        change: what was different.
         error: the worst relative error of anything that the step gives; None where it was left out.
         reason: why it was left out, else "".
     """
@@ -72,7 +72,8 @@ class CheckReport(NamedTuple):
         n_neurons, n_synapses, n_levels: its size.
         dtype, tolerance: "float64" or "float32", and what each error must stay below.
         batch_size, seed: of the drawn problem.
-        losses, levels, variants: see there.
+        losses, levels, variants: the rows.
+        notes: sentences on what was left out, and why.
     """
 
     topology: str
@@ -86,6 +87,7 @@ class CheckReport(NamedTuple):
     losses: tuple[LossRow, ...]
     levels: tuple[LevelRow, ...]
     variants: tuple[VariantRow, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def worst_grad(self) -> float:
@@ -111,7 +113,9 @@ class CheckReport(NamedTuple):
 
 
 def to_json(report: CheckReport) -> dict[str, Any]:
-    """The report as plain data for JSON: all rows, the worst errors, and the verdict. What is not finite becomes None.
+    """Returns the report as plain data for JSON: all rows, the worst errors, and the verdict.
+
+    Numbers that are not finite become None.
 
     Args:
         report: what `check` returned.
@@ -124,7 +128,7 @@ def to_json(report: CheckReport) -> dict[str, Any]:
 
 
 def render(report: CheckReport) -> RenderableType:
-    """The report for a rich console: a table for each loss, one of the other forms, and the verdict in a sentence.
+    """Renders the report for a rich console: a table for each loss, one of the variants, and the verdict in a sentence.
 
     Args:
         report: what `check` returned.
@@ -136,11 +140,11 @@ def render(report: CheckReport) -> RenderableType:
     tables = [_exactness(report, loss) for loss in report.losses]
     if report.variants:
         tables.append(_invariance(report))
-    return Group(Text(title, style="bold"), *tables, _verdict(report))
+    return Group(Text(title, style="bold"), *tables, *map(Text, report.notes), _verdict(report))
 
 
 def _exactness(report: CheckReport, loss: LossRow) -> Table:
-    table = _table(f"Update of the backprop preset, {_plain(loss.loss)}: relative errors")
+    table = _table(f"Update by backpropagation, {_plain(loss.loss)}: relative errors")
     for heading in ("level", "neurons", "synapses", "largest |delta|", "vs jax.grad", "vs Python loop"):
         table.add_column(heading, justify="right")
     rows = [row for row in report.levels if row.loss == loss.loss]
@@ -156,18 +160,21 @@ def _exactness(report: CheckReport, loss: LossRow) -> Table:
 
 
 def _invariance(report: CheckReport) -> Table:
-    table = _table("The same step in another form: relative errors")
-    table.add_column("form")
+    table = _table("The same step in other forms, and a step of Adam: relative errors")
+    table.add_column("form", no_wrap=True)
     names = list(dict.fromkeys(row.rule for row in report.variants))
     for name in names:
         table.add_column(_plain(name), justify="right")
     cells = {(row.change, row.rule): row for row in report.variants}
     for change in dict.fromkeys(row.change for row in report.variants):
-        rows = [cells[change, name] for name in names]
-        table.add_row(
-            change, *(row.reason if row.error is None else _number(row.error, report.tolerance) for row in rows)
-        )
+        table.add_row(change, *(_cell(cells.get((change, name)), report.tolerance) for name in names))
     return table
+
+
+def _cell(row: VariantRow | None, tolerance: float) -> Text | str:
+    if row is None:
+        return ""
+    return row.reason if row.error is None else _number(row.error, tolerance)
 
 
 def _table(title: str) -> Table:

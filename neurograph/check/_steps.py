@@ -1,4 +1,4 @@
-"""One learning step of the engine, from the user's order to the user's order."""
+"""One learning step of the engine, with everything in the user's order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +7,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from .. import engine, views
+from .. import engine
 from ..compile import compile_topology
-from ..genome import Genome, astype
+from ..engine import views
 from ..rules import Rule
+from ..rules.losses import Loss, mean
 from ..topology import Topology
 
 Step = Callable[..., tuple[engine.NetworkState, engine.StepInfo]]
@@ -19,24 +20,24 @@ Answer = dict[str, np.ndarray]
 
 
 def compiled_step(*, quick: bool = False) -> Step:
-    """`engine.step` under a `jit` of its own, so that nothing compiled earlier is taken for it.
+    """Returns `engine.step` under a `jit` of its own, so that no program compiled earlier is reused.
 
     Args:
-        quick: leave out LLVM's optimizations, which halves the time to compile on CPU. The program is the same.
+        quick: leave out LLVM's optimizations, which halves the time to compile on a CPU. The program is the same.
     """
 
-    def step(graph, genome, network, x, target, rule):
-        return engine.step(graph, genome, network, x, target, rule=rule)
+    def step(net, rule, state, x, target):
+        return engine.step(net, rule, state, x, target)
 
     options = {"xla_backend_optimization_level": 0} if quick and jax.default_backend() == "cpu" else None
-    return jax.jit(step, static_argnames="rule", compiler_options=options)
+    return jax.jit(step, compiler_options=options)
 
 
 def answer(
     step: Step,
     topology: Topology,
-    genome: Genome,
     rule: Rule,
+    loss: Loss,
     weights: Float[np.ndarray, "channels synapses"],
     backward_weights: Float[np.ndarray, "channels synapses"] | None,
     biases: Float[np.ndarray, "channels neurons"],
@@ -49,26 +50,25 @@ def answer(
     Args:
         step: from `compiled_step`.
         topology: the wiring, without initial synapses.
-        genome, rule: the rule.
+        rule, loss: the rule, and the loss that is reported.
         weights, backward_weights, biases: where to start, in the user's order; no backward ones where they are tied.
-        x, target: the batch, whose dtype is everything's.
+        x, target: the batch; its dtype is that of all numbers.
         options: of `compile_topology`.
     """
-    graph = compile_topology(topology, **options)
-    genome = astype(genome, x.dtype)
-    network = engine.init(jax.random.key(0), graph, genome, rule=rule, dtype=x.dtype)
-    network = views.with_synapses(graph, network, forward=weights, backward=backward_weights, bias=biases)
-    after, info = step(graph, genome, network, x, target, rule=rule)
+    net = compile_topology(topology, **options)
+    network = engine.init(jax.random.key(0), net, rule, dtype=x.dtype)
+    network = views.with_synapses(net, network, forward=weights, backward=backward_weights, bias=biases)
+    after, info = step(net, rule, network, x, target)
     found = {
-        "forward delta": views.synapses(graph, _difference(after.forward, network.forward)),
-        "bias delta": views.neurons(graph, after.bias - network.bias),
-        "forward states": views.neurons(graph, info.forward_states),
-        "backward states": views.neurons(graph, info.backward_states),
+        "forward delta": views.synapses(net, _difference(after.forward, network.forward)),
+        "bias delta": views.neurons(net, after.bias - network.bias),
+        "forward states": views.neurons(net, info.forward),
+        "backward states": views.neurons(net, info.backward),
         "prediction": info.prediction,
-        "loss": info.loss,
+        "loss": mean(loss, info.prediction, target),
     }
     if after.backward is not None and network.backward is not None:
-        found["backward delta"] = views.synapses(graph, _difference(after.backward, network.backward))
+        found["backward delta"] = views.synapses(net, _difference(after.backward, network.backward))
     return {name: np.asarray(value) for name, value in found.items()}
 
 

@@ -6,9 +6,10 @@ Exit codes: 0 done; 1 something given is wrong (a sentence on stderr says what);
 
 import os
 import sys
-import types
 import warnings
 from typing import NoReturn, TextIO
+
+from .._text import UserError
 
 EXIT_BAD_INPUT = 1
 EXIT_DIVERGED = 3
@@ -35,17 +36,17 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("NEUROGRAPH_DEBUG"):
             raise
-        _fail(*_told(error))
+        _fail(*_sentence(error))
 
 
-def _told(error: Exception) -> tuple[str, int]:
-    """The sentence that an error becomes, and its exit code."""
+def _sentence(error: Exception) -> tuple[str, int]:
+    """The sentence that an error becomes, and the exit code; an error that is not about the input is a defect."""
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return "there is not enough memory for this; try a smaller wiring or batch.", EXIT_BAD_INPUT
     if isinstance(error, OSError):
         what = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
         return f"{what}.", EXIT_BAD_INPUT
-    if isinstance(error, ValueError) and _is_complaint(error):
+    if isinstance(error, UserError):
         return str(error), EXIT_BAD_INPUT
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return (
@@ -53,14 +54,6 @@ def _told(error: Exception) -> tuple[str, int]:
         "NEUROGRAPH_DEBUG=1 gives.",
         EXIT_DEFECT,
     )
-
-
-def _is_complaint(error: ValueError) -> bool:
-    """Whether an error says what is wrong with the input: a kind of our own, or a plain one that our code raises."""
-    raised_in, trace = type(error).__module__, error.__traceback__
-    while type(error) is ValueError and isinstance(trace, types.TracebackType):
-        raised_in, trace = trace.tb_frame.f_globals.get("__name__", ""), trace.tb_next
-    return raised_in.partition(".")[0] == "neurograph"
 
 
 def _fail(sentence: str, code: int) -> NoReturn:

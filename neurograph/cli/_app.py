@@ -15,7 +15,7 @@ from ._meta_train import meta_train
 from ._train import train
 
 app = typer.Typer(
-    help="Any DAG of multi-state neurons, learning by any rule of the BLUR family.",
+    help="Any DAG of multi-state neurons, learning by a rule of any kind.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -67,7 +67,8 @@ def tune(json: Json = False) -> None:
 @app.command()
 def inspect(topology: Wiring, json: Json = False) -> None:
     """Counts, degree and level histograms, compile plan and memory of a wiring."""
-    from ._inspect import describe, render
+    from ..compile.describe import describe
+    from ._inspect import render
     from ._wirings import find
 
     about = describe(find(topology))
@@ -98,10 +99,10 @@ def convert(
     ],
 ) -> None:
     """Converts between topology formats, with names, order and weights; a run gives its trained synapses."""
-    from .. import formats
+    from ..topology import files
     from ._wirings import find
 
-    formats.save(find(source), output)
+    files.save(find(source), output)
     print(output)
 
 
@@ -135,7 +136,7 @@ def check(
 @topologies.command("list")
 def list_topologies(json: Json = False) -> None:
     """Names and descriptions of the gallery."""
-    from ..config import gallery
+    from ..topology.files import gallery
 
     entries = gallery()
     if json:
@@ -150,7 +151,7 @@ def list_topologies(json: Json = False) -> None:
 @topologies.command("show")
 def show_topology(name: Annotated[str, typer.Argument(help="A name of the gallery.")]) -> None:
     """Prints a gallery file, to start one's own from."""
-    from ..config import gallery_path
+    from ..topology.files import gallery_path
 
     print(gallery_path(name).read_text(encoding="utf-8"), end="")
 
@@ -158,7 +159,7 @@ def show_topology(name: Annotated[str, typer.Argument(help="A name of the galler
 @app.command()
 def schema() -> None:
     """Prints the JSON Schema of topology files, for editors."""
-    from ..config import json_schema
+    from ..runs.settings import json_schema
 
     _print_json(json_schema())
 

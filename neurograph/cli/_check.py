@@ -14,7 +14,7 @@ from ._console import console
 def run_checks(
     topology: Topology, *, seed: int, float32: bool, skip_loop: bool, skip_forms: bool, as_json: bool
 ) -> bool:
-    """Checks in float64, and in float32 if asked; whether all passed."""
+    """Checks in float64, and in float32 if requested; returns whether all passed."""
     keep_programs()
     jax.config.update("jax_enable_x64", True)
     reports = []

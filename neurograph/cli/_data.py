@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout in
 @data.command("list")
 def list_data_sets(data_dir: DataDir = None, json: Json = False) -> None:
     """Names, classes, sizes, where their files are, licences and citations."""
-    from .. import datasets
+    from ..tasks import datasets
 
     try:
         folder = str(datasets.place_of(data_dir).folder)
@@ -75,8 +75,8 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Downloads data sets, with checksums, into the data folder."""
-    from .. import datasets
-    from ..memory import readable
+    from .._text import readable
+    from ..tasks import datasets
 
     place = datasets.place_of(data_dir)
     wanted = [datasets.data_set(name) for name in dict.fromkeys(names)]
@@ -105,8 +105,8 @@ def check(
 
     The exit code is 1 where a file is damaged, or where one is missing of a data set that was named.
     """
-    from .. import datasets
-    from ..memory import readable
+    from .._text import readable
+    from ..tasks import datasets
 
     wanted = [datasets.data_set(name) for name in dict.fromkeys(names or datasets.DATA_SETS)]
     states = {known.name: datasets.check(known, data_dir) for known in wanted}

@@ -4,20 +4,20 @@ import contextlib
 import json as json_module
 import pathlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
+from .._text import UserError
 from . import EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import choose_device, progress, say
+from ._long import choose_device, define_rules, progress, say
 
 if TYPE_CHECKING:
-    from ..comparison import Cell, Contest, Entry
-    from ..evaluation import Curve
+    from ..learning import Curve, Entry
+    from ..runs.contests import Cell, Contest
 
-BASELINES = ("sgd", "momentum", "adam")
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 TaskOption = Annotated[str | None, typer.Option(help="digits, mnist:10x10, xor, ...; else the topology file's.")]
 Last = Annotated[int, typer.Option(min=0, help="Most learning steps.")]
@@ -26,6 +26,10 @@ BatchSize = Annotated[int, typer.Option(help="Examples in a support batch.")]
 SeedOption = Annotated[int, typer.Option(help="Of all draws.")]
 DataDir = Annotated[str | None, typer.Option(help="Folder of the data sets; else NEUROGRAPH_DATA.")]
 Picture = Annotated[pathlib.Path | None, typer.Option("--output", "-o", help="Picture to write: .png, .svg or .pdf.")]
+RuleFiles = Annotated[
+    list[pathlib.Path] | None,
+    typer.Option("--rules", help="Python file that defines a class of rules; its code is run."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
 Set = Annotated[
     list[str] | None,
@@ -35,38 +39,38 @@ Set = Annotated[
 
 def evaluate(
     topology: Wiring,
-    genome: Annotated[str, typer.Option(help="A genome's name or file; backprop, random.")],
+    genome: Annotated[str, typer.Option(help="A rule's name or file; backprop, random.")],
     task: TaskOption = None,
     steps: Last = 1000,
     draws: Draws = 10,
     batch_size: BatchSize = 128,
     seed: SeedOption = 0,
     data_dir: DataDir = None,
+    rules: RuleFiles = None,
     set_: Set = None,
     output: Picture = None,
     json: Json = False,
 ) -> None:
     """Accuracy and loss of a genome after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
     _check_picture(output)
+    define_rules(rules)
     contest = _contest(topology, genome, _given(task, batch_size, seed, data_dir), set_ or [])
-    from .. import comparison
-
     marks = _marks(steps)
     found = None
     with _interruptible(), progress(text_console(stderr=True)) as bars:
         bar = bars.add_task("evaluate", total=1, about=f"{draws} draws of {marks[-1]} steps")
-        found = comparison.evaluate(contest, steps=marks, n_draws=draws)
+        found = contest.curve(steps=marks, n_draws=draws)
         bars.update(bar, completed=1)
     if found is None:
         raise typer.Exit(EXIT_INTERRUPTED)
     name = _stem(genome)
     if output is not None:
-        _draw({name: found}, [], [], output, f"{name} on {contest.task.name}, {topology}")
+        _draw({name: found}, [], [], output, f"{name} on {contest.resolved.task.name}, {topology}")
     if json:
-        about = {"genome": genome, "topology": topology, "task": contest.task.name, "draws": draws}
-        _print({**about, "seed": contest.config.seed, **_plain(found)})
+        about = {"genome": genome, "topology": topology, "task": contest.resolved.task.name, "draws": draws}
+        _print({**about, "seed": contest.resolved.config.seed, **_plain(found)})
         return
-    table = Table("steps", "test accuracy", "loss", box=None, header_style="bold")
+    table = Table("steps", f"test {contest.resolved.task.score_name}", "loss", box=None, header_style="bold")
     for step, accuracy, loss in _rows(found):
         table.add_row(f"{step:,}", str(accuracy), str(loss))
     text_console().print(table)
@@ -74,17 +78,18 @@ def evaluate(
 
 def compare(
     topology: Wiring,
-    genome: Annotated[list[str], typer.Option(help="A genome's name or file; several times for several.")],
+    genome: Annotated[list[str], typer.Option(help="A rule's name or file; several times for several.")],
     task: TaskOption = None,
-    baselines: Annotated[str, typer.Option(help="sgd, momentum, adam, separated by commas; or none.")] = ",".join(
-        BASELINES
-    ),
+    baselines: Annotated[
+        str, typer.Option(help="sgd, momentum, adam, separated by commas; or none.")
+    ] = "sgd,momentum,adam",
     activation: Annotated[str, typer.Option(help="Of the baselines' hidden neurons.")] = "tanh",
     steps: Last = 100,
     draws: Draws = 10,
     batch_size: BatchSize = 128,
     seed: SeedOption = 0,
     data_dir: DataDir = None,
+    rules: RuleFiles = None,
     output: Picture = None,
     json: Json = False,
 ) -> None:
@@ -93,43 +98,48 @@ def compare(
     The baselines' learning rates, over four orders of magnitude, are chosen on held-out support examples for each
     number of steps, never on the test set.
     """
-    from ..config import ActivationName
+    from ..topology import ACTIVATION_NAMES
 
+    define_rules(rules)
     wanted = [] if baselines in ("", "none") else list(dict.fromkeys(name.strip() for name in baselines.split(",")))
-    unknown = [name for name in wanted if name not in BASELINES]
-    if unknown:
-        raise typer.BadParameter(f"there is no baseline {unknown[0]!r}; there are {', '.join(BASELINES)}.")
-    if activation not in get_args(ActivationName):
-        known = ", ".join(get_args(ActivationName))
+    if activation not in ACTIVATION_NAMES:
+        known = ", ".join(ACTIVATION_NAMES)
         raise typer.BadParameter(f"there is no activation {activation!r}; there are {known}.")
     _check_picture(output)
     given = _given(task, batch_size, seed, data_dir)
     contests = {one: _contest(topology, one, given, []) for one in genome}
-    from .. import comparison
-    from ..baselines import rates_of
+    from ..learning import BASELINES, Entry
+    from ..learning.comparison import distinct_names
     from ._wirings import find
 
-    names = comparison.told_apart([*map(_stem, contests), *wanted], [*contests, *wanted])
+    unknown = [name for name in wanted if name not in BASELINES]
+    if unknown:
+        raise typer.BadParameter(f"there is no baseline {unknown[0]!r}; there are {', '.join(BASELINES)}.")
+    names = distinct_names([*map(_stem, contests), *wanted], [*contests, *wanted])
     marks, entries, wiring = _marks(steps), [], find(topology)
     first = contests[genome[0]]
-    total = len(contests) + sum(len(rates_of(name)) + 1 for name in wanted)
+    total = len(contests) + sum(len(BASELINES[name].rates) + 1 for name in wanted)
     with _interruptible() as stopped, progress(text_console(stderr=True)) as bars:
         bar = bars.add_task("compare", total=total, about="")
         for name, contest in zip(names, contests.values(), strict=False):
             bars.update(bar, about=name)
-            entries.append(comparison.Entry(name, comparison.evaluate(contest, steps=marks, n_draws=draws)))
+            entries.append(Entry(name, contest.curve(steps=marks, n_draws=draws)))
             bars.advance(bar)
         for name in wanted:
             bars.update(bar, about=name)
-            tuned = comparison.tuned(
-                name, wiring, first, steps=marks, n_draws=draws, activation=activation, tick=lambda: bars.advance(bar)
-            )
-            entries.append(comparison.Entry(name, tuned.curve, tuned))
+            tuned = first.tuned(name, steps=marks, n_draws=draws, activation=activation, tick=lambda: bars.advance(bar))
+            entries.append(Entry(name, tuned.curve, tuned))
             bars.advance(bar)
     if not entries:
         raise typer.Exit(EXIT_INTERRUPTED)
-    about = {"topology": topology, "task": first.task.name, "draws": draws, "seed": seed, "activation": activation}
-    _show_comparison(entries, about, f"{first.task.name}, {wiring.name}", output, as_json=json)
+    about = {
+        "topology": topology,
+        "task": first.resolved.task.name,
+        "draws": draws,
+        "seed": seed,
+        "activation": activation,
+    }
+    _show_comparison(entries, about, f"{first.resolved.task.name}, {wiring.name}", output, as_json=json)
     if stopped:
         raise typer.Exit(EXIT_INTERRUPTED)
 
@@ -137,11 +147,13 @@ def compare(
 def _show_comparison(
     entries: "list[Entry]", about: dict[str, Any], title: str, output: pathlib.Path | None, *, as_json: bool
 ) -> None:
-    from .. import comparison
+    from ..learning import leads as leads_of
+    from ..learning import sentences
+    from ..learning.comparison import best_rate_curves
 
-    leads = comparison.leads(entries)
+    leads = leads_of(entries)
     if output is not None:
-        faint = [values for entry in entries for _, values in comparison.best_rate_curves(entry)]
+        faint = [values for entry in entries for _, values in best_rate_curves(entry)]
         curves = {entry.name: entry.curve for entry in entries}
         _draw(curves, [e.name for e in entries if e.baseline], faint, output, title)
     if as_json:
@@ -160,39 +172,42 @@ def _show_comparison(
     for entry in entries:
         if entry.baseline:
             console.print(f"{entry.name}: learning rates {', '.join(f'{rate:g}' for rate in entry.baseline.rates)}")
-    for sentence in comparison.sentences(leads):
+    for sentence in sentences(leads):
         console.print(sentence)
 
 
 def transfer(
     topologies: Annotated[list[str], typer.Argument(metavar="TOPOLOGY...", help="Wirings.")],
-    genome: Annotated[list[str], typer.Option(help="A genome's name or file; several times for several.")],
+    genome: Annotated[list[str], typer.Option(help="A rule's name or file; several times for several.")],
     task: Annotated[list[str] | None, typer.Option(help="A task; several times for several.")] = None,
     at: Annotated[int, typer.Option(min=0, help="After how many learning steps.")] = 10,
     draws: Draws = 10,
     batch_size: BatchSize = 128,
     seed: SeedOption = 0,
     data_dir: DataDir = None,
+    rules: RuleFiles = None,
     output: Picture = None,
     json: Json = False,
 ) -> None:
     """Genomes x wirings x tasks: test accuracy after some learning steps. Pairs that do not fit are left out."""
     _check_picture(output)
+    define_rules(rules)
     choose_device(None, None)
-    from .. import comparison
+    from ..learning.comparison import distinct_names
+    from ..runs import contests
     from ._wirings import find
 
     given = _given(None, batch_size, seed, data_dir)
     options = given.pop("task_options.data_dir", None)
     settings = {**given, **({"task_options": {"data_dir": options}} if options else {})}
     paths, places, tasks = (list(dict.fromkeys(each)) for each in (genome, topologies, task or ["digits"]))
-    genomes = dict(zip(comparison.told_apart([*map(_stem, paths)], paths), paths, strict=True))
+    genomes = dict(zip(distinct_names([*map(_stem, paths)], paths), paths, strict=True))
     found = [find(place) for place in places]
-    wirings = dict(zip(comparison.told_apart([wiring.name for wiring in found], places), found, strict=True))
+    wirings = dict(zip(distinct_names([wiring.name for wiring in found], places), found, strict=True))
     cells: list[Cell] = []
     with _interruptible() as stopped, progress(text_console(stderr=True)) as bars:
         bar = bars.add_task("transfer", total=len(wirings) * len(tasks) * len(genomes), about="")
-        for cell in comparison.transfer(genomes, wirings, tasks, at=at, n_draws=draws, settings=settings):
+        for cell in contests.transfer(genomes, wirings, tasks, at=at, n_draws=draws, settings=settings):
             cells.append(cell)
             bars.update(bar, advance=1, about=f"{cell.wiring} {cell.task}")
     if stopped and not cells:
@@ -207,7 +222,7 @@ def _show_transfer(cells: "list[Cell]", about: dict[str, Any], output: pathlib.P
     fitting = {(c.wiring, c.task, c.genome): c.accuracy for c in cells if c.accuracy is not None}
     rows = list(dict.fromkeys((wiring, task) for wiring, task, _ in fitting))
     if not rows:
-        raise ValueError(
+        raise UserError(
             "none of the wirings has the inputs and outputs of any of the tasks; `neurograph inspect` shows a wiring's."
         )
     if output is not None:
@@ -252,26 +267,26 @@ def _check_picture(path: pathlib.Path | None) -> None:
 
 
 def _contest(topology: str, genome: str, given: dict[str, Any], assignments: list[str]) -> "Contest":
-    from ..config import parse_assignments, train_config
+    from ..runs.settings import parse_assignments, train_config
     from ._wirings import find, train_section
 
     values = {**given, **parse_assignments(assignments), "genome": genome}
     config, base = train_config(topology, values, train_section(topology))
     choose_device(config.device, config.dtype)
-    from ..comparison import prepare
+    from ..runs.contests import prepare
 
     return prepare(find(topology), config, base)
 
 
 def _marks(last: int) -> tuple[int, ...]:
-    from ..evaluation import STEPS
+    from ..learning import STEPS
 
     return (*(step for step in STEPS if step < last), last)
 
 
 def _rows(curve: "Curve") -> list[tuple[int, Any, Any]]:
     """(steps, accuracy, loss), with intervals."""
-    from ..evaluation import interval
+    from ..learning import interval
 
     return [(step, interval(curve.accuracy[:, n]), interval(curve.loss[:, n])) for n, step in enumerate(curve.steps)]
 
@@ -295,7 +310,7 @@ def _stem(genome: str) -> str:
 
 
 def _draw(curves: "dict[str, Curve]", dashed: list[str], faint: list[Any], path: pathlib.Path, title: str) -> None:
-    from ..evaluation import bands
+    from ..learning import bands
     from ..plotting.learning import learning_curves
 
     steps = next(iter(curves.values())).steps

@@ -19,7 +19,7 @@ def list_genomes(
     json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
 ) -> None:
     """Names, states, rules, where they were meta-learned, and how well they did there."""
-    from ..genomes.listing import entries
+    from ..runs.listing import entries
 
     found = entries()
     if json:
@@ -45,11 +45,11 @@ def show_genome(
     ] = None,
 ) -> None:
     """Prints a genome's file: where it comes from, its rule, and its numbers."""
-    from ..genomes.listing import file_of
+    from ..runs.listing import file_of
 
     file, text = file_of(name)
     if heat is not None:
         from ..plotting.genome_map import genome_map
 
-        genome_map(file.genome, heat, title=pathlib.Path(name).stem)
+        genome_map(file.rule, heat, title=pathlib.Path(name).stem)
     print(text, end="")

@@ -2,11 +2,17 @@
 
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .._text import UserError
+
+if TYPE_CHECKING:
+    from ..runs.run import Process
 
 
 def say(sentence: str) -> None:
@@ -50,20 +56,64 @@ def progress(console: Console) -> Progress:
     )
 
 
+def watched(
+    process: "Process", console: Console, stop: Callable[[], bool], what: str, about: Callable[[Any], str]
+) -> Iterator[int]:
+    """Runs a process, with a progress line; yields the step reached after each call to the device."""
+    from ..runs import run
+
+    with progress(console) as bars:
+        bar = bars.add_task(what, total=process.n_steps, completed=process.step, about="")
+        for status in run.loop(process, stop=stop):
+            bars.update(bar, completed=status.step, about=about(status))
+            yield status.step
+
+
+def only_for_new_runs(given: dict[str, bool], may_change: str) -> None:
+    """Refuses what cannot be given with --resume.
+
+    Args:
+        given: by the option's name as it is typed, whether it was given.
+        may_change: the options that may be.
+    """
+    wrong = [name for name, is_given in given.items() if is_given]
+    if wrong:
+        raise typer.BadParameter(
+            f"{wrong[0]} cannot be given with --resume: a run continues as it was configured; only {may_change} may "
+            "change."
+        )
+
+
+def define_rules(files: list[Any] | None) -> None:
+    """Runs Python files of the user's that define classes of rules, so that names and files can stand for them."""
+    import importlib.util
+
+    for number, file in enumerate(files or []):
+        spec = importlib.util.spec_from_file_location(f"rules_of_the_user_{number}", file)
+        if spec is None or spec.loader is None or not file.is_file():
+            raise UserError(f"--rules is '{file}', which is no Python file; give one that defines a class of rules.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise UserError(f"--rules is '{file}', which fails: {type(error).__name__}: {error}.") from error
+
+
 class Interrupts:
-    """SIGINT and SIGTERM ask the run to stop after the current steps; a second one stops at once."""
+    """SIGINT and SIGTERM stop the run after the current steps; a second one stops it at once."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._requested = False
         self._old: dict[int, Any] = {}
 
-    def asked(self) -> bool:
-        return self._asked
+    def requested(self) -> bool:
+        return self._requested
 
     def _handle(self, number, frame) -> None:
-        if self._asked:
+        if self._requested:
             raise KeyboardInterrupt
-        self._asked = True
+        self._requested = True
 
     def __enter__(self) -> "Interrupts":
         for number in (signal.SIGINT, signal.SIGTERM):

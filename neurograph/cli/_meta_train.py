@@ -13,11 +13,11 @@ from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import Interrupts, choose_device, progress, say
+from ._long import Interrupts, choose_device, define_rules, only_for_new_runs, say, watched
+from ._train import rule_in_short
 
 if TYPE_CHECKING:
-    from ..meta.run import Status
-    from ..meta.search import Search
+    from ..runs.meta_learning import MetaLearning, Status
 
 
 def meta_train(
@@ -28,8 +28,13 @@ def meta_train(
         list[str] | None, typer.Option(help="A task; several times for several. The loss is the mean.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="gradient (Adam through the unroll) or cma (CMA-ES).")] = None,
-    rule: Annotated[str | None, typer.Option(help="backprop, blur or published; --set rule.KEY=VALUE.")] = None,
-    genome: Annotated[str | None, typer.Option(help="Where to start: random, backprop, a name or a file.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="backprop, blur, published or a class of rules; --set rule.KEY=VALUE.")
+    ] = None,
+    genome: Annotated[str | None, typer.Option(help="Where to start: random, backprop, a rule's name or file.")] = None,
+    rules: Annotated[
+        list[pathlib.Path] | None, typer.Option(help="Python file that defines a class of rules; its code is run.")
+    ] = None,
     states: Annotated[int | None, typer.Option(help="States of every neuron, k.")] = None,
     genomes: Annotated[int | None, typer.Option(help="Genomes side by side.")] = None,
     unroll: Annotated[int | None, typer.Option(help="Learning steps of an unroll, at first.")] = None,
@@ -73,24 +78,27 @@ def meta_train(
     }
     given = {name: value for name, value in given.items() if value is not None}
     console = text_console(stderr=json)
+    define_rules(rules)
     if resume is not None:
-        wrong = [name for name in given if name not in ("meta_steps", "device")]
-        wrong += [name for name, value in (("TOPOLOGY", topologies), ("--out", out), ("--set", set_)) if value]
-        if wrong:
-            raise typer.BadParameter(
-                f"{wrong[0]} cannot be given with --resume: a run continues as it was asked; only --meta-steps and "
-                "--device may change."
-            )
-        search, folder = _reopen(resume, given), resume
+        only_for_new_runs(
+            {
+                **{_option(name): True for name in given if name not in ("meta_steps", "device")},
+                "TOPOLOGY": bool(topologies),
+                "--out": out is not None,
+                "--set": bool(set_),
+            },
+            "--meta-steps, --device and --rules",
+        )
+        process = _reopen(resume, given)
     elif not topologies:
         raise typer.BadParameter("give a TOPOLOGY to meta-learn on, or a run folder with --resume.")
     else:
-        search, folder = _start(topologies, given, set_ or [], out)
+        process = _start(topologies, given, set_ or [], out)
     try:
         with Interrupts() as interrupts:
-            code = _run(search, folder, console, interrupts, as_json=json)
+            code = _run(process, console, interrupts, as_json=json)
     except KeyboardInterrupt:
-        say(f"interrupted; {_how_to_continue(folder)}")
+        say(f"interrupted; {_how_to_continue(process.folder)}")
         code = EXIT_INTERRUPTED
     if code:
         raise typer.Exit(code)
@@ -98,6 +106,13 @@ def meta_train(
 
 def _how_to_continue(folder: pathlib.Path) -> str:
     return f"continue with: neurograph meta-train --resume '{folder}'"
+
+
+def _option(name: str) -> str:
+    """As it is typed: `tasks` as --task, `task_options.data_dir` as --data-dir, `curriculum.add` as --curriculum."""
+    first, _, last = name.partition(".")
+    word = {"tasks": "task", "n_states": "states"}.get(name, first if first == "curriculum" else last or first)
+    return f"--{word.replace('_', '-')}"
 
 
 def _curriculum(text: str | None) -> dict[str, int]:
@@ -109,37 +124,34 @@ def _curriculum(text: str | None) -> dict[str, int]:
     return {f"curriculum.{name}": int(part) for name, part in zip(("add", "every", "last"), parts, strict=False)}
 
 
-def _start(
-    names: list[str], given: dict[str, Any], assignments: list[str], out: pathlib.Path | None
-) -> "tuple[Search, pathlib.Path]":
+def _start(names: list[str], given: dict[str, Any], assignments: list[str], out: pathlib.Path | None) -> "MetaLearning":
     from .. import runs
-    from ..config import meta_config, parse_assignments
+    from ..runs.settings import meta_config, parse_assignments
     from ._wirings import find
 
     config = meta_config({**parse_assignments(assignments), **given})
     choose_device(config.device, config.dtype)
-    from ..meta.run import open_run
-    from ..meta.search import prepare
+    from ..runs import meta_learning, run
 
     wirings = [find(name) for name in names]
     folder = out or runs.next_free(pathlib.Path("runs"), "meta")
     if (folder / "config.yaml").exists():
         runs.create(folder)  # says that it holds a run already, before any work is done
-    search = prepare(wirings, config)._replace(command=_command())
-    open_run(search, folder)
-    return search, folder
+    process = meta_learning.prepare(wirings, config, command=_command())
+    run.open_run(process, folder)
+    return process
 
 
-def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Search":
+def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "MetaLearning":
     from .. import runs
-    from ..config import meta_config
+    from ..runs.settings import meta_config
 
     meta_config(given)  # says what is wrong with it
     stored = runs.read_config(folder, "meta")["meta"]
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
-    from ..meta.run import reopen_run
+    from ..runs import meta_learning
 
-    return reopen_run(folder, _command(), **given)
+    return meta_learning.resume(folder, _command(), **given)
 
 
 def _command() -> str:
@@ -153,21 +165,17 @@ def _command() -> str:
     return shlex.join(["neurograph", *words])
 
 
-def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: Interrupts, *, as_json: bool) -> int:
-    from ..meta.run import finish, improve
+def _run(process: "MetaLearning", console: Console, interrupts: Interrupts, *, as_json: bool) -> int:
+    from ..runs import run
 
-    console.print(_table(search))
-    total, began = search.config.meta_steps, time.perf_counter()
-    reached = search.learner.step
-    with progress(console) as bars:
-        bar = bars.add_task("meta-train", total=total, completed=reached, about="compiling")
-        for status in improve(search, folder, stop=interrupts.asked):
-            reached = status.step
-            bars.update(bar, completed=reached, about=_about(status))
+    console.print(_table(process))
+    total, began, reached = process.n_steps, time.perf_counter(), process.step
+    for step in watched(process, console, interrupts.requested, "meta-train", _about):
+        reached = step
     if reached < total:
-        say(f"stopped after meta-step {reached}; {_how_to_continue(folder)}")
+        say(f"stopped after meta-step {reached}; {_how_to_continue(process.folder)}")
         return EXIT_INTERRUPTED
-    summary = {**finish(search, folder), "seconds": time.perf_counter() - began}
+    summary = run.finish(process, {"seconds": time.perf_counter() - began})
     if as_json:
         print(json_module.dumps(summary), flush=True)
     if summary["loss"] is None:
@@ -175,28 +183,28 @@ def _run(search: "Search", folder: pathlib.Path, console: Console, interrupts: I
         return EXIT_DIVERGED
     console.print(
         f"best genome: loss {summary['loss']:.3f}, accuracy {summary['accuracy']:.3f} after "
-        f"{search.learner.final_length} steps (fresh unrolls, none on the test set)"
+        f"{process.learner.final_length} steps (fresh unrolls, none on the test set)"
     )
     accuracies = ", ".join(f"{value:.3f}" for value in sorted(summary["accuracies"], reverse=True)[:10])
     console.print(f"accuracies of the best genomes: {accuracies}", soft_wrap=True)
     for tested in summary["test"]:
         accuracy = ", ".join(f"{step}: {value:.3f}" for step, value in tested["accuracy"].items())
         console.print(f"{tested['task']} on {tested['wiring']}, test accuracy after {accuracy}", soft_wrap=True)
-    console.print(f"genome: {folder / 'genome.txt'}", soft_wrap=True)
-    console.print(f"try it: neurograph compare TOPOLOGY --genome {folder / 'genome.txt'}", soft_wrap=True)
+    genome = process.folder / "genome.txt"
+    console.print(f"genome: {genome}", soft_wrap=True)
+    console.print(f"try it: neurograph compare TOPOLOGY --genome {genome}", soft_wrap=True)
     return 0
 
 
-def _table(search: "Search") -> Table:
-    config = search.config
+def _table(process: "MetaLearning") -> Table:
+    config = process.config
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for topology in search.topologies:
+    for topology in process.topologies:
         table.add_row("wiring", f"{topology.name}: {topology.n_neurons:,} neurons, {topology.n_synapses:,} synapses")
-    table.add_row("tasks", ", ".join(sorted({problem.task.name for problem in search.problems})))
-    options = config.rule.model_dump(exclude_none=True, exclude={"name"})
-    table.add_row("rule", config.rule.name + (f" with {', '.join(options)}" if options else ""))
+    table.add_row("tasks", ", ".join(sorted({task.name for _, task in process.pairs})))
+    table.add_row("rule", rule_in_short(config, process.learner.start))
     length = f"{config.unroll}" + (f" to {config.longest}" if config.longest > config.unroll else "")
     table.add_row("method", f"{config.method}, {config.size} genomes, unrolls of {length} steps, seed {config.seed}")
     return table

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import Interrupts, choose_device, progress, say
+from ._long import Interrupts, choose_device, define_rules, only_for_new_runs, say, watched
 
 if TYPE_CHECKING:
-    from ..experiment import Experiment, Status
+    from ..runs.training import Status, Training
 
 
 def train(
@@ -29,15 +29,20 @@ def train(
         pathlib.Path | None,
         typer.Option(help="Folder of the data sets' files; else NEUROGRAPH_DATA, else the cache folder."),
     ] = None,
-    rule: Annotated[str | None, typer.Option(help="backprop, blur or published.")] = None,
-    genome: Annotated[str | None, typer.Option(help="backprop, random, or a genome file.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="backprop, blur, published, or the name of a class of rules.")
+    ] = None,
+    genome: Annotated[str | None, typer.Option(help="backprop, random, or a rule's name or file.")] = None,
+    rules: Annotated[
+        list[pathlib.Path] | None, typer.Option(help="Python file that defines a class of rules; its code is run.")
+    ] = None,
     states: Annotated[
         int | None, typer.Option(help="States of every neuron (k), where the genome leaves it open.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Learning steps, all in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a support batch.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step of the backprop genome.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws synapses, random genomes and batches.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of backpropagation: -eta~.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws synapses, random rules and batches.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or gpu; else what JAX finds.")] = None,
     set_: Annotated[
@@ -50,7 +55,7 @@ def train(
     resume: Annotated[pathlib.Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Summary as a JSON object on the last line of stdout.")] = False,
 ) -> None:
-    """Trains a wiring on a task, by any rule of the family.
+    """Trains a wiring on a task, by a learning rule of any kind.
 
     Everything is kept in the run folder. Ctrl-C stops after the current steps with all saved, --resume continues to the
     bit-identical result of the uninterrupted run.
@@ -70,19 +75,28 @@ def train(
     }
     given = {name: value for name, value in given.items() if value is not None}
     console = text_console(stderr=json)
+    define_rules(rules)
     if resume is not None:
-        _only_for_new_runs(topology, out, set_, {k: v for k, v in given.items() if k not in ("steps", "device")})
-        experiment, folder = _reopen(resume, given), resume
+        only_for_new_runs(
+            {
+                **{_option(name): True for name in given if name not in ("steps", "device")},
+                "TOPOLOGY": topology is not None,
+                "--out": out is not None,
+                "--set": bool(set_),
+            },
+            "--steps, --device and --rules",
+        )
+        training = _reopen(resume, given)
     elif topology is None:
         raise typer.BadParameter("give a TOPOLOGY to train, or a run folder with --resume.")
     else:
-        experiment, folder = _start(topology, given, set_ or [], out, console)
+        training = _start(topology, given, set_ or [], out, console)
     try:
-        # from here on the run can be resumed: an interrupt, also one while JAX compiles, is asked for and not thrown
+        # from here on the run can be resumed: an interrupt, also one while JAX compiles, is noted and raises nothing
         with Interrupts() as interrupts:
-            code = _run(experiment, folder, console, interrupts, as_json=json)
+            code = _run(training, console, interrupts, as_json=json)
     except KeyboardInterrupt:
-        say(f"interrupted; {_how_to_continue(folder)}")
+        say(f"interrupted; {_how_to_continue(training.folder)}")
         code = EXIT_INTERRUPTED
     if code:
         raise typer.Exit(code)
@@ -92,141 +106,142 @@ def _how_to_continue(folder: pathlib.Path) -> str:
     return f"continue with: neurograph train --resume '{folder}'"
 
 
-def _only_for_new_runs(
-    topology: str | None, out: pathlib.Path | None, set_: list[str] | None, given: dict[str, Any]
-) -> None:
-    wrong = [f"--{name.rpartition('.')[2].replace('_', '-').removeprefix('n-')}" for name in given]
-    wrong += [name for name, value in (("TOPOLOGY", topology), ("--out", out), ("--set", set_)) if value]
-    if wrong:
-        raise typer.BadParameter(
-            f"{wrong[0]} cannot be given with --resume: a run continues as it was asked; only --steps and --device may "
-            "change."
-        )
+def _option(name: str) -> str:
+    return f"--{name.rpartition('.')[2].replace('_', '-').removeprefix('n-')}"
 
 
-def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Experiment":
+def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Training":
     from .. import runs
 
     stored = runs.read_config(folder)["train"]
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
-    from ..experiment import reopen_run
+    from ..runs import training
 
-    return reopen_run(folder, **given)
+    return training.resume(folder, **given)
 
 
 def _start(
     topology: str, given: dict[str, Any], assignments: list[str], out: pathlib.Path | None, console: Console
-) -> "tuple[Experiment, pathlib.Path]":
+) -> "Training":
     from .. import runs
-    from ..config import parse_assignments, train_config
+    from ..runs.settings import parse_assignments, train_config
     from ._wirings import find, train_section
 
     # a run's wiring is trained on as that run was
     config, base = train_config(topology, {**parse_assignments(assignments), **given}, train_section(topology))
     choose_device(config.device, config.dtype)
-    from ..experiment import open_run, prepare
+    from .._text import readable
+    from ..runs import run, training
 
     wiring = find(topology)
     folder = out or runs.next_free(pathlib.Path("runs"), pathlib.Path(topology.replace(":", "-")).stem)
     if (folder / "config.yaml").exists():
         runs.create(folder)  # says that it holds a run already, before any work is done
-    experiment = prepare(wiring, config, base)
-    _print_estimate(experiment, console)
-    open_run(experiment, folder)
-    return experiment, folder
+    started = training.prepare(wiring, config, base)
+    parts = ", ".join(f"{name} {readable(n_bytes)}" for name, n_bytes in started.memory._asdict().items())
+    console.print(f"memory estimate: {readable(started.memory.total)} ({parts})")
+    run.open_run(started, folder)
+    return started
 
 
-def _print_estimate(experiment: "Experiment", console: Console) -> None:
-    from ..memory import readable
-
-    parts = ", ".join(f"{name} {readable(n_bytes)}" for name, n_bytes in experiment.memory._asdict().items())
-    console.print(f"memory estimate: {readable(experiment.memory.total)} ({parts})")
-
-
-def _run(
-    experiment: "Experiment", folder: pathlib.Path, console: Console, interrupts: Interrupts, *, as_json: bool
-) -> int:
-    from ..experiment import Divergence, compile_experiment, finish
-    from ..experiment import train as steps_of
+def _run(training: "Training", console: Console, interrupts: Interrupts, *, as_json: bool) -> int:
+    from ..runs import run
+    from ..runs.training import Divergence
 
     started = time.perf_counter()
-    compiled = compile_experiment(experiment)
-    about = facts(experiment, compile_seconds=time.perf_counter() - started)
-    console.print(_summary_table(about, experiment))
-    total, first = experiment.config.steps, int(experiment.network.step)
+    _ = training.programs
+    about = facts(training, compile_seconds=time.perf_counter() - started)
+    console.print(_summary_table(about, training))
+    total, first = training.n_steps, training.step
     if first == total:
-        console.print(f"all {total:,} steps are done already; --steps asks for more.")
+        console.print(f"all {total:,} steps are done already; give more with --steps.")
     began, reached, code, diverged = time.perf_counter(), first, 0, ""
-    with progress(console) as bars:
-        bar = bars.add_task("train", total=total, completed=first, about="")
-        try:
-            for status in steps_of(experiment, compiled, folder, stop=interrupts.asked):
-                reached = status.step
-                bars.update(bar, completed=reached, about=_about(status))
-        except Divergence as error:
-            diverged = str(error)
+    try:
+        for step in watched(training, console, interrupts.requested, "train", _about):
+            reached = step
+    except Divergence as error:
+        diverged = str(error)
     seconds = time.perf_counter() - began
     if diverged:
         code = EXIT_DIVERGED
         say(
-            f"{diverged} in '{folder}'. Try a smaller --learning-rate, smaller initial synapses (--set "
+            f"{diverged} in '{training.folder}'. Try a smaller --learning-rate, smaller initial synapses (--set "
             "initializer=...), or a bound on them (--set rule.saturation=tanh)."
         )
     about |= {"seconds": seconds, "steps_per_second": (reached - first) / seconds if seconds > 0 else 0.0}
-    summary = finish(experiment, compiled, folder, {**about, "diverged": bool(diverged)})
-    if interrupts.asked() and not summary["finished"]:
+    summary = run.finish(training, {**about, "diverged": bool(diverged)})
+    if interrupts.requested() and not summary["finished"]:
         code = code or EXIT_INTERRUPTED
-        say(f"stopped after step {summary['steps']}; {_how_to_continue(folder)}")
-    console.print(
-        f"test accuracy {summary['test_accuracy']:.4f} ± {summary['test_accuracy_standard_error']:.4f} "
-        f"({summary['n_test']} examples, {summary['steps']} steps, {seconds:.1f} s)"
-    )
-    console.print(f"run: {folder}", soft_wrap=True)
+        say(f"stopped after step {summary['steps']}; {_how_to_continue(training.folder)}")
+    console.print(f"{_result(summary)} ({summary['n_test']} examples, {summary['steps']} steps, {seconds:.1f} s)")
+    console.print(f"run: {training.folder}", soft_wrap=True)
     if as_json:
         print(json_module.dumps(summary), flush=True)
     return code
 
 
-def facts(experiment: "Experiment", *, compile_seconds: float) -> dict[str, Any]:
+def _result(summary: dict[str, Any]) -> str:
+    value = summary["test_accuracy"]
+    if summary["score"] != "accuracy" or value is None:
+        return f"test {summary['score']} {'not finite' if value is None else f'{value:.4f}'}"
+    return f"test accuracy {value:.4f} ± {summary['test_accuracy_standard_error']:.4f}"
+
+
+def facts(training: "Training", *, compile_seconds: float) -> dict[str, Any]:
     """What the summary says of the network."""
     import jax
 
     from ..compile import padding
 
-    graph, network, device = experiment.graph, experiment.network, jax.devices()[0]
-    blocks = (*graph.wiring.matmuls, *graph.wiring.up)
+    net, device = training.net, jax.devices()[0]
+    blocks = (*net.wiring.matmuls, *net.wiring.up)
     lowerings = sorted({block.lowering for block in blocks})
     return {
-        "n_neurons": graph.n_neurons,
-        "n_synapses": graph.n_synapses,
-        "n_levels": graph.n_levels,
-        "n_parameters": int(sum(values.size for values in network.synapses)),
+        "n_neurons": net.n_neurons,
+        "n_synapses": net.n_synapses,
+        "n_levels": net.n_levels,
+        "n_parameters": int(sum(values.size for values in training.state.synapses)),
         "lowering": {name: sum(b.n_synapses for b in blocks if b.lowering == name) for name in lowerings},
-        "padding": padding(graph),
+        "padding": padding(net),
         "device": f"{device.platform} ({device.device_kind})",
         "compile_seconds": compile_seconds,
     }
 
 
-def _summary_table(about: dict[str, Any], experiment: "Experiment") -> Table:
-    config = experiment.config
+def _summary_table(about: dict[str, Any], training: "Training") -> Table:
+    config = training.config
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    options = config.rule.model_dump(exclude_none=True, exclude={"name"})
-    rule = config.rule.name + (f" with {', '.join(options)}" if options else "")
     lowering = ", ".join(f"{name} {n:,}" for name, n in about["lowering"].items())
     table.add_row(
         "wiring",
-        f"{experiment.topology.name}: {about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses, "
+        f"{training.topology.name}: {about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses, "
         f"{about['n_levels']:,} levels",
     )
     table.add_row("lowering", f"{lowering}; padding {about['padding']:.0%}")
-    table.add_row("rule", f"{rule}, genome {config.genome}, {about['n_parameters']:,} parameters")
-    task = f"{experiment.task.name}, batch {config.batch_size}, {config.steps:,} steps, seed {config.seed}"
+    rule, genome = rule_in_short(config, training.resolved.rule), f", genome {config.genome}" if config.genome else ""
+    table.add_row("rule", f"{rule}{genome}, {about['n_parameters']:,} parameters")
+    task = f"{training.resolved.task.name}, batch {config.batch_size}, {config.steps:,} steps, seed {config.seed}"
     table.add_row("task", task)
     table.add_row("device", f"{about['device']}; compiled in {about['compile_seconds']:.1f} s")
     return table
+
+
+def rule_in_short(config: Any, rule: Any) -> str:
+    """The preset or class that the settings name, and the names of the options that differ from it; of a file, its own.
+
+    Args:
+        config: the settings of training or of meta-learning.
+        rule: what they stand for.
+    """
+    from ..runs.listing import in_short
+    from ..runs.settings import COMPUTED
+
+    if isinstance(config.genome, str) and config.genome not in COMPUTED and "rule" not in config.model_fields_set:
+        return in_short(rule)
+    options = config.rule.model_dump(exclude_none=True, exclude={"name"}, exclude_defaults=True)
+    return config.rule.name + (f" with {', '.join(options)}" if options else "")
 
 
 def _about(status: "Status") -> str:

@@ -6,8 +6,8 @@ import json as json_module
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .. import costs as known_costs
-from .. import tuning
+from ..compile import costs as known_costs
+from ..compile import tuning
 from ._console import console
 
 UNITS = {"max_rows": "", "max_slots": ""}

@@ -26,15 +26,12 @@ def find(what: str) -> Topology:
         ValueError: (of its kinds `TopologyError`, `ConfigError`, `RunError`) there is no such wiring, or a wrong one.
     """
     if (pathlib.Path(what) / "config.yaml").is_file():
-        from ..experiment import trained_topology
+        from ..runs.trained import trained_topology
 
         return trained_topology(pathlib.Path(what))
-    from .. import formats
-    from ..config import find_file, is_shorthand, load_topology
+    from ..runs.settings import load_topology
+    from ..topology.files import find_file, is_shorthand
 
-    if is_shorthand(what):
-        return load_topology(what)
-    path = find_file(what)
-    if path.is_dir():
+    if not is_shorthand(what) and find_file(what).is_dir():
         raise TopologyError(f"'{what}' is a folder that holds no run; give a topology file, or the folder of a run.")
-    return formats.load(path)
+    return load_topology(what)

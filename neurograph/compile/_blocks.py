@@ -1,16 +1,17 @@
 """Matmuls and tables, from arrays of synapses to the types of `neurograph.ops`. NumPy but for the last step."""
 
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array
 
-from ..costs import Costs
-from ..ops import DOWN, UP, Gather, Matmul, Segments, Stage, Tiles
+from ..ops import DOWN, UP, Costs, Gather, Matmul, Segments, Table, Tiles
+from ..ops.lowerings import segment_sum
 from . import _tiles as tiles
-from ._stages import inverse, runs
+from ._stages import runs
 
 MOST = 0.7
 """A source of which a larger share is read goes into the pool as it is; of others, only the rows that are read."""
@@ -23,7 +24,7 @@ class Synapses(NamedTuple):
         senders, receivers: of all synapses.
         starts, sizes: of the stages.
         of: stage of each neuron.
-        family: of each stage.
+        rule: number of each stage's rule.
         levels: for each stage, `[levels, 2]`: first and last + 1 of its neurons, level by level.
     """
 
@@ -32,15 +33,15 @@ class Synapses(NamedTuple):
     starts: np.ndarray
     sizes: np.ndarray
     of: np.ndarray
-    family: np.ndarray
+    rule: np.ndarray
     levels: list[np.ndarray]
 
 
 class Choice(NamedTuple):
-    """How tables are chosen.
+    """What tables are chosen by.
 
     Attributes:
-        lowering: "auto", "padded_gather" or "segment_sum".
+        lowering: "auto", or the one of `TABLES` that is forced.
         tile: (rows, slots) of every tile, or None for the cheapest.
         costs: the cost model.
         work: states times batch.
@@ -81,21 +82,21 @@ def matmuls_of(
             grid = np.full(n_s * n_t, len(part), np.int32)
             grid[flat] = np.arange(len(part))
             places, where = int32(grid.reshape(n_s, n_t)), int32(flat)
-        begin, family = first - int(synapses.starts[source]), int(synapses.family[source])
-        blocks.append(Matmul(source, begin, target, family, (n_s, n_t), len(part), places, where))
+        begin, rule = first - int(synapses.starts[source]), int(synapses.rule[source])
+        blocks.append(Matmul(source, begin, target, rule, (n_s, n_t), len(part), places, where))
     return blocks, order
 
 
 def sparse_order(synapses: Synapses, sparse: np.ndarray) -> np.ndarray:
-    """The sparse synapses by (stage of the receiver, family of the sender, receiver, sender)."""
+    """The sparse synapses by (stage of the receiver, rule of the sender, receiver, sender)."""
     senders, receivers = synapses.senders[sparse], synapses.receivers[sparse]
-    family = synapses.family[synapses.of[senders]]
+    rule = synapses.rule[synapses.of[senders]]
     stage = synapses.of[receivers]
-    return sparse[np.lexsort((senders, receivers, family, stage))]
+    return sparse[np.lexsort((senders, receivers, rule, stage))]
 
 
 def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Choice) -> list[Gather]:
-    """One table for each stage (and, in the direction `UP`, each family of senders).
+    """One table for each stage (and, in the direction `UP`, each rule of the senders).
 
     Args:
         synapses: all of them.
@@ -110,7 +111,7 @@ def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Cho
         keys = (synapses.of[near[by]],)
     else:
         by = np.arange(len(order))
-        keys = (synapses.of[near], synapses.family[synapses.of[far]])
+        keys = (synapses.of[near], synapses.rule[synapses.of[far]])
     bounds = [*runs(*keys).tolist(), len(by)]
     gathers = []
     for begin, end in itertools.pairwise(bounds):
@@ -121,7 +122,7 @@ def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Cho
         sources = np.flatnonzero(used)
         size = int(synapses.sizes[stage])
         pool, picks, n_pool = _pool(synapses, far[which], sources, stage)
-        family = int(synapses.family[synapses.of[far[which[0]]] if direction == UP else stage])
+        rule = int(synapses.rule[synapses.of[far[which[0]]] if direction == UP else stage])
         levels, ready = np.array([[0, size]]), np.full(len(which), -1)
         if stage in sources:
             levels = synapses.levels[stage] - synapses.starts[stage]
@@ -140,7 +141,7 @@ def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Cho
             direction,
         )
         table = _table(given, choice, len(order), n_pool, cells=stage in sources)
-        gathers.append(Gather(stage, tuple(int(s) for s in sources), family, size, len(which), table, tuple(picks)))
+        gathers.append(Gather(stage, tuple(int(s) for s in sources), rule, size, len(which), table, tuple(picks)))
     return gathers
 
 
@@ -163,45 +164,69 @@ def _pool(synapses: Synapses, far: np.ndarray, sources: np.ndarray, stage: int):
     return place[far], picks, n_pool
 
 
-def _table(given: tiles.Rows, choice: Choice, n_sparse: int, n_pool: int, *, cells: bool) -> Tiles | Segments:
-    shape = None
-    if choice.lowering != "segment_sum":
+class Candidate(NamedTuple):
+    """A table that could be built.
+
+    Attributes:
+        cost: the nanoseconds that it is expected to take.
+        build: builds it, from the number of all sparse synapses and the number of rows of the pool.
+    """
+
+    cost: float
+    build: Callable[[int, int], Table]
+
+
+def _tiled(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
+    """A padded gather, with the cheapest tiles, or those that the caller chose."""
+    if choice.tile is None:
         shape = tiles.choose(given, choice.costs, choice.work, choice.channels, cells=cells)
-        if choice.tile is not None:
-            shape = tiles.Shape(min(choice.tile[0], given.size), choice.tile[1], 0, 0.0)
-    segments = choice.costs.segments(len(given.rows), len(given.levels), choice.work)
-    if shape is None or (choice.lowering == "auto" and 2 * segments < shape.cost):
-        return _segments(given)
-    built = tiles.build(given, shape, n_sparse, n_pool)
-    return Tiles(
-        sources=int32(built.sources),
-        synapses=int32(built.synapses),
-        rows=int32(built.rows),
-        begin=int32(built.begin),
-        scratch=int32(built.scratch),
-        first=jax.device_put(built.first),
-        last=jax.device_put(built.last),
-        where=int32(built.where) if given.direction == UP else None,
-        n_scratch=built.n_scratch,
-        splits=built.splits,
-        accumulates=built.accumulates,
-    )
+    else:
+        shape = tiles.Shape(min(choice.tile[0], given.size), choice.tile[1], 0, 0.0)
+
+    def build(n_sparse: int, n_pool: int) -> Tiles:
+        built = tiles.build(given, shape, n_sparse, n_pool)
+        return Tiles(
+            sources=int32(built.sources),
+            synapses=int32(built.synapses),
+            rows=int32(built.rows),
+            begin=int32(built.begin),
+            scratch=int32(built.scratch),
+            first=jax.device_put(built.first),
+            last=jax.device_put(built.last),
+            where=int32(built.where) if given.direction == UP else None,
+            n_scratch=built.n_scratch,
+            splits=built.splits,
+            accumulates=built.accumulates,
+        )
+
+    return Candidate(shape.cost, build)
 
 
-def _segments(given: tiles.Rows) -> Segments:
-    ends = np.searchsorted(given.rows, given.levels)
-    levels = np.concatenate([given.levels, ends], axis=1).tolist()
-    return Segments(
-        int32(given.sources), int32(given.synapses), int32(given.rows), tuple(tuple(level) for level in levels)
-    )
+def _segmented(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
+    """`segment_sum`. Its derivatives scatter, so that it has to be twice as fast to be chosen."""
+    cost = segment_sum.estimate(choice.costs, len(given.rows), len(given.levels), choice.work)
+
+    def build(n_sparse: int, n_pool: int) -> Segments:
+        levels = np.concatenate([given.levels, np.searchsorted(given.rows, given.levels)], axis=1).tolist()
+        return Segments(
+            sources=int32(given.sources),
+            synapses=int32(given.synapses),
+            rows=int32(given.rows),
+            levels=tuple(tuple(level) for level in levels),
+        )
+
+    return Candidate(2 * cost, build)
 
 
-def stage_of(starts: np.ndarray, sizes: np.ndarray, n: int, family: int, kinds) -> Stage:
-    return Stage(int(starts[n]), int(starts[n] + sizes[n]), family, kinds)
+TABLES: dict[str, Callable[..., Candidate]] = {"padded_gather": _tiled, "segment_sum": _segmented}
+"""By lowering, what table it would make of some rows; "auto" takes the cheapest."""
+
+
+def _table(given: tiles.Rows, choice: Choice, n_sparse: int, n_pool: int, *, cells: bool) -> Table:
+    names = TABLES if choice.lowering == "auto" else [choice.lowering]
+    candidates = [TABLES[name](given, choice, cells=cells) for name in names]
+    return min(candidates, key=lambda candidate: candidate.cost).build(n_sparse, n_pool)
 
 
 def int32(array: np.ndarray) -> Array:
     return jax.device_put(np.ascontiguousarray(array, np.int32))
-
-
-__all__ = ["Choice", "Synapses", "int32", "inverse", "matmuls_of", "sparse_order", "stage_of", "tables_of"]

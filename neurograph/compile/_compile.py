@@ -1,19 +1,21 @@
 """`compile_topology`: the choices, in order."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 from jaxtyping import Array
 
-from ..costs import Costs, known
-from ..ops import DOWN, UP, Wiring
+from .._text import UserError
+from ..ops import DOWN, UP, Costs, Stage, Wiring
 from ..topology import Topology
 from . import _stages as stages
-from ._blocks import Choice, Synapses, int32, matmuls_of, sparse_order, stage_of, tables_of
+from ._blocks import TABLES, Choice, Synapses, int32, matmuls_of, sparse_order, tables_of
 from ._graph import CompiledGraph
+from .costs import known
 
-LOWERINGS = ("auto", "dense", "padded_gather", "segment_sum")
+LOWERINGS = ("auto", "dense", *TABLES)
 SCHEDULES = ("auto", "unrolled", "scan")
-GENOMES = ("shared", "by_population")
 
 
 def compile_topology(
@@ -25,7 +27,7 @@ def compile_topology(
     n_states: int = 2,
     batch_size: int = 128,
     costs: Costs | None = None,
-    genomes: str = "shared",
+    rules: Sequence[str] = (),
 ) -> CompiledGraph:
     """Compiles a wiring. No argument but the first changes a result beyond rounding.
 
@@ -38,16 +40,17 @@ def compile_topology(
         tile: (rows, slots) of the tiles of padded gathers, instead of the cheapest.
         n_states, batch_size: what to choose for; any others run as well.
         costs: the cost model; None takes those measured on this machine, else defaults (`costs.known`).
-        genomes: "shared" if all populations have one genome; "by_population" if each may have its own, which keeps
-            their synapses apart.
+        rules: names of the populations that have a rule of their own, which keeps their synapses apart; all others
+            share one. Rules are numbered in this order, the shared one last (`CompiledGraph.rules`).
 
     Raises:
-        ValueError: an unknown lowering, schedule or kind of genomes, or a tile without rows or slots.
+        ValueError: an unknown lowering, schedule or population, or a tile without rows or slots.
     """
-    _check(lowering, schedule, genomes, tile)
+    _check(lowering, schedule, tile)
     costs = known().costs if costs is None else costs
     work = n_states * batch_size
-    groups = stages.group(topology, one_genome=genomes == "shared")
+    numbered = stages.number_rules(topology, rules)
+    groups = stages.group(topology, numbered)
     senders, receivers = groups.rank[topology.senders], groups.rank[topology.receivers]
     pairs = stages.pair_up(groups, senders, receivers)
     if lowering == "dense":
@@ -56,16 +59,12 @@ def compile_topology(
         chosen = stages.as_matmuls(groups, pairs, costs, work, n_states)
     else:
         chosen = np.zeros(len(pairs.counts), bool)
-    layout = stages.lay_out(groups, pairs, chosen, schedule, mix_populations=genomes == "shared")
+    layout = stages.lay_out(groups, pairs, chosen, schedule)
 
     starts = groups.starts[layout.first]
     sizes = np.diff(np.append(starts, topology.n_neurons))
-    kinds, row_kinds = _kinds(groups, layout)
-    n_populations = len(topology.populations)
-    if genomes == "shared":
-        families, family = (tuple(range(n_populations)),), np.zeros(len(kinds), np.int64)
-    else:
-        families, family = tuple((p,) for p in range(n_populations)), np.array([of[0].population for of in kinds])
+    types, row_types = _types(groups, layout)
+    rule = np.array([of[0].rule for of in types])
     slices = np.stack([groups.starts, groups.starts + groups.sizes], axis=1)
     last = np.append(layout.first[1:], len(groups.starts))
     synapses = Synapses(
@@ -74,7 +73,7 @@ def compile_topology(
         starts,
         sizes,
         layout.of[groups.of],
-        family,
+        rule,
         [slices[a:b] for a, b in zip(layout.first, last, strict=True)],
     )
 
@@ -87,14 +86,16 @@ def compile_topology(
     choice = Choice(lowering, tile, costs, work, n_states)
     order = np.concatenate([dense, sparse])
     wiring = Wiring(
-        stages=tuple(stage_of(starts, sizes, n, int(family[n]), kinds[n]) for n in range(len(starts))),
-        n_families=len(families),
+        stages=tuple(
+            Stage(int(starts[n]), int(starts[n] + sizes[n]), int(rule[n]), types[n]) for n in range(len(starts))
+        ),
+        n_rules=len(numbered.names),
         matmuls=tuple(matmuls),
         up=tuple(tables_of(synapses, sparse, UP, choice)),
         down=tuple(tables_of(synapses, sparse, DOWN, choice)),
         senders=int32(senders[sparse]),
         receivers=int32(receivers[sparse]),
-        row_kinds=tuple(row_kinds),
+        row_types=tuple(row_types),
     )
 
     n = topology.n_neurons
@@ -104,14 +105,14 @@ def compile_topology(
     column = np.zeros(n, np.int64)
     column[rank[topology.inputs]] = np.arange(len(topology.inputs))
     column[rank[topology.outputs]] = np.arange(len(topology.outputs))
-    with_outputs = [s for s, of in enumerate(kinds) if any(kind.role == "output" for kind in of)]
+    with_outputs = [s for s, of in enumerate(types) if any(one.role == "output" for one in of)]
     place = np.zeros(n, np.int64)
     rows = np.concatenate([np.arange(starts[s], starts[s] + sizes[s]) for s in with_outputs])
     place[rows] = np.arange(len(rows))
     return CompiledGraph(
         wiring=wiring,
         populations=tuple(p.name for p in topology.populations),
-        families=families,
+        rules=numbered.names,
         stage_names=_names(topology, groups, layout),
         output_stages=tuple(with_outputs),
         n_inputs=len(topology.inputs),
@@ -133,29 +134,27 @@ def compile_topology(
     )
 
 
-def _check(lowering: str, schedule: str, genomes: str, tile: tuple[int, int] | None) -> None:
+def _check(lowering: str, schedule: str, tile: tuple[int, int] | None) -> None:
     if lowering not in LOWERINGS:
-        raise ValueError(f"lowering is {lowering!r}; it must be one of {', '.join(LOWERINGS)}.")
+        raise UserError(f"lowering is {lowering!r}; it must be one of {', '.join(LOWERINGS)}.")
     if schedule not in SCHEDULES:
-        raise ValueError(f"schedule is {schedule!r}; it must be one of {', '.join(SCHEDULES)}.")
-    if genomes not in GENOMES:
-        raise ValueError(f"genomes is {genomes!r}; it must be one of {', '.join(GENOMES)}.")
+        raise UserError(f"schedule is {schedule!r}; it must be one of {', '.join(SCHEDULES)}.")
     if tile is not None and min(tile) < 1:
-        raise ValueError(f"tile is {tile}; it must have 1 row and 1 slot or more.")
+        raise UserError(f"tile is {tile}; it must have 1 row and 1 slot or more.")
 
 
-def _kinds(groups: stages.Groups, layout: stages.Layout):
-    """The kinds of each stage, and for a stage of several, the kind of each row."""
-    kinds, row_kinds = [], []
+def _types(groups: stages.Groups, layout: stages.Layout):
+    """The types of each stage, and for a stage of several, the number of each row's type."""
+    types, row_types = [], []
     last = np.append(layout.first[1:], len(groups.starts))
     for a, b in zip(layout.first, last, strict=True):
-        of_groups = groups.kinds[a:b]
+        of_groups = groups.types[a:b]
         distinct = tuple(dict.fromkeys(of_groups))
-        kinds.append(distinct)
-        number = {kind: n for n, kind in enumerate(distinct)}
-        rows = np.repeat([number[kind] for kind in of_groups], groups.sizes[a:b])
-        row_kinds.append(int32(rows) if len(distinct) > 1 else None)
-    return kinds, row_kinds
+        types.append(distinct)
+        number = {one: n for n, one in enumerate(distinct)}
+        rows = np.repeat([number[one] for one in of_groups], groups.sizes[a:b])
+        row_types.append(int32(rows) if len(distinct) > 1 else None)
+    return types, row_types
 
 
 def _names(topology: Topology, groups: stages.Groups, layout: stages.Layout) -> tuple[str, ...]:

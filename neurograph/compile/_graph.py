@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..ops import Tiles, Wiring
-from ._stages import Kind
+from ..ops import Wiring
+from ._stages import NeuronType
 
 
 class CompiledGraph(eqx.Module):
@@ -20,7 +20,7 @@ class CompiledGraph(eqx.Module):
     Attributes:
         wiring: stages and synapses.
         populations: names.
-        families: for each family of the wiring, its populations: those that must share a genome.
+        rules: for each number of a rule the name of the population that has it, or "*" for the rule of all others.
         stage_names: for people: the populations of each stage, and their levels.
         output_stages: the stages that hold outputs.
         n_inputs, n_levels: counts.
@@ -37,7 +37,7 @@ class CompiledGraph(eqx.Module):
 
     wiring: Wiring
     populations: tuple[str, ...] = eqx.field(static=True)
-    families: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    rules: tuple[str, ...] = eqx.field(static=True)
     stage_names: tuple[str, ...] = eqx.field(static=True)
     output_stages: tuple[int, ...] = eqx.field(static=True)
     n_inputs: int = eqx.field(static=True)
@@ -73,15 +73,15 @@ class CompiledGraph(eqx.Module):
         """Synapses in compiled order, as `Wiring` has them: one array for each matmul, then one of all others."""
         matmuls = self.wiring.matmuls
         parts = jax.lax.split(values, [*(m.n_synapses for m in matmuls), self.wiring.n_sparse], axis=1)
-        shaped = [p.reshape(-1, *m.shape) if m.places is None else p for p, m in zip(parts, matmuls, strict=False)]
+        shaped = [p.reshape(-1, *m.value_shape) for p, m in zip(parts, matmuls, strict=False)]
         return (*shaped, parts[-1])
 
     def join(self, parts: tuple[Float[Array, "channels ..."], ...]) -> Float[Array, "channels synapses"]:
         """Inverse of `split`."""
         return jnp.concatenate([part.reshape(part.shape[0], -1) for part in parts], axis=1)
 
-    def kinds(self, stage: int) -> tuple[Kind, ...]:
-        return self.wiring.stages[stage].kinds  # pyright: ignore[reportReturnType]
+    def types(self, stage: int) -> tuple[NeuronType, ...]:
+        return self.wiring.stages[stage].types  # pyright: ignore[reportReturnType]
 
     def __repr__(self) -> str:
         lowerings = Counter[str]()
@@ -95,15 +95,12 @@ class CompiledGraph(eqx.Module):
 
 
 def padding(graph: CompiledGraph) -> float:
-    """Share of the slots of all padded tables that hold no synapse (0 where there is no table)."""
-    slots = used = 0
-    for gather in (*graph.wiring.up, *graph.wiring.down):
-        if isinstance(gather.table, Tiles):
-            slots += gather.table.sources.size
-            used += gather.n_synapses
-    return 1 - used / slots if slots else 0.0
+    """The share of the slots of all padded tables that hold no synapse (0 where there is no table)."""
+    padded = [g for g in (*graph.wiring.up, *graph.wiring.down) if g.table.n_places]
+    slots = sum(g.table.n_places for g in padded)
+    return 1 - sum(g.n_synapses for g in padded) / slots if slots else 0.0
 
 
 def table_bytes(graph: CompiledGraph) -> int:
-    """Memory of all index tables."""
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(graph.wiring))
+    """The memory of all index tables."""
+    return graph.wiring.n_bytes

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from ..costs import Costs
-from ..ops import Tiles
+from ..ops import Costs
 from ._graph import CompiledGraph
 
 
@@ -17,7 +16,7 @@ class BlockPlan(NamedTuple):
         levels_in_order: whether it goes level by level in one loop, which computes the neurons as well.
         tiles, slots, rows: of a padded gather: how many tiles, and the shape of each; else None.
         filled: share of the places that hold a synapse.
-        microseconds: of one forward sum, expected.
+        microseconds: what one forward sum is expected to take.
     """
 
     sources: tuple[str, ...]
@@ -38,24 +37,16 @@ def plan(graph: CompiledGraph, costs: Costs, *, n_states: int = 2, batch_size: i
     Args:
         graph: the compiled graph.
         costs: the cost model.
-        n_states, batch_size: what to expect the costs of.
+        n_states, batch_size: what to expect the costs for.
     """
     names, work = graph.stage_names, n_states * batch_size
     blocks = []
     for m in graph.wiring.matmuls:
-        gaps, places = m.places is not None, m.shape[0] * m.shape[1]
-        cost = costs.matmul(*m.shape, work, n_states, gaps)
-        filled = m.n_synapses / places
+        cost, filled = m.cost(costs, work, n_states), m.n_synapses / (m.shape[0] * m.shape[1])
         ends = ((names[m.source],), names[m.target])
         blocks.append(BlockPlan(*ends, m.n_synapses, m.lowering, False, None, None, None, filled, cost / 1000))
     for g in graph.wiring.up:
-        ends = (tuple(names[s] for s in g.sources), names[g.stage])
-        if isinstance(g.table, Tiles):
-            t = g.table
-            shape = (t.n_tiles, t.n_slots, t.n_rows)
-            cost, filled = costs.table(*shape, work, n_states, cells=g.internal), g.n_synapses / t.sources.size
-        else:
-            shape = (None, None, None)
-            cost, filled = costs.segments(g.n_synapses, len(g.table.levels), work), 1.0
+        cost, filled = g.cost(costs, work, n_states), g.n_synapses / (g.table.n_places or g.n_synapses)
+        ends, shape = (tuple(names[s] for s in g.sources), names[g.stage]), g.table.shape or (None, None, None)
         blocks.append(BlockPlan(*ends, g.n_synapses, g.lowering, g.internal, *shape, filled, cost / 1000))
     return blocks

@@ -1,48 +1,83 @@
 """Which neurons are computed together: groups, matmuls between them, stages. NumPy."""
 
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..costs import Costs
+from .._text import UserError
+from ..ops import Costs
+from ..ops.lowerings import dense, padded_gather
 from ..topology import INPUT, ROLES, Topology, levels
 
 MAX_MATMULS = 128
 """Most matmuls of a program: each has to be compiled. Beyond, the most profitable are taken."""
 MAX_STAGES = 4
-"""Most runs of groups of one kind that become stages of their own; beyond, kinds share stages."""
+"""Most runs of groups of one type that become stages of their own; beyond, types share stages."""
 
 
-class Kind(NamedTuple):
+class Rules(NamedTuple):
+    """Which populations have a rule of their own.
+
+    Attributes:
+        names: for each number of a rule, the population that has it; last, "*" for all others, where there are any.
+        of: number of each population's rule.
+    """
+
+    names: tuple[str, ...]
+    of: np.ndarray
+
+
+def number_rules(topology: Topology, own: Sequence[str]) -> Rules:
+    """Numbers the rules: those of the populations named in `own`, in this order, then the one that all others share.
+
+    Raises:
+        ValueError: `own` names a population that the topology does not have, or one population twice.
+    """
+    populations = [p.name for p in topology.populations]
+    for name in own:
+        if name not in populations:
+            raise UserError(
+                f"rules names the population {name!r}, which topology {topology.name!r} does not have; its populations "
+                f"are {', '.join(map(repr, populations))}: name some of these, and leave out those that share a rule."
+            )
+    twice = next((name for name in own if list(own).count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"rules names the population {twice!r} more than once; name each population at most once.")
+    names = (*own, *(["*"] if set(populations) - set(own) else []))
+    of = np.array([names.index(name if name in own else "*") for name in populations])
+    return Rules(names, of)
+
+
+class NeuronType(NamedTuple):
     """What neurons may differ in.
 
     Attributes:
-        population: index into `CompiledGraph.populations`.
+        rule: number of the neuron's own rule, see `CompiledGraph.rules`.
+        rule_below: number of the rule of the population of its in-neighbours where these are of one population, else
+            its own: the rule of what it receives on the way forward, and of its bias.
         role: "input", "hidden" or "output".
-        activation: its population's own, by name; None takes the rule's.
+        activation: its population's own, as `Population.activation` has it; None takes the rule's.
         bias: whether the unit neuron feeds it.
         feeds_on: of outputs, whether "all", "some" or "none" have outgoing synapses.
-        gate: the population whose genome gates it on the way forward and governs its bias: that of its in-neighbours
-            where they are of one population, else its own. With one genome for all, the first population stands for
-            every other.
     """
 
-    population: int
+    rule: int
+    rule_below: int
     role: str
-    activation: str | None
+    activation: Hashable
     bias: bool
     feeds_on: str
-    gate: int
 
 
 class Groups(NamedTuple):
-    """The neurons of one population at one level, alike in `gate`; each a slice of the renumbered neurons.
+    """The neurons of one population at one level, alike in `rule_below`; each a slice of the renumbered neurons.
 
     Attributes:
         order: user's number of each renumbered neuron.
         rank: its inverse.
         starts, sizes, level: of each group.
-        kinds: of each group.
+        types: of each group.
         of: group of each renumbered neuron.
         feeds_on: whether each renumbered neuron has outgoing synapses.
         layer_size: for each renumbered neuron, how many its population has at its level.
@@ -53,32 +88,32 @@ class Groups(NamedTuple):
     starts: np.ndarray
     sizes: np.ndarray
     level: np.ndarray
-    kinds: tuple[Kind, ...]
+    types: tuple[NeuronType, ...]
     of: np.ndarray
     feeds_on: np.ndarray
     layer_size: np.ndarray
 
 
-def group(topology: Topology, *, one_genome: bool) -> Groups:
+def group(topology: Topology, rules: Rules) -> Groups:
     """Inputs first, then level by level; within a group the neurons with the most synapses first."""
     n = topology.n_neurons
     level, population = levels(topology), topology.population_of
-    gate = np.zeros(n, np.int64) if one_genome else _gates(topology)
+    below = _rules_below(topology, rules)
     in_degree = np.bincount(topology.receivers, minlength=n)
     out_degree = np.bincount(topology.senders, minlength=n)
     degree = np.where(level == 0, out_degree, in_degree)
-    order = np.lexsort((-degree, gate, population, topology.roles != INPUT, level))
-    starts = runs(level[order], population[order], gate[order])
+    order = np.lexsort((-degree, below, population, topology.roles != INPUT, level))
+    starts = runs(level[order], population[order], below[order])
     sizes = np.diff(np.append(starts, n))
     feeds_on = (out_degree > 0)[order]
     feeding = np.add.reduceat(feeds_on.astype(np.int64), starts)
-    kinds = []
+    types = []
     of_group = order[starts]
-    for p, g, fed, size in zip(population[of_group], gate[of_group], feeding, sizes, strict=True):
+    for p, under, fed, size in zip(population[of_group], below[of_group], feeding, sizes, strict=True):
         about = topology.populations[p]
         feeds = "all" if about.role != "output" or fed == size else "none" if fed == 0 else "some"
         bias = about.bias and about.role != ROLES[INPUT]
-        kinds.append(Kind(0 if one_genome else int(p), about.role, about.activation, bias, feeds, int(g)))
+        types.append(NeuronType(int(rules.of[p]), int(under), about.role, about.activation, bias, feeds))
     layers = np.diff(runs(level[order], population[order]), append=n)
     return Groups(
         order,
@@ -86,21 +121,21 @@ def group(topology: Topology, *, one_genome: bool) -> Groups:
         starts,
         sizes,
         level[of_group],
-        tuple(kinds),
+        tuple(types),
         np.repeat(np.arange(len(starts)), sizes),
         feeds_on,
         np.repeat(layers, layers),
     )
 
 
-def _gates(topology: Topology) -> np.ndarray:
-    """Each neuron's gating population: that of its in-neighbours where they are of one, else its own."""
+def _rules_below(topology: Topology, rules: Rules) -> np.ndarray:
+    """For each neuron the rule of the population of its in-neighbours where they are of one, else its own."""
     population, sending = topology.population_of, topology.population_of[topology.senders]
     lowest = np.full(topology.n_neurons, len(topology.populations))
     highest = np.full(topology.n_neurons, -1)
     np.minimum.at(lowest, topology.receivers, sending)
     np.maximum.at(highest, topology.receivers, sending)
-    return np.where(lowest == highest, lowest, population)
+    return rules.of[np.where(lowest == highest, lowest, population)]
 
 
 class Pairs(NamedTuple):
@@ -130,9 +165,8 @@ def as_matmuls(groups: Groups, pairs: Pairs, costs: Costs, work: int, channels: 
     """bool `[pairs]`: those that are cheaper as a matmul, and few enough."""
     n_s, n_t = groups.sizes[pairs.sources], groups.sizes[pairs.targets]
     complete = pairs.counts == n_s * n_t
-    gaps = np.where(complete, 0.0, channels * costs.fill)
-    matmul = costs.matmul_start + n_s * n_t * (work * costs.multiply_add + gaps)
-    saved = costs.gathered(1, work) * pairs.counts - matmul
+    matmul = dense.estimate(costs, n_s, n_t, work, channels, gaps=~complete)
+    saved = padded_gather.estimate_more(costs, 1, work) * pairs.counts - matmul
     # where a target needs no table at all, the loop through it is spared as well
     n_groups = len(groups.starts)
     tables = np.bincount(pairs.targets, ~complete, minlength=n_groups) > 0
@@ -162,33 +196,29 @@ class Layout(NamedTuple):
     of: np.ndarray
 
 
-def lay_out(groups: Groups, pairs: Pairs, matmuls: np.ndarray, schedule: str, *, mix_populations: bool) -> Layout:
-    """Groups that a matmul feeds are stages; of the others, neighbours share one, where possible of one kind."""
+def lay_out(groups: Groups, pairs: Pairs, matmuls: np.ndarray, schedule: str) -> Layout:
+    """Groups that a matmul feeds are stages. Of the others, those of one rule share one, if possible of one type."""
     n = len(groups.starts)
     if schedule == "unrolled":
         alone = np.ones(n, bool)
     else:
         alone = np.zeros(n, bool)
         alone[pairs.targets[matmuls]] = True
-    is_input = np.array([kind.role == ROLES[INPUT] for kind in groups.kinds])
-    population = np.array([kind.population for kind in groups.kinds])
-    kind = np.array([_number(groups.kinds)[k] for k in groups.kinds])
+    is_input = np.array([one.role == ROLES[INPUT] for one in groups.types])
+    rule = np.array([one.rule for one in groups.types])
+    number = {one: n for n, one in enumerate(dict.fromkeys(groups.types))}
 
     def cut(key: np.ndarray) -> np.ndarray:
         breaks = np.ones(n, bool)
         breaks[1:] = (key[1:] != key[:-1]) | alone[1:] | alone[:-1] | (is_input[1:] != is_input[:-1])
         return np.flatnonzero(breaks)
 
-    first = cut(kind)
+    first = cut(np.array([number[one] for one in groups.types]))
     n_alone = int(alone.sum())
     if schedule == "scan" or len(first) - n_alone > MAX_STAGES:
-        first = cut(np.zeros(n, int) if mix_populations else population)
+        first = cut(rule)
     of = np.repeat(np.arange(len(first)), np.diff(np.append(first, n)))
     return Layout(first, of)
-
-
-def _number(kinds) -> dict[Kind, int]:
-    return {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
 
 
 def runs(*keys: np.ndarray) -> np.ndarray:

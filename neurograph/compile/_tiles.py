@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..costs import Costs
-from ..ops import DOWN, UP
+from ..ops import UP, Costs
+from ..ops.lowerings import padded_gather
 
 SAMPLE = 1024
 """Chunks that are looked at to choose a shape; more are taken to be like them."""
@@ -116,7 +116,7 @@ def choose(given: Rows, costs: Costs, work: int, channels: int, *, cells: bool) 
 
     Args:
         given: the synapses.
-        costs: the model.
+        costs: the cost model.
         work: states times batch.
         channels: of the synapses.
         cells: whether the pass computes neurons tile by tile.
@@ -139,7 +139,7 @@ def choose(given: Rows, costs: Costs, work: int, channels: int, *, cells: bool) 
             excess = np.maximum(found - depth[:, None] * n_slots, 0)
             pieces = -(-excess // max(n_slots - 1, 1)).sum()
             n_tiles = int(np.ceil(share * (depth.sum() + 1.1 * pieces / n_rows)))
-            cost = costs.table(n_tiles, n_slots, n_rows, work, channels, cells=cells)
+            cost = padded_gather.estimate(costs, n_tiles, n_slots, n_rows, work, channels, cells=cells)
             if best is None or cost < best.cost:
                 best = Shape(n_rows, n_slots, n_tiles, cost)
     assert best is not None
@@ -362,6 +362,3 @@ def _chain(pieces, room, level: np.ndarray, n_levels: int, n_rows: int, n_slots:
 def _within(counts: np.ndarray) -> np.ndarray:
     """0 .. count - 1 for each count, one after the other."""
     return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-
-
-__all__ = ["DOWN", "UP", "Rows", "Shape", "Table", "build", "choose"]

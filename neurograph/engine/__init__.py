@@ -1,17 +1,24 @@
-"""Running a compiled graph: `init`, `forward`, `backward`, `learn`, `step`, `unroll`. Pure functions, all usable under
-`jit`, `vmap` and `grad`; `rule` is static.
+"""Running a compiled graph by a rule: `init`, `forward`, `backward`, `update`, `step`, `predict` and the loop `learn`.
 
-Equations 5-8 of the paper on a DAG, level by level: forward goes up, backward goes down, within a level all at once.
-The order of a step is the published code's; where that is silent, the decision stands in `docs/rules.md`.
+Pure functions, all usable under `jit`, `vmap` and `grad`. The equations of the paper run on a DAG level by level: the
+forward pass goes up, the backward pass goes down, within a level all neurons at once. A step has the order of the
+published code; where that is silent, the decision stands in `docs/rules.md`.
+
+    state          what a network is between steps
+    passes         forward and backward pass
+    synapses       Hebbian sums and the update of synapses
+    steps, loop    one step, and the loop of steps
+    initializers, views   how synapses are drawn; states and synapses by the user's names
 """
 
-from ._state import NetworkState as NetworkState
-from ._state import StepInfo as StepInfo
-from ._state import init as init
-from ._steps import backward as backward
-from ._steps import forward as forward
-from ._steps import learn as learn
-from ._steps import predict as predict
-from ._steps import prediction as prediction
-from ._steps import step as step
-from ._steps import unroll as unroll
+from . import initializers as initializers
+from . import views as views
+from .loop import learn as learn
+from .state import NetworkState as NetworkState
+from .state import StepInfo as StepInfo
+from .state import init as init
+from .steps import backward as backward
+from .steps import forward as forward
+from .steps import predict as predict
+from .steps import step as step
+from .steps import update as update

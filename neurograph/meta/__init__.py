@@ -1,19 +1,28 @@
-"""Meta-learning: genomes found by gradient through unrolls, or by evolution.
+"""Meta-learning: `gradient` and `evolve` find rules by which networks learn tasks.
 
-Objective, score      how a genome is judged: an unroll from fresh synapses, then a query batch
-Population            genomes side by side, with what is kept of each
-gradient              Adam through the unroll, with a curriculum
-evolution             ask/tell optimizers such as CMA-ES, on accuracies
-search                what a run searches: names resolved, wirings paired with tasks, genomes founded
-run                   a run of either in its folder: open, improve, resume, finish
+api           `gradient` and `evolve`: a search from its beginning to its best rule
+objective     how a rule is judged: an unroll from fresh synapses, then a query batch
+population    rules side by side, and what is kept for each
+steps         meta-steps by gradient, with a curriculum
+learners      the interface of a search, and the search by gradient
+evolution     the search by ask/tell optimizers such as CMA-ES, on accuracies
 """
 
-from .gradient import Curriculum as Curriculum
-from .gradient import Method as Method
-from .gradient import meta_step as meta_step
+from .api import Found as Found
+from .api import evolve as evolve
+from .api import gradient as gradient
+from .evolution import Evolution as Evolution
+from .evolution import cma_es as cma_es
+from .learners import ByGradient as ByGradient
+from .learners import Learner as Learner
+from .learners import Standing as Standing
+from .learners import Validation as Validation
 from .objective import Objective as Objective
 from .objective import Problem as Problem
 from .objective import Score as Score
 from .objective import mean_score as mean_score
 from .objective import score as score
 from .population import Population as Population
+from .steps import Curriculum as Curriculum
+from .steps import Method as Method
+from .steps import meta_step as meta_step

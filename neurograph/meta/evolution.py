@@ -1,10 +1,9 @@
-"""Evolution of genomes by ask/tell optimizers, on accuracies, which have no gradient (paper 4.4). CMA-ES is pycma's."""
+"""Evolves rules by ask/tell optimizers, on accuracies, which have no gradient (paper 4.4). CMA-ES is that of pycma."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import cma
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,14 +11,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Key
 
 from .. import engine
-from ..genome import Genome
-from ..tasks import accuracy
 from .learners import VALIDATION, Standing, Validation
 from .objective import Objective, Problem, fresh_network, of_each
-from .population import LEAST, member
+from .population import LEAST_SIZE, member, size_of
 
 LAST = 2.0
-"""Fitness of a genome whose prediction is not finite: behind every accuracy."""
+"""The loss of a rule whose predictions are not finite: it ranks behind every accuracy."""
 
 
 class Optimizer(Protocol):
@@ -31,11 +28,21 @@ class Optimizer(Protocol):
 
 
 Maker = Callable[[np.ndarray, np.ndarray, float, int, int], Optimizer]
-"""(start, size of each number, sigma, population, seed) -> optimizer; the same arguments give the same optimizer."""
+"""(start, size of each number, sigma, population size, seed) -> optimizer. Equal arguments give equal optimizers."""
 
 
 def cma_es(start: np.ndarray, sizes: np.ndarray, sigma: float, population: int, seed: int) -> Optimizer:
-    """CMA-ES (Hansen and Ostermeier 1996) of pycma; draws from a generator of its own, not from NumPy's global one."""
+    """Makes CMA-ES (Hansen and Ostermeier 1996) of pycma, with a generator of its own instead of NumPy's global one.
+
+    Args:
+        start: the numbers of the rule to start from, as one vector.
+        sizes: the size of each number, to which the initial deviation is proportional.
+        sigma: the initial deviation, relative to the sizes.
+        population: the number of candidates in a generation.
+        seed: the seed of the generator.
+    """
+    import cma
+
     draws = np.random.default_rng(seed)
     options = {
         "popsize": population,
@@ -51,75 +58,70 @@ def cma_es(start: np.ndarray, sizes: np.ndarray, sigma: float, population: int, 
 
 
 class Fitness(NamedTuple):
-    """Of every genome of a generation.
+    """How well every rule of a generation does.
 
     Attributes:
-        accuracy: mean over the query batches.
-        finite: whether all predictions were.
+        accuracy: the mean over the query batches.
+        finite: whether all predictions were finite.
     """
 
-    accuracy: Float[Array, " genomes"]
-    finite: Bool[Array, " genomes"]
+    accuracy: Float[Array, " rules"]
+    finite: Bool[Array, " rules"]
 
 
 @functools.partial(jax.jit, static_argnames=("n_batches", "objective"))
 def fitness(
     key: Key[Array, ""],
-    genomes: Genome,
+    rules: Any,
     problems: tuple[Problem, ...],
     length: int | Array,
     *,
     n_batches: int,
     objective: Objective,
 ) -> Fitness:
-    """Accuracy on `n_batches` query batches after `length` support batches; all genomes learn from the same draws."""
+    """Computes the accuracy on `n_batches` query batches after `length` support batches; all rules share the draws."""
 
-    def one(genome: Genome) -> tuple[Array, Array]:
+    def one(rule: Any) -> tuple[Array, Array]:
         found = []
         for problem, problem_key in zip(problems, jax.random.split(key, len(problems)), strict=True):
             keys = jax.random.split(problem_key, objective.replicas)
-            found.append(jax.vmap(lambda k, p=problem: _one(k, genome, p, length, n_batches, objective))(keys))
+            found.append(jax.vmap(lambda k, p=problem: _one(k, rule, p, length, n_batches, objective))(keys))
         right, finite = (jnp.concatenate(values) for values in zip(*found, strict=True))
         return jnp.mean(right), jnp.all(finite)
 
-    return Fitness(*of_each(one, genomes, problems, objective))
+    return Fitness(*of_each(one, rules, problems, objective))
 
 
-def _one(key, genome: Genome, problem: Problem, length, n_batches: int, objective: Objective):
-    graph, rule = problem.graph, objective.rule
+def _one(key, rule: Any, problem: Problem, length, n_batches: int, objective: Objective):
+    net = problem.net
     episode_key, init_key, support_key, query_key = jax.random.split(key, 4)
     episode = problem.task.episode(episode_key)
-    network = fresh_network(init_key, genome, problem, objective)
-
-    def learn(i, network):
-        x, target = episode.support(jax.random.fold_in(support_key, i), objective.batch_size)
-        return engine.step(graph, genome, network, x, target, rule=rule)[0]
-
-    network = jax.lax.fori_loop(0, length, learn, network)
+    state = fresh_network(init_key, rule, problem, objective)
+    state, _ = engine.learn(support_key, net, rule, state, episode, steps=length, batch_size=objective.batch_size)
 
     def judge(key):
         x, target = episode.query(key, objective.query_size)
-        prediction = engine.predict(graph, genome, network, x, rule=rule)
-        return accuracy(prediction, target), jnp.all(jnp.isfinite(prediction))
+        prediction = engine.predict(net, rule, state, x)
+        return episode.score(prediction, target), jnp.all(jnp.isfinite(prediction))
 
     right, finite = jax.lax.map(judge, jax.random.split(query_key, n_batches))
     return jnp.mean(right), jnp.all(finite)
 
 
 class Evolution:
-    """Evolves genomes. The first generation are the founders; the best of them is where the optimizer starts.
+    """Searches by evolution. The founders are the first generation; the optimizer starts from the best of them.
 
-    An optimizer that stops (pycma's conditions) starts again from the best so far. A resumed run tells a new optimizer
-    what the old one was told, generation by generation, and so comes to the same state.
+    An optimizer that stops (by the conditions of pycma) starts again from the best rule so far. To resume a search, the
+    losses of all generations are passed to a new optimizer, one by one, which so comes to the same state.
 
     Attributes:
-        start: the first founder.
+        start: the first of the founders.
     """
 
     def __init__(
         self,
         key: Array,
-        founders: Genome,
+        founders: Any,
         problems: tuple[Problem, ...],
         objective: Objective,
         *,
@@ -132,15 +134,15 @@ class Evolution:
         self.start = member(founders, 0)
         self._key, self._problems, self._objective = key, problems, objective
         self._length, self._n_batches, self._sigma, self._seed, self._maker = length, n_batches, sigma, seed, maker
-        first, self._genome_of = ravel_pytree(self.start)
+        first, self._rule_of = ravel_pytree(self.start)
         self._dtype = np.asarray(first).dtype
         self._founders = np.stack(
-            [np.asarray(ravel_pytree(member(founders, n))[0], np.float64) for n in range(len(founders.neuron.keep))]
+            [np.asarray(ravel_pytree(member(founders, n))[0], np.float64) for n in range(size_of(founders))]
         )
         self._begin()
 
     def _begin(self) -> None:
-        self._told: list[np.ndarray] = []
+        self._losses: list[np.ndarray] = []
         self._optimizer: Optimizer | None = None
         self._restarts = self._skipped = 0
         self._best: tuple[float, np.ndarray] = (np.inf, self._founders[0])
@@ -150,19 +152,19 @@ class Evolution:
 
     @property
     def step(self) -> int:
-        return len(self._told)
+        return len(self._losses)
 
     @property
     def final_length(self) -> int:
         return self._length
 
     def advance(self, n: int) -> None:
-        """n generations."""
+        """Evolves n generations."""
         for _ in range(n):
             candidates = self._ask()
             found = fitness(
                 jax.random.fold_in(self._key, self.step),
-                self._genomes(candidates),
+                self._rules(candidates),
                 self._problems,
                 self._length,
                 n_batches=self._n_batches,
@@ -170,15 +172,15 @@ class Evolution:
             )
             self._tell(candidates, np.where(found.finite, 1 - np.asarray(found.accuracy, np.float64), LAST))
 
-    def _genomes(self, vectors: Sequence[np.ndarray]) -> Genome:
-        return jax.vmap(self._genome_of)(jnp.asarray(np.stack(vectors), self._dtype))
+    def _rules(self, vectors: Sequence[np.ndarray]) -> Any:
+        return jax.vmap(self._rule_of)(jnp.asarray(np.stack(vectors), self._dtype))
 
     def _ask(self) -> Sequence[np.ndarray]:
         return list(self._founders) if self._optimizer is None else self._optimizer.ask()
 
     def _tell(self, candidates: Sequence[np.ndarray], values: np.ndarray) -> None:
         self._chosen = None
-        self._told.append(values)
+        self._losses.append(values)
         if self._optimizer is not None:
             self._optimizer.tell(candidates, values.tolist())
         leader = int(np.argmin(values))
@@ -188,7 +190,7 @@ class Evolution:
         if self._optimizer is None or ends:
             self._restarts += ends
             start = self._best[1]
-            sizes = np.maximum(np.abs(start), LEAST)
+            sizes = np.maximum(np.abs(start), LEAST_SIZE)
             self._optimizer = self._maker(
                 start, sizes, self._sigma, len(self._founders), self._seed + 1 + self._restarts
             )
@@ -204,29 +206,29 @@ class Evolution:
         )
 
     def standing(self) -> Standing:
-        """Of the last generation."""
+        """Reports on the last generation."""
         return self._last
 
-    def best(self) -> Genome:
-        """The best of the last validation, else the best of any generation."""
+    def best(self) -> Any:
+        """Returns the best rule of the last validation, or else the best of any generation."""
         vector = self._best[1] if self._chosen is None else self._chosen
-        return self._genome_of(jnp.asarray(vector, self._dtype))
+        return self._rule_of(jnp.asarray(vector, self._dtype))
 
-    def _favourites(self) -> list[np.ndarray]:
-        """The best so far, and the centre of the optimizer's distribution where it tells one."""
+    def _candidates(self) -> list[np.ndarray]:
+        """Lists the best so far, and the centre of the optimizer's distribution where it has one."""
         centre = getattr(getattr(self._optimizer, "result", None), "xfavorite", None)
         return [self._best[1], *([] if centre is None else [np.asarray(centre)])]
 
     def validate(self, draws: int) -> Validation:
-        """Judges the favourites by fresh draws, and remembers the better one: a best of many is partly luck.
+        """Judges the best rule and the centre by fresh draws, since a best of many is partly luck; keeps the better.
 
         The loss is 1 - accuracy.
         """
-        vectors = self._favourites()
+        vectors = self._candidates()
         values = np.zeros(len(vectors))
         for key in jax.random.split(jax.random.fold_in(self._key, VALIDATION), draws):
             found = fitness(
-                key, self._genomes(vectors), self._problems, self._length, n_batches=self._n_batches,
+                key, self._rules(vectors), self._problems, self._length, n_batches=self._n_batches,
                 objective=self._objective,
             )  # fmt: skip
             values += np.where(found.finite, np.asarray(found.accuracy, np.float64), 0) / draws
@@ -234,20 +236,22 @@ class Evolution:
         return Validation(1 - float(values.max()), float(values.max()), tuple(values.tolist()))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What the optimizer was told, and the last best, by which a resumed run can be checked."""
-        told = np.stack(self._told) if self._told else np.zeros((0, len(self._founders)))
-        return {"told": told, "best": self._best[1]}
+        """Returns the losses that the optimizer received, and the best rule, by which a resumed search is checked."""
+        losses = np.stack(self._losses) if self._losses else np.zeros((0, len(self._founders)))
+        return {"losses": losses, "best": self._best[1]}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Inverse of `arrays`.
+        """Restores the state that `arrays` returned.
 
         Raises:
-            ValueError: an array is missing or has another shape; or the optimizer, told the same, asks for others.
+            ValueError: an array is missing or has another shape; or the optimizer does not come to the same best rule.
         """
-        if set(arrays) != {"told", "best"} or arrays["told"].shape[1:] != (len(self._founders),):
-            raise ValueError("what the optimizer was told is missing, or of another population")
+        if set(arrays) != {"losses", "best"} or arrays["losses"].shape[1:] != (len(self._founders),):
+            raise ValueError("the losses that the optimizer received are missing, or those of another population")
         self._begin()
-        for values in arrays["told"]:
+        for values in arrays["losses"]:
             self._tell(self._ask(), values)
         if not np.array_equal(self._best[1], arrays["best"]):
-            raise ValueError("the optimizer goes another way than before, as another version of cma may")
+            raise ValueError(
+                "the optimizer does not repeat its earlier search; another version of cma may be installed"
+            )

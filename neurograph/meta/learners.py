@@ -1,4 +1,4 @@
-"""What improves genomes, behind one face: `Learner`, here by gradient; by evolution in `evolution`."""
+"""`Learner`, the common interface of the searches for rules; and `ByGradient`, the search by gradient."""
 
 import functools
 from typing import Any, NamedTuple, Protocol
@@ -8,24 +8,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..genome import Genome
-from .gradient import Method, advance
 from .objective import Objective, Problem, mean_score, of_each
 from .population import Population, best, founded, member
+from .steps import Method, advance
 
 VALIDATION = 2**31 - 1
-"""Number of no meta-step, by which the key of a validation is made."""
+"""What is folded into the key of a validation: the index of no meta-step."""
 
 
 class Standing(NamedTuple):
-    """How a population does; moving averages where it learns by gradient.
+    """How well a population does; moving averages over meta-steps where it learns by gradient.
 
     Attributes:
-        best_loss, median_loss: over genomes; of evolution 1 - accuracy.
-        best_accuracy, median_accuracy: of query batches; that of the genome of least loss, and the median.
-        skipped: updates left out so far, since they were not finite; of evolution: genomes that ranked last for it.
-        replaced: genomes replaced so far by copies of the best; of evolution: restarts.
-        length: steps of the unroll.
+        best_loss, median_loss: the least loss and the median over rules; in evolution the loss is 1 - accuracy.
+        best_accuracy, median_accuracy: the accuracy of the rule with the least loss, and the median over rules.
+        skipped: the number of updates left out so far because they were not finite; in evolution, the number of rules
+            that ranked last for this reason.
+        replaced: the number of rules replaced so far by copies of the best; in evolution, the number of restarts.
+        length: the number of steps in the unroll.
     """
 
     best_loss: float
@@ -38,11 +38,11 @@ class Standing(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """Of fresh unrolls, means over draws.
+    """The result of a validation by fresh unrolls: means over draws.
 
     Attributes:
-        loss, accuracy: of the best.
-        accuracies: of every candidate.
+        loss, accuracy: the score of the best candidate.
+        accuracies: the accuracy of every candidate.
     """
 
     loss: float
@@ -51,9 +51,9 @@ class Validation(NamedTuple):
 
 
 class Learner(Protocol):
-    """Improves genomes, step by step; holds its own state."""
+    """A search for rules, which proceeds step by step and holds its own state."""
 
-    start: Genome
+    start: Any
 
     @property
     def step(self) -> int: ...
@@ -61,29 +61,29 @@ class Learner(Protocol):
     def final_length(self) -> int: ...
     def advance(self, n: int) -> None: ...
     def standing(self) -> Standing: ...
-    def best(self) -> Genome: ...
+    def best(self) -> Any: ...
     def validate(self, draws: int) -> Validation: ...
     def arrays(self) -> dict[str, np.ndarray]: ...
     def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
 
 
 def median(values: np.ndarray) -> float:
-    """Of the finite ones; NaN where there is none."""
+    """Computes the median of the finite values; NaN where there are none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else float("nan")
 
 
 class ByGradient:
-    """Adam through the unroll.
+    """Searches by gradient: an optimizer of optax, through the unroll, for every rule of a population.
 
     Attributes:
-        start: the first genome that it began with.
+        start: the first of the rules that the search began with.
     """
 
     def __init__(
         self,
         key: Array,
-        founders: Genome,
+        founders: Any,
         problems: tuple[Problem, ...],
         objective: Objective,
         method: Method,
@@ -93,7 +93,7 @@ class ByGradient:
         self.start = member(founders, 0)
         self._key, self._problems, self._objective, self._method = key, problems, objective, method
         self._averaged = averaged
-        self._population = founded(founders, method.optimizer())
+        self._population = founded(founders, method.optimizer)
         self._chosen: int | None = None
         self._advance = jax.jit(
             functools.partial(advance, objective=objective, method=method), donate_argnames="population"
@@ -108,7 +108,7 @@ class ByGradient:
         return self._method.curriculum.last
 
     def advance(self, n: int) -> None:
-        """n meta-steps."""
+        """Takes n meta-steps, in one call to the device."""
         self._chosen = None
         self._population = self._advance(self._key, self._population, self._problems, jnp.int32(n))
 
@@ -128,16 +128,16 @@ class ByGradient:
             length=min(stage, curriculum.last),
         )
 
-    def _candidates(self) -> Genome:
-        return self._population.averages if self._averaged else self._population.genomes
+    def _candidates(self) -> Any:
+        return self._population.averages if self._averaged else self._population.rules
 
-    def best(self) -> Genome:
-        """The genome of least loss: in the last validation, else by its moving average."""
+    def best(self) -> Any:
+        """Returns the rule with the least loss in the last validation, or else the least moving average."""
         chosen = int(best(self._population)) if self._chosen is None else self._chosen
         return member(self._candidates(), chosen)
 
     def validate(self, draws: int) -> Validation:
-        """Judges every genome by fresh unrolls of the longest length, and remembers the best."""
+        """Judges every rule by fresh unrolls of the largest length, and remembers the best."""
         found = _validated(
             jax.random.fold_in(self._key, VALIDATION), self._candidates(), self._problems, self.final_length, draws,
             self._objective,
@@ -148,18 +148,18 @@ class ByGradient:
         return Validation(float(losses[self._chosen]), accuracies[self._chosen], accuracies)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that a checkpoint keeps."""
+        """Returns all that a checkpoint keeps."""
         return {name: np.asarray(leaf) for name, leaf in _named(self._population).items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Inverse of `arrays`.
+        """Restores the state that `arrays` returned.
 
         Raises:
             ValueError: an array is missing, or has another shape or type.
         """
         for name, leaf in _named(self._population).items():
             if name not in arrays or arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
-                raise ValueError(f"{name} is missing, or of another shape or type")
+                raise ValueError(f"{name} is missing, or has another shape or type")
         structure = jax.tree.structure(self._population)
         self._population = jax.tree.unflatten(
             structure, [jnp.asarray(arrays[name]) for name in _named(self._population)]
@@ -172,12 +172,12 @@ def _named(population: Population) -> dict[str, Any]:
 
 
 @functools.partial(jax.jit, static_argnames=("draws", "objective"))
-def _validated(key, genomes, problems, length, draws: int, objective: Objective):
-    """Scores of every genome, mean over draws, one draw after the other."""
+def _validated(key, rules, problems, length, draws: int, objective: Objective):
+    """Averages the score of every rule over draws, one draw after the other."""
 
     def one(key):
         judge = functools.partial(mean_score, problems=problems, length=length, objective=objective)
-        return of_each(lambda genome: judge(key, genome), genomes, problems, objective)
+        return of_each(lambda rule: judge(key, rule), rules, problems, objective)
 
     scores = jax.lax.map(one, jax.random.split(key, draws))
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), scores)

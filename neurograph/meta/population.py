@@ -1,37 +1,44 @@
-"""A population of genomes, side by side along a leading axis, and what meta-learning keeps of each."""
+"""A population of rules, stacked along a leading axis, and what meta-learning by gradient keeps for each of them."""
 
 import dataclasses
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, Key
 
-from ..genome import Genome
+from ..rules import Rule, as_arrays, blur
+
+if TYPE_CHECKING:
+    import optax
+
+
+LEAST_SIZE = 0.1
+"""The least size that an entry of a vector or matrix is taken to have where noise is in proportion to it."""
 
 
 class Population(eqx.Module):
     """Everything that the next meta-step needs.
 
     Attributes:
-        genomes: stacked along a first axis of every number.
-        averages: moving averages of them, stacked likewise.
-        optimizer: the optimizer's state of each.
-        loss, accuracy: moving averages of each genome's; the best has the least loss.
-        failures: meta-steps in a row whose loss or gradient was not finite, of each.
-        skipped: updates left out so far, since loss or gradient was not finite.
-        replaced: genomes replaced so far, since that went on.
-        step: meta-steps done.
+        rules: the rules, stacked along a first axis of every number.
+        averages: the moving averages of their numbers, stacked likewise.
+        optimizer: the state of the optimizer for each rule.
+        loss, accuracy: the moving averages for each rule; the best rule has the least loss.
+        failures: for each rule, the number of meta-steps in a row whose loss or gradient was not finite.
+        skipped: the number of updates left out so far because loss or gradient was not finite.
+        replaced: the number of rules replaced so far after several such failures.
+        step: the number of meta-steps done.
     """
 
-    genomes: Genome
-    averages: Genome
-    optimizer: optax.OptState
-    loss: Float[Array, " genomes"]
-    accuracy: Float[Array, " genomes"]
-    failures: Int[Array, " genomes"]
+    rules: Any
+    averages: Any
+    optimizer: Any
+    loss: Float[Array, " rules"]
+    accuracy: Float[Array, " rules"]
+    failures: Int[Array, " rules"]
     skipped: Int[Array, ""]
     replaced: Int[Array, ""]
     step: Int[Array, ""]
@@ -41,56 +48,57 @@ class Population(eqx.Module):
         return self.loss.shape[0]
 
 
-def stacked(genomes: list[Genome]) -> Genome:
-    """Several genomes of equal k as one with a leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *genomes)
+def stacked(rules: Sequence[Rule]) -> Any:
+    """Stacks several rules of one structure along a new leading axis of every number."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rules)
 
 
-def member(genomes: Genome, index: Int[Array, ""] | int) -> Genome:
-    """One of them."""
-    return jax.tree.map(lambda leaf: leaf[index], genomes)
+def member(rules: Any, index: Int[Array, ""] | int) -> Any:
+    """Takes one rule of a stack."""
+    return jax.tree.map(lambda leaf: leaf[index], rules)
 
 
-def perturbed(key: Key[Array, ""], genome: Genome, noise: float | Array) -> Genome:
-    """The genome with noise on every number: normal, of deviation `noise` times the number's size, at least 0.1.
+def size_of(rules: Any) -> int:
+    """Counts the rules of a stack."""
+    return jax.tree.leaves(rules)[0].shape[0]
 
-    The least of 0.1 moves what is 0; the gate eta~ of a random genome, about -1e-3, moves in proportion to itself.
+
+def perturbed(key: Key[Array, ""], rule: Any, noise: float | Array) -> Any:
+    """Adds normal noise to every number of a rule, of deviation `noise` times the number's size.
+
+    The size of an entry of a vector or matrix is at least 0.1, so that those of value 0 move, too; a single number,
+    such as the gate eta~ of a random rule (about -1e-3), moves in proportion to itself.
     """
-    leaves, structure = jax.tree.flatten(genome)
+    leaves, structure = jax.tree.flatten(rule)
     keys = jax.random.split(key, len(leaves))
     moved = []
     for one, leaf in zip(keys, leaves, strict=True):
-        size = jnp.abs(leaf) if leaf.ndim == 0 else jnp.maximum(jnp.abs(leaf), LEAST)
+        size = jnp.abs(leaf) if leaf.ndim == 0 else jnp.maximum(jnp.abs(leaf), LEAST_SIZE)
         moved.append(leaf + noise * size * jax.random.normal(one, leaf.shape, leaf.dtype))
     return jax.tree.unflatten(structure, moved)
 
 
-LEAST = 0.1
+def around(key: Key[Array, ""], rule: Any, size: int, noise: float) -> Any:
+    """Stacks `size` rules: the one given, and others that differ from it by noise (see `perturbed`)."""
+    others = jax.vmap(lambda key: perturbed(key, rule, noise))(jax.random.split(key, size))
+    return jax.tree.map(lambda all_, one: all_.at[0].set(one), others, rule)
 
 
-def around(key: Key[Array, ""], genome: Genome, size: int, noise: float) -> Genome:
-    """`size` genomes: the one given, and others that differ from it by noise (see `perturbed`)."""
-    others = jax.vmap(lambda key: perturbed(key, genome, noise))(jax.random.split(key, size))
-    return jax.tree.map(lambda all_, one: all_.at[0].set(one), others, genome)
-
-
-def random(key: Key[Array, ""], size: int, n_states: int, *, update: float, forward_synapse: bool) -> Genome:
-    """`size` random genomes (`Genome.random`)."""
+def random(key: Key[Array, ""], size: int, n_states: int, *, dtype: Any = jnp.float32, **options: Any) -> Any:
+    """Stacks `size` random rules of `rules.blur`."""
     keys = jax.random.split(key, size)
-    return jax.vmap(
-        lambda key: Genome.random(key, n_states, update=update, forward_synapse=forward_synapse),
-    )(keys)
+    return jax.vmap(lambda key: as_arrays(blur(key, n_states, **options), dtype))(keys)
 
 
-def founded(genomes: Genome, optimizer: optax.GradientTransformation) -> Population:
-    """A population that starts from these genomes."""
-    size = genomes.neuron.keep.shape[0]
+def founded(rules: Any, optimizer: "optax.GradientTransformation") -> Population:
+    """Starts a population from a stack of rules."""
+    size, dtype = size_of(rules), jax.tree.leaves(rules)[0].dtype
     return Population(
-        genomes=genomes,
-        averages=jax.tree.map(jnp.copy, genomes),  # of their own, so that all arrays can be donated
-        optimizer=jax.vmap(lambda genome: optimizer.init(cast(Any, genome)))(genomes),
-        loss=jnp.full(size, jnp.nan, genomes.neuron.keep.dtype),
-        accuracy=jnp.full(size, jnp.nan, genomes.neuron.keep.dtype),
+        rules=rules,
+        averages=jax.tree.map(jnp.copy, rules),  # of their own, so that all arrays can be donated
+        optimizer=jax.vmap(optimizer.init)(rules),
+        loss=jnp.full(size, jnp.nan, dtype),
+        accuracy=jnp.full(size, jnp.nan, dtype),
         failures=jnp.zeros(size, jnp.int32),
         skipped=jnp.zeros((), jnp.int32),
         replaced=jnp.zeros((), jnp.int32),
@@ -99,22 +107,22 @@ def founded(genomes: Genome, optimizer: optax.GradientTransformation) -> Populat
 
 
 def best(population: Population) -> Int[Array, ""]:
-    """Index of the genome with the least moving average of the loss; one that never had a finite loss comes last."""
+    """Finds the rule with the least moving average of the loss; one that never had a finite loss comes last."""
     return jnp.argmin(jnp.where(jnp.isnan(population.loss), jnp.inf, population.loss))
 
 
 def reseeded(key: Key[Array, ""], population: Population, which: Array, noise: float) -> Population:
-    """Copies of the best, with noise, in the places of some; the best itself stays as it is.
+    """Replaces some rules by copies of the best, with noise; the best itself stays as it is.
 
     Args:
         key: draws the noise.
-        population: with the best to copy.
-        which: bool `[genomes]`, the places to fill.
-        noise: see `perturbed`.
+        population: the population, whose best rule is copied.
+        which: bool `[rules]`, the rules to replace.
+        noise: the relative size of the noise (see `perturbed`).
     """
     chosen = best(population)
     keys = jax.random.split(key, population.size)
-    source = member(population.genomes, chosen)
+    source = member(population.rules, chosen)
     copies = jax.vmap(lambda key: perturbed(key, source, noise))(keys)
     which = which & (jnp.arange(population.size) != chosen)
 
@@ -124,11 +132,11 @@ def reseeded(key: Key[Array, ""], population: Population, which: Array, noise: f
     def spread(leaf):
         return pick(jnp.broadcast_to(leaf[chosen], leaf.shape), leaf)
 
-    genomes = jax.tree.map(pick, copies, population.genomes)
+    rules = jax.tree.map(pick, copies, population.rules)
     return dataclasses.replace(
         population,
-        genomes=genomes,
-        averages=jax.tree.map(pick, genomes, population.averages),
+        rules=rules,
+        averages=jax.tree.map(pick, rules, population.averages),
         optimizer=jax.tree.map(spread, population.optimizer),
         loss=spread(population.loss),
         accuracy=spread(population.accuracy),

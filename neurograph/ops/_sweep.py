@@ -1,13 +1,13 @@
 """A pass through all neurons in order: each receives, computes, sends on. One primitive for both directions.
 
-    direction UP     r_j^l = sum_{i in I(j), line of i's family = l} w_ij t_i           (r: received, t: sent)
-    direction DOWN   r_i   = sum_{j in J(i)} w_ij t_j^l,   l = line of i's family
-    (out, t) = cell(r; theta)
+    direction UP     r_j^l = sum_{i in I(j), i's rule = l} w_ij t_i        (r: received, t: sent, l: number of a rule)
+    direction DOWN   r_i   = sum_{j in J(i)} w_ij t_j^l,   l = i's rule
+    (out, t) = cell(r; given)
 
 Its derivative is again a pass, in the opposite direction, whose cell is the cell's vector-Jacobian product: what it
 receives is the gradient with respect to what a neuron sent, what it sends is the gradient with respect to what the
-neuron received. From both, the gradients of synapses (`edge_dot`) and of theta follow at once for all neurons. Memory
-is that of the states, whatever the number of levels, and derivatives of any order are passes.
+neuron received. From both, the gradients of synapses (`edge_dot`) and of what is given follow at once for all neurons.
+Memory is that of the states, whatever the number of levels, and derivatives of any order are passes.
 """
 
 import dataclasses
@@ -19,21 +19,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from . import _tables as tables
+from . import _arrays as arrays
+from ._arrays import DOWN, UP
 from ._derivatives import derive, differentiable
-from ._sums import Lines, Weights, down_sum, edge_dot, n_lines, up_sums
-from ._wiring import DOWN, UP, Wiring
+from ._sums import Weights, down_sum, edge_dot, up_sums
+from ._wiring import Wiring
 
 Received = tuple[Array, ...]
 Sent = tuple[Array, ...]
 
 
-class Theta(NamedTuple):
+class Given(NamedTuple):
     """What the cells of one stage need besides what they receive.
 
     Attributes:
         rows: tree of float arrays `[_, rows, _]`.
-        shared: for each kind of the stage, a tree of float arrays.
+        shared: for each type of neuron in the stage, a tree of float arrays.
     """
 
     rows: Any
@@ -43,16 +44,20 @@ class Theta(NamedTuple):
 class Cell(Protocol):
     """What a neuron computes. Hashable; works row by row; all arrays to be differentiated come as arguments."""
 
-    def __call__(self, kind: Hashable, received: Received, rows: Any, shared: Any) -> tuple[Any, Sent]:
-        """What to keep (a tree of `[_, rows, _]`), and what to send: one array for each line (`UP`: one array)."""
+    def __call__(self, neuron_type: Hashable, received: Received, rows: Any, shared: Any) -> tuple[Any, Sent]:
+        """What to keep (a tree of `[_, rows, _]`), and what to send.
+
+        In the direction `UP` a neuron receives a tuple with one array for each rule of its senders, and sends a tuple
+        of one; in the direction `DOWN` it receives a tuple of one, and sends one array for each rule.
+        """
         ...
 
-    def receives(self, kind: Hashable) -> bool:
-        """Whether it depends on what it receives."""
+    def receives(self, neuron_type: Hashable) -> bool:
+        """Whether a neuron of this type depends on what it receives."""
         ...
 
-    def sends(self, kind: Hashable) -> bool:
-        """Whether it sends anything but zeros."""
+    def sends(self, neuron_type: Hashable) -> bool:
+        """Whether a neuron of this type sends anything but zeros."""
         ...
 
 
@@ -69,69 +74,66 @@ class Pass(NamedTuple):
     sent: tuple[Sent, ...] | None
 
 
-@differentiable(0, 1, 2, 3, 4)
+@differentiable(0, 1, 2, 3)
 def sweep(
     cell: Cell,
     direction: str,
-    lines: Lines,
     shape: tuple[int, int, Any],
     wants: tuple[bool, bool, bool],
     wiring: Wiring,
     weights: Weights,
-    theta: tuple[Theta, ...],
+    given: tuple[Given, ...],
 ) -> Pass:
     """Runs a pass.
 
     Args:
         cell: what a neuron computes.
         direction: `UP` or `DOWN`.
-        lines: line of each family.
         shape: (channels, batch, dtype) of what is received.
         wants: which fields of `Pass` to return.
         wiring, weights: the synapses.
-        theta: by stage.
+        given: what the cells need besides what they receive, by stage.
     """
-    return _select(wants, _run(cell, direction, lines, shape, wiring, weights, theta))
+    return _select(wants, _run(cell, direction, shape, wiring, weights, given))
 
 
 def _select(wants, whole: Pass) -> Pass:
     return Pass(*(field if wanted else None for field, wanted in zip(whole, wants, strict=True)))
 
 
-def _run(cell: Cell, direction: str, lines: Lines, shape, wiring: Wiring, weights: Weights, theta) -> Pass:
+def _run(cell: Cell, direction: str, shape, wiring: Wiring, weights: Weights, given) -> Pass:
     n = len(wiring.stages)
     out: list[Any] = [None] * n
     received: list[Any] = [None] * n
     sent: list[Any] = [None] * n
     for s in range(n) if direction == UP else reversed(range(n)):
-        out[s], received[s], sent[s] = _stage(cell, direction, lines, shape, wiring, weights, theta[s], s, sent)
+        out[s], received[s], sent[s] = _stage(cell, direction, shape, wiring, weights, given[s], s, sent)
     return Pass(tuple(out), tuple(received), tuple(sent))
 
 
-def _stage(cell: Cell, direction: str, lines: Lines, shape, wiring: Wiring, weights, theta: Theta, s: int, sent):
+def _stage(cell: Cell, direction: str, shape, wiring: Wiring, weights, given: Given, s: int, sent):
     stage = wiring.stages[s]
     channels, batch, dtype = shape
-    listens = any(cell.receives(kind) for kind in stage.kinds)
+    listens = any(map(cell.receives, stage.types))
     readable = [
-        parts if parts is not None and any(map(cell.sends, wiring.stages[t].kinds)) else None
+        parts if parts is not None and any(map(cell.sends, wiring.stages[t].types)) else None
         for t, parts in enumerate(sent)
     ]
     gathers = wiring.up if direction == UP else wiring.down
     inner = next((g for g in gathers if g.stage == s and g.internal), None) if listens else None
     if direction == UP:
         single = [None if parts is None else parts[0] for parts in readable]
-        base = up_sums(lines, wiring, weights, s, single, skip=inner) if listens else [None] * n_lines(lines)
+        base = up_sums(wiring, weights, s, single, skip=inner) if listens else [None] * wiring.n_rules
     else:
-        base = [down_sum(lines, wiring, weights, s, readable, skip=inner) if listens else None]
+        base = [down_sum(wiring, weights, s, readable, skip=inner) if listens else None]
     if inner is None:
         nothing = jnp.zeros((channels, stage.size, batch), dtype)
         base = tuple(nothing if part is None else part.astype(dtype) for part in base)
-        kept, sends = apply(cell, wiring, s, base, theta)
+        kept, sends = apply(cell, wiring, s, base, given)
         return kept, base, sends
 
-    line = lines[stage.family]
-    # of several lines, the inner table is of this: on the way up it adds to its sum, on the way down it reads it
-    into, read = (line, 0) if direction == UP else (0, line)
+    # of several rules, the inner table belongs to this: on the way up it adds to its sum, on the way down it reads it
+    into, read = (stage.rule, 0) if direction == UP else (0, stage.rule)
     # what pads a row without synapses reads row 0 of the pool, times 0: it must be a number before it is there
     blank = jnp.zeros((channels, stage.size, batch), dtype)
     pieces, own, n = [], 0, 0
@@ -144,39 +146,39 @@ def _stage(cell: Cell, direction: str, lines: Lines, shape, wiring: Wiring, weig
             zeros = jnp.zeros((channels, wiring.stages[t].size, batch), dtype)
             pieces.append(zeros if parts is None else parts[read])
         n += pieces[-1].shape[1] if pick is None else pick.shape[0]
-    kinds = wiring.row_kinds[s]
+    row_types = wiring.row_types[s]
 
     def compute(total, slicer):
         total = total.astype(dtype)
         parts = [jnp.zeros_like(total) if part is None else slicer(part).astype(dtype) for part in base]
         parts[into] = parts[into] + total
-        rows = jax.tree.map(slicer, theta.rows)
-        index = None if kinds is None else slicer(kinds[None, :, None])
-        kept, sends = _of_kind(cell, stage.kinds, index, tuple(parts), rows, theta.shared)
+        rows = jax.tree.map(slicer, given.rows)
+        index = None if row_types is None else slicer(row_types[None, :, None])
+        kept, sends = _of_types(cell, stage.types, index, tuple(parts), rows, given.shared)
         return sends[read], (kept, parts[into], sends[:read] + sends[read + 1 :])
 
     shape = jax.ShapeDtypeStruct(blank.shape, dtype)
-    shapes = jax.eval_shape(lambda b, th: apply(cell, wiring, s, b, th), (shape,) * len(base), theta)
-    kept, sends = jax.tree.map(lambda leaf: tables.empty(leaf.shape, leaf.dtype), shapes)
-    pool = tables.pool_of(inner, pieces)
+    shapes = jax.eval_shape(lambda b, g: apply(cell, wiring, s, b, g), (shape,) * len(base), given)
+    kept, sends = jax.tree.map(lambda leaf: arrays.empty(leaf.shape, leaf.dtype), shapes)
+    pool = inner.pool(pieces)
     start = (kept, blank, sends[:read] + sends[read + 1 :])
-    pool, (kept, summed, others) = tables.sweep(inner, weights[-1], pool, own, start, compute)
+    pool, (kept, summed, others) = inner.table.sweep(weights[-1], pool, own, start, compute)
     received = [jnp.zeros(blank.shape, dtype) if part is None else part.astype(dtype) for part in base]
     received[into] = summed
     mine = jax.lax.slice_in_dim(pool, own, own + stage.size, axis=1)
     return kept, tuple(received), (*others[:read], mine, *others[read:])
 
 
-def apply(cell: Cell, wiring: Wiring, s: int, received: Received, theta: Theta):
+def apply(cell: Cell, wiring: Wiring, s: int, received: Received, given: Given):
     """The cell on a whole stage at once."""
-    index = wiring.row_kinds[s]
-    kind = None if index is None else index[None, :, None]
-    return _of_kind(cell, wiring.stages[s].kinds, kind, received, theta.rows, theta.shared)
+    row_types = wiring.row_types[s]
+    index = None if row_types is None else row_types[None, :, None]
+    return _of_types(cell, wiring.stages[s].types, index, received, given.rows, given.shared)
 
 
-def _of_kind(cell: Cell, kinds, index, received, rows, shared):
-    """Where there are several kinds, all are computed and each row takes its own."""
-    results = [cell(kind, received, rows, part) for kind, part in zip(kinds, shared, strict=True)]
+def _of_types(cell: Cell, types, index, received, rows, shared):
+    """Where there are several types, all are computed and each row takes its own."""
+    results = [cell(one, received, rows, part) for one, part in zip(types, shared, strict=True)]
     result = results[0]
     for n, other in enumerate(results[1:], start=1):
         result = jax.tree.map(lambda a, b, n=n: jnp.where(jnp.asarray(index == n), b, a), result, other)
@@ -192,50 +194,50 @@ class Reverse:
 
     cell: Any
 
-    def receives(self, kind: Hashable) -> bool:
-        return self.cell.sends(kind)
+    def receives(self, neuron_type: Hashable) -> bool:
+        return self.cell.sends(neuron_type)
 
-    def sends(self, kind: Hashable) -> bool:
-        return self.cell.receives(kind)
+    def sends(self, neuron_type: Hashable) -> bool:
+        return self.cell.receives(neuron_type)
 
-    def __call__(self, kind, received, rows, shared):
+    def __call__(self, neuron_type, received, rows, shared):
         sent = received
-        if rows["sent"] is not None:
-            sent = tuple(a + b for a, b in zip(received, rows["sent"], strict=True))
-        (_, sends), pullback = jax.vjp(lambda r: self.cell(kind, r, rows["rows"], shared), rows["received"])
+        if rows["d_sent"] is not None:
+            sent = tuple(a + b for a, b in zip(received, rows["d_sent"], strict=True))
+        (_, sends), pullback = jax.vjp(lambda r: self.cell(neuron_type, r, rows["rows"], shared), rows["received"])
         sent = tuple(a.astype(b.dtype) for a, b in zip(sent, sends, strict=True))
-        (gradient,) = pullback((rows["out"], sent))
-        if rows["given"] is not None:
-            gradient = tuple(a + b for a, b in zip(gradient, rows["given"], strict=True))
+        (gradient,) = pullback((rows["d_out"], sent))
+        if rows["d_received"] is not None:
+            gradient = tuple(a + b for a, b in zip(gradient, rows["d_received"], strict=True))
         return (), gradient
 
 
-def _sweep_fwd(cell, direction, lines, shape, wants, wiring, weights, theta):
+def _sweep_fwd(cell, direction, shape, wants, wiring, weights, given):
     # by `sweep` itself, so that a derivative of this derivative goes through its own, too
-    done = sweep(cell, direction, lines, shape, (wants[0], True, wants[2]), wiring, weights, theta)
-    return _select(wants, done), (wiring, weights, theta, done.received)
+    done = sweep(cell, direction, shape, (wants[0], True, wants[2]), wiring, weights, given)
+    return _select(wants, done), (wiring, weights, given, done.received)
 
 
-def _sweep_bwd(cell, direction, lines, shape, wants, residuals, cotangent: Pass):
-    wiring, weights, theta, received = residuals
+def _sweep_bwd(cell, direction, shape, wants, residuals, cotangent: Pass):
+    wiring, weights, given, received = residuals
     n = len(wiring.stages)
-    shapes = [jax.eval_shape(functools.partial(apply, cell, wiring, s), received[s], theta[s]) for s in range(n)]
-    d_out = tuple(_given(cotangent.out, s, shapes[s][0]) for s in range(n))
+    shapes = [jax.eval_shape(functools.partial(apply, cell, wiring, s), received[s], given[s]) for s in range(n)]
+    d_out = tuple(_filled(cotangent.out, s, shapes[s][0]) for s in range(n))
     d_sent = d_received = None
     if jax.tree.leaves(cotangent.sent):
-        d_sent = tuple(_given(cotangent.sent, s, shapes[s][1]) for s in range(n))
+        d_sent = tuple(_filled(cotangent.sent, s, shapes[s][1]) for s in range(n))
     if jax.tree.leaves(cotangent.received):
-        d_received = tuple(_given(cotangent.received, s, received[s]) for s in range(n))
+        d_received = tuple(_filled(cotangent.received, s, received[s]) for s in range(n))
     back = tuple(
-        Theta(
+        Given(
             {
-                "out": d_out[s],
-                "sent": None if d_sent is None else d_sent[s],
-                "given": None if d_received is None else d_received[s],
+                "d_out": d_out[s],
+                "d_sent": None if d_sent is None else d_sent[s],
+                "d_received": None if d_received is None else d_received[s],
                 "received": received[s],
-                "rows": theta[s].rows,
+                "rows": given[s].rows,
             },
-            theta[s].shared,
+            given[s].shared,
         )
         for s in range(n)
     )
@@ -243,7 +245,6 @@ def _sweep_bwd(cell, direction, lines, shape, wants, residuals, cotangent: Pass)
     _, arrived, adjoint = sweep(
         Reverse(cell),
         DOWN if direction == UP else UP,
-        lines,
         (some.shape[0], some.shape[2], some.dtype),
         (False, True, True),
         wiring,
@@ -252,25 +253,25 @@ def _sweep_bwd(cell, direction, lines, shape, wants, residuals, cotangent: Pass)
     )
     assert arrived is not None
     assert adjoint is not None
-    messages, d_theta = [], []
+    messages, d_given = [], []
     for s in range(n):
-        (_, sends), pullback = jax.vjp(lambda th, s=s: apply(cell, wiring, s, received[s], th), theta[s])
+        (_, sends), pullback = jax.vjp(lambda g, s=s: apply(cell, wiring, s, received[s], g), given[s])
         d = arrived[s] if d_sent is None else tuple(a + b for a, b in zip(arrived[s], d_sent[s], strict=True))
-        d_theta.append(pullback((d_out[s], tuple(a.astype(b.dtype) for a, b in zip(d, sends, strict=True))))[0])
+        d_given.append(pullback((d_out[s], tuple(a.astype(b.dtype) for a, b in zip(d, sends, strict=True))))[0])
         messages.append(sends)
-    kinds = [stage.kinds for stage in wiring.stages]
-    messages = [part if any(map(cell.sends, kinds[s])) else None for s, part in enumerate(messages)]
-    adjoint = [part if any(map(cell.receives, kinds[s])) else None for s, part in enumerate(adjoint)]
+    types = [stage.types for stage in wiring.stages]
+    messages = [part if any(map(cell.sends, types[s])) else None for s, part in enumerate(messages)]
+    adjoint = [part if any(map(cell.receives, types[s])) else None for s, part in enumerate(adjoint)]
     if not (any(part is not None for part in messages) and any(part is not None for part in adjoint)):
-        return None, jax.tree.map(jnp.zeros_like, weights), tuple(d_theta)
+        return None, jax.tree.map(jnp.zeros_like, weights), tuple(d_given)
     lower, upper = (messages, adjoint) if direction == UP else (adjoint, messages)
     lower = tuple(None if part is None else part[0] for part in lower)
-    d_weights = edge_dot(lines, weights[-1].shape[0], wiring, lower, tuple(upper))
+    d_weights = edge_dot(weights[-1].shape[0], wiring, lower, tuple(upper))
     d_weights = tuple(d.astype(w.dtype) for d, w in zip(d_weights, weights, strict=True))
-    return None, d_weights, tuple(d_theta)
+    return None, d_weights, tuple(d_given)
 
 
-def _given(cotangent, s: int, shapes):
+def _filled(cotangent, s: int, shapes):
     """A stage's gradients, zeros where they are known to be 0 (None)."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     if cotangent is None:

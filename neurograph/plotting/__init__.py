@@ -1,4 +1,8 @@
-"""Pictures: wirings and learning curves, with matplotlib's figure objects and without pyplot's global state."""
+"""Pictures of wirings, learning curves and rules, as figures of matplotlib.
+
+Figures are made without pyplot and written by the Agg back end, so that neither a display nor a setting of the back end
+matters. matplotlib is imported only when something is drawn.
+"""
 
 from .curves import curves as curves
 from .draw import draw as draw

@@ -1,13 +1,17 @@
 """`curves`: loss and accuracy over the steps of a run."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from .figures import INK, MUTED, RULE, Path, PlotError, colours, new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PANELS = (("loss", ("loss", "query_loss")), ("accuracy", ("support_accuracy", "query_accuracy")))
 NAMES = {"loss": "support", "support_accuracy": "support", "query_loss": "query", "query_accuracy": "query"}
@@ -25,7 +29,7 @@ def curves(metrics: Metrics, path: Path | None = None, *, title: str = "") -> Fi
         metrics: records with a `step` and any of `loss`, `query_loss`, `support_accuracy`, `query_accuracy`
             (dimensionless); or one mapping from these names to arrays. Missing and not finite values are left out.
         path: a file to save to (.png, .svg or .pdf).
-        title: above the panels.
+        title: the heading of the picture.
 
     Returns:
         The figure, which a notebook shows after `%matplotlib inline`.
@@ -53,7 +57,7 @@ def curves(metrics: Metrics, path: Path | None = None, *, title: str = "") -> Fi
 
 
 def _columns(metrics: Metrics) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(steps, values) of each metric that has a finite value."""
+    """Returns (steps, values) of each metric that has a finite value."""
     if isinstance(metrics, Mapping):
         given = cast(Mapping[str, Any], metrics)
         table = {key: np.asarray(given[key], dtype=np.float64) for key in ("step", *NAMES) if key in given}
@@ -74,10 +78,6 @@ def _columns(metrics: Metrics) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             if drawn.any():
                 columns[key] = table["step"][drawn], table[key][drawn]
     return columns
-
-
-def _number(value: Any) -> float:
-    return np.nan if value is None else float(value)
 
 
 def _panel(axes: Axes, name: str, drawn: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:

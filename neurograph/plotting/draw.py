@@ -1,16 +1,20 @@
 """`draw`: the picture of a wiring, neuron by neuron, or by population where there are too many."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ..topology import INPUT, OUTPUT, Topology, levels
 from .figures import INK, LEGEND_LINE, MOST_LEGEND_ENTRIES, MUTED, Path, PlotError, colours, new_figure, save
 from .layout import Layout, layout
 from .overview import draw_overview
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_NEURONS = 2000
 MOST_LEVELS = 150
@@ -19,7 +23,7 @@ MOST_NAMES = 40
 RASTERISED_FROM = 3000
 FEW_POINTS, MANY_POINTS = 14, 40
 MARGIN = 22.0
-"""Above and below the picture, points."""
+"""The space above and below the picture, points."""
 MARKERS = {"input": "s", "hidden": "o", "output": "D"}
 SAMPLE_SEED = 0
 
@@ -33,15 +37,16 @@ def draw(
 ) -> Figure:
     """Draws a wiring from left to right by level, populations in colours, inputs as squares, outputs as diamonds.
 
-    More than 2,000 neurons or 150 levels are drawn as an overview: a box for each population of a level, an arrow for
-    the synapses between two boxes. Of more than 30,000 synapses a random sample is drawn, and the picture says so.
+    A wiring of more than 2,000 neurons or 150 levels is drawn as an overview: a box for each population of a level, an
+    arrow for the synapses between two boxes. Of more than 30,000 synapses a random sample is drawn; a note says so.
 
     A level is a column, staggered where it is dense. Inputs and outputs keep the user's order, top down.
 
     Args:
         topology: the wiring.
-        path_or_axes: a file to save to (.png, .svg or .pdf), or axes to draw into; None: a new figure.
-        weights: `[synapses]`, dimensionless: colours the synapses, red positive and blue negative, opaque if large.
+        path_or_axes: a file to save to (.png, .svg or .pdf), or axes to draw into; None draws a new figure.
+        weights: `[synapses]`, dimensionless; they colour the synapses, red where positive and blue where negative, the
+            more opaque the larger.
         overview: True or False chooses the kind of picture; None leaves it to the sizes.
 
     Returns:
@@ -55,12 +60,10 @@ def draw(
         overview = topology.n_neurons > MOST_NEURONS or int(levels(topology).max(initial=0)) >= MOST_LEVELS
     if weights is not None:
         weights = _checked_weights(topology, weights, overview)
-    if overview:
-        figure = draw_overview(topology, path_or_axes if isinstance(path_or_axes, Axes) else None)
-    else:
-        figure = _draw_neurons(topology, path_or_axes if isinstance(path_or_axes, Axes) else None, weights)
-    if path_or_axes is not None and not isinstance(path_or_axes, Axes):
-        save(figure, path_or_axes)
+    path, axes = (path_or_axes, None) if isinstance(path_or_axes, str | os.PathLike) else (None, path_or_axes)
+    figure = draw_overview(topology, axes) if overview else _draw_neurons(topology, axes, weights)
+    if path is not None:
+        save(figure, path)
     return figure
 
 
@@ -105,7 +108,7 @@ def _draw_neurons(topology: Topology, axes: Axes | None, weights: np.ndarray | N
 
 
 def _sample(topology: Topology, placed: Layout) -> np.ndarray:
-    """The synapses to draw: all, or as many as can be told apart, shared out fairly among pairs of levels."""
+    """Chooses the synapses to draw: all, or as many as can be distinguished, shared out among pairs of levels."""
     n = topology.n_synapses
     if n <= MOST_SYNAPSES:
         return np.arange(n)
@@ -127,6 +130,9 @@ def _draw_synapses(
     weights: np.ndarray | None,
 ) -> None:
     """Draws the lines, the fainter and thinner the more of them cross a cut between two levels."""
+    from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
+
     if shown.size == 0:
         return
     low, high = placed.level[topology.senders[shown]], placed.level[topology.receivers[shown]]
@@ -149,7 +155,7 @@ def _draw_synapses(
 
 
 def _lines(placed: Layout, senders: np.ndarray, receivers: np.ndarray) -> list[np.ndarray]:
-    """A straight line from level to level; one that skips levels bows outwards, around what lies between."""
+    """Returns a straight line from level to level; one that skips levels bows outwards, around what lies between."""
     t = np.linspace(0, 1, FEW_POINTS if senders.size > RASTERISED_FROM else MANY_POINTS)
     span = placed.level[receivers] - placed.level[senders]
     (x0, x1), (y0, y1) = ((axis[senders], axis[receivers]) for axis in (placed.x, placed.y))
@@ -162,6 +168,8 @@ def _lines(placed: Layout, senders: np.ndarray, receivers: np.ndarray) -> list[n
 
 
 def _draw_populations(axes: Axes, topology: Topology, placed: Layout) -> None:
+    from matplotlib.lines import Line2D
+
     diameter = np.clip(0.72 * placed.pitch, 1.2, 15.0)
     handles = []
     for index, colour in enumerate(colours(len(topology.populations))):
@@ -198,7 +206,7 @@ def _draw_populations(axes: Axes, topology: Topology, placed: Layout) -> None:
 
 
 def _draw_names(axes: Axes, topology: Topology, placed: Layout) -> None:
-    """Names beside inputs (left) and outputs (right), above hidden neurons."""
+    """Writes names to the left of inputs, to the right of outputs, and above hidden neurons."""
     for row, (name, role) in enumerate(zip(topology.names, topology.roles, strict=True)):
         offset, horizontal, vertical = (0, 9), "center", "bottom"
         if role in (INPUT, OUTPUT):

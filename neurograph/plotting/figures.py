@@ -1,68 +1,87 @@
-"""What all pictures share: colours, blank axes, saving by suffix."""
+"""What all pictures share: colours, blank figures, and files whose suffix chooses the format."""
+
+from __future__ import annotations
 
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
+
+from .. import _files
+from .._text import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#1f2933", "#66727f", "#d5dae0"
 SUFFIXES = (".png", ".svg", ".pdf")
 DPI = 160
 MOST_LEGEND_ENTRIES = 14
 LEGEND_LINE = 16.0
-"""Points that a line of a legend takes."""
+"""The height of a line of a legend, points."""
 
-# Okabe and Ito's palette, told apart with every common colour vision, without its yellow, too faint on white
+# the palette of Okabe and Ito, which suits every common colour vision, without its yellow, which is faint on white
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6BB1", "#7F8C8D")
+
+_SVG: dict[Any, str] = {"svg.hashsalt": "neurograph", "svg.fonttype": "none"}
 
 Path = str | os.PathLike[str]
 
 
-class PlotError(ValueError):
-    """A picture cannot be drawn or saved; the message names what was found and the mend."""
+class PlotError(UserError):
+    """A picture cannot be drawn or saved; the message names what was found and the fix."""
 
 
 def colours(n: int) -> list[str]:
-    """`n` colours, hex; distinct ones as far as eyes can tell them apart."""
+    """Returns `n` colours in hexadecimal, which are all distinct, and easily so up to 8."""
     if n <= len(_PALETTE):
         return list(_PALETTE[:n])
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex
+
     return [to_hex(c) for c in mpl.colormaps["turbo"](np.linspace(0.05, 0.95, n))]
 
 
-def new_figure(width: float, height: float, n_axes: int = 1) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of that size (inches) with axes side by side."""
+def blank_figure(width: float, height: float) -> Figure:
+    """Returns a figure of that size, inches, which Agg draws."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def new_figure(width: float, height: float, n_axes: int = 1) -> tuple[Figure, Sequence[Axes]]:
+    """Returns a figure of that size, inches, with axes side by side."""
+    figure = blank_figure(width, height)
     return figure, figure.subplots(1, n_axes, squeeze=False)[0].tolist()
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure in the format of the suffix, under a temporary name that is then renamed.
+    """Writes the figure in the format of the suffix, either wholly or not at all.
 
     Raises:
         PlotError: a suffix that is not one of `SUFFIXES`, or a place that cannot be written.
     """
+    import matplotlib as mpl
+
     path = pathlib.Path(path)
     check_path(path)
     suffix = path.suffix.lower()
-    temporary = path.with_name(f".{path.name}.part")
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     try:
-        with mpl.rc_context({"svg.hashsalt": "neurograph", "svg.fonttype": "none"}):
+        with _files.replacing(path) as temporary, mpl.rc_context(_SVG):
             figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=metadata)
-        temporary.replace(path)
     except OSError as error:
         raise PlotError(f"'{path}' cannot be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_path(path: Path) -> None:
-    """Whether a picture can be written there, before it is drawn.
+    """Checks that a picture can be written there, before it is drawn.
 
     Raises:
         PlotError: a suffix that is not one of `SUFFIXES`, a directory, or a place in a directory that is not there.

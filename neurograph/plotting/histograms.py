@@ -10,11 +10,11 @@ BAR = "█"
 
 
 def degree_histograms(topology: Topology) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """How many neurons have each number of synapses.
+    """Counts how many neurons have each number of synapses.
 
     Returns:
-        "in" (neurons that are no inputs, by incoming synapses) and "out" (neurons that are no outputs, or that feed
-        on, by outgoing synapses), each (degrees, counts): int64, ascending degrees that occur.
+        "in" (neurons that are no inputs, by incoming synapses) and "out" (neurons that are no outputs, or that have
+        out-neighbours, by outgoing synapses), each as (degrees, counts): int64, ascending degrees that occur.
     """
     n = topology.n_neurons
     incoming = np.bincount(topology.receivers, minlength=n)
@@ -29,12 +29,12 @@ def degree_histograms(topology: Topology) -> dict[str, tuple[np.ndarray, np.ndar
 
 
 def level_histogram(topology: Topology) -> np.ndarray:
-    """Number of neurons in each level, int64 `[levels]`."""
+    """Counts the neurons of each level, int64 `[levels]`."""
     return np.bincount(levels(topology))
 
 
 def text_histogram(values: np.ndarray, counts: np.ndarray, *, rows: int = 12, width: int = 40) -> str:
-    """Bars of text, one line a value, or a range of values where there are more than `rows`.
+    """Draws bars of text, one line for each value, or for each range of values where there are more than `rows`.
 
     Args:
         values: integers, ascending.
@@ -66,7 +66,7 @@ def text_histogram(values: np.ndarray, counts: np.ndarray, *, rows: int = 12, wi
 
 
 def _edges(low: int, high: int, rows: int) -> np.ndarray:
-    """Limits of at most `rows` ranges that cover low ... high: of equal length, or growing where the span is wide."""
+    """Returns the limits of at most `rows` ranges that cover low ... high, equally long, or growing for a wide span."""
     if low >= 0 and high - low > 20 * rows:
         inner = np.geomspace(1, high - low + 1, rows + 1).round().astype(np.int64) + low
         return np.unique(np.concatenate([[low], inner[1:]]))

@@ -12,7 +12,7 @@ LARGEST_PITCH = 34.0
 SMALLEST_LEVEL = 90.0
 LARGEST_WIDTH = 15 * 72.0
 POPULATION_GAP = 1.0
-"""Between two populations of a level, in neurons."""
+"""The gap between two populations of a level, in neurons."""
 LEVEL_FILL = 0.4
 """The part of a level's width that its neurons may take; the rest shows the synapses."""
 
@@ -65,7 +65,8 @@ def layout(topology: Topology) -> Layout:
 def _column(
     population: np.ndarray, height: float, level_width: float, share: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Offsets (x, y) of the neurons of one level, top down, and their pitch; `share` is its size over the largest's."""
+    """Returns offsets (x, y) of the neurons of one level, top down, and their pitch; `share` is its size over the
+    largest's."""
     gaps = np.concatenate([[0], np.cumsum(np.diff(population) != 0)]) * POPULATION_GAP
     slot = np.arange(population.size) + gaps
     n_slots = slot[-1] + 1
@@ -81,7 +82,7 @@ def _column(
 
 
 def _ordered(topology: Topology, level: np.ndarray, n_levels: int) -> np.ndarray:
-    """Rows sorted by level, and top down within a level, int64 `[neurons]`."""
+    """Returns rows sorted by level, and top down within a level, int64 `[neurons]`."""
     n = topology.n_neurons
     fixed = np.arange(n)
     fixed[topology.inputs] = np.arange(topology.inputs.size)
@@ -119,14 +120,14 @@ def _ordered(topology: Topology, level: np.ndarray, n_levels: int) -> np.ndarray
 
 
 def _heights(n: int) -> np.ndarray:
-    """Relative heights of `n` neurons, top down, from 1 to -1."""
+    """Returns relative heights of `n` neurons, top down, from 1 to -1."""
     return 1 - (2 * np.arange(n) + 1) / n
 
 
 def _by_level(
     own: np.ndarray, other: np.ndarray, level: np.ndarray, n_levels: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Synapses sorted by the level of their own end, and where each level begins."""
+    """Returns synapses sorted by the level of their own end, and where each level begins."""
     order = np.argsort(level[own], kind="stable")
     own, other = own[order], other[order]
     return own, other, np.searchsorted(level[own], np.arange(n_levels + 1))

@@ -1,15 +1,20 @@
 """Learning curves of several learners, as in the paper's Fig. 6, and the matrix of a transfer."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from .curves import style
 from .figures import INK, MUTED, Path, colours, new_figure, save
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 1)
-"""Of accuracy."""
+"""Marks of the axis of accuracy."""
 LEAST_ERROR = 0.01
 """Added to the share of errors, so that its logarithm is finite."""
 
@@ -27,7 +32,7 @@ def learning_curves(
     title: str = "",
 ) -> Figure:
     """Draws test accuracy over learning steps, each learner with its 95 % band; both axes are logarithmic, that of
-    accuracy in the share of errors, so that 0.95 and 0.98 lie as far apart as they are hard to tell.
+    accuracy in the share of errors, so that 0.95 and 0.98 lie as far apart as one is harder to reach than the other.
 
     Args:
         steps: learning steps.
@@ -35,7 +40,7 @@ def learning_curves(
         dashed: names that are drawn dashed (baselines).
         faint: more curves in the background, without a name (baselines at other learning rates).
         path: a file to save to (.png, .svg or .pdf).
-        title: above.
+        title: the heading of the picture.
 
     Returns:
         The figure.
@@ -73,7 +78,7 @@ def _by_accuracy(height: np.ndarray) -> np.ndarray:
 def matrix_of(
     rows: Sequence[tuple[str, str]], columns: Sequence[str], values: Mapping[tuple[str, str, str], float]
 ) -> np.ndarray:
-    """Values by (wiring, task, genome) as a matrix; NaN where there is none."""
+    """Returns values by (wiring, task, genome) as a matrix, with NaN where there is none."""
     return np.array([[values.get((*row, column), np.nan) for column in columns] for row in rows])
 
 
@@ -86,7 +91,7 @@ def transfer_matrix(
         rows, columns: names.
         accuracy: `[rows, columns]`.
         path: a file to save to.
-        title: above.
+        title: the heading of the picture.
 
     Returns:
         The figure.

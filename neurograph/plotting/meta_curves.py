@@ -1,13 +1,17 @@
 """`meta_curves`: loss and accuracy of a population over meta-steps."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from .curves import style
 from .figures import INK, Path, colours, new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PANELS = (("loss", "best_loss", "median_loss"), ("accuracy", "best_accuracy", "median_accuracy"))
 
@@ -18,7 +22,7 @@ def meta_curves(records: Iterable[Mapping[str, Any]], path: Path | None = None, 
     Args:
         records: of `metrics.jsonl`, each with a `step` and the fields of `neurograph.meta.learners.Standing`.
         path: a file to save to (.png, .svg or .pdf).
-        title: above the panels.
+        title: the heading of the picture.
 
     Returns:
         The figure.

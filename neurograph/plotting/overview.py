@@ -1,45 +1,47 @@
 """The overview of a wiring too large to show its neurons: populations by level as boxes, their synapses as arrows."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
 from ..topology import ROLES, Topology, levels
 from .figures import INK, LEGEND_LINE, MOST_LEGEND_ENTRIES, MUTED, colours, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_COLUMNS = 14
 MOST_ROWS = 8
 MOST_NUMBERS = 30
 BOX_WIDTH = 0.5
 ROW = 1.15
-"""Height of a row, inches."""
+"""The height of a row, inches."""
 LUMINANCE = (0.299, 0.587, 0.114)
 BEND = 0.3
-"""Of an arrow that skips levels: how far its control point is off the chord, in lengths of the chord."""
+"""How far the control point of an arrow that skips levels is off the chord, in lengths of the chord."""
 
 
 class Overview(NamedTuple):
     """Groups of neurons and the synapses between them.
 
     Attributes:
-        kinds: (name, role) of what the neurons are grouped by: the populations; or the roles, where a column would hold
+        names: (name, role) of what the neurons are grouped by: the populations; or the roles, where a column would hold
             too many populations.
         column: int64 `[groups]`, the group's range of levels.
-        kind: int64 `[groups]`, index into `kinds`.
+        name: int64 `[groups]`, index into `names`.
         size: int64 `[groups]`, its number of neurons.
         senders, receivers: int64 `[bundles]`, groups, never the same.
         n_synapses: int64 `[bundles]`.
-        within: int64 `[groups]`, synapses inside of the group.
+        within: int64 `[groups]`, synapses inside the group.
         first_level, last_level: int64 `[columns]`.
     """
 
-    kinds: tuple[tuple[str, str], ...]
+    names: tuple[tuple[str, str], ...]
     column: np.ndarray
-    kind: np.ndarray
+    name: np.ndarray
     size: np.ndarray
     senders: np.ndarray
     receivers: np.ndarray
@@ -61,15 +63,15 @@ def summarise(topology: Topology, most_columns: int = MOST_COLUMNS, most_rows: i
     n_levels = int(level.max(initial=0)) + 1
     n_columns = min(n_levels, most_columns)
     column_of_level = np.arange(n_levels) * n_columns // n_levels
-    kinds = tuple((p.name, p.role) for p in topology.populations)
-    kind_of = topology.population_of
-    cells = np.unique(column_of_level[level] * len(kinds) + kind_of)
-    if np.bincount(cells // len(kinds)).max() > most_rows:
-        kinds, kind_of = tuple((role, role) for role in ROLES), topology.roles
+    names = tuple((p.name, p.role) for p in topology.populations)
+    name_of = topology.population_of
+    cells = np.unique(column_of_level[level] * len(names) + name_of)
+    if np.bincount(cells // len(names)).max() > most_rows:
+        names, name_of = tuple((role, role) for role in ROLES), topology.roles
     cells, group_of, size = np.unique(
-        column_of_level[level] * len(kinds) + kind_of, return_inverse=True, return_counts=True
+        column_of_level[level] * len(names) + name_of, return_inverse=True, return_counts=True
     )
-    column, kind = np.divmod(cells, len(kinds))
+    column, name = np.divmod(cells, len(names))
 
     ends = group_of[topology.senders] * cells.size + group_of[topology.receivers]
     bundles, n_synapses = np.unique(ends, return_counts=True)
@@ -78,9 +80,9 @@ def summarise(topology: Topology, most_columns: int = MOST_COLUMNS, most_rows: i
     within = np.zeros(cells.size, dtype=np.int64)
     within[senders[inside]] = n_synapses[inside]
     return Overview(
-        kinds,
+        names,
         column,
-        kind,
+        name,
         size,
         senders[~inside],
         receivers[~inside],
@@ -93,10 +95,12 @@ def summarise(topology: Topology, most_columns: int = MOST_COLUMNS, most_rows: i
 
 def draw_overview(topology: Topology, axes: Axes | None = None) -> Figure:
     """Draws `summarise(topology)`: boxes and arrows, their heights and widths logarithmic in the counts."""
+    from matplotlib.patches import Patch
+
     overview = summarise(topology)
     x, y, height = _places(overview)
     arrows = [_arrow(overview, i, x, y, height) for i in range(overview.n_synapses.size)]
-    present = np.unique(overview.kind).tolist()
+    present = np.unique(overview.name).tolist()
     reach = [_middle(*arrow)[1] for arrow in arrows]
     top = max([*(y + height / 2), *reach]) + 0.15
     bottom = min([*(y - height / 2), *reach]) - 0.15
@@ -108,15 +112,15 @@ def draw_overview(topology: Topology, axes: Axes | None = None) -> Figure:
     else:
         figure = axes.get_figure(root=True)
         assert figure is not None
-    colour = colours(len(overview.kinds))
+    colour = colours(len(overview.names))
     _draw_arrows(axes, overview, arrows)
-    for group, kind in enumerate(overview.kind):
-        _draw_box(axes, overview, group, x[group], y[group], height[group], colour[kind])
+    for group, name in enumerate(overview.name):
+        _draw_box(axes, overview, group, x[group], y[group], height[group], colour[name])
     _draw_frame(axes, topology, overview)
     axes.set_ylim(bottom, top)
     handles = [
         Patch(color=colour[i], label=name if name == role else f"{name} ({role})")
-        for i, (name, role) in ((i, overview.kinds[i]) for i in present[:MOST_LEGEND_ENTRIES])
+        for i, (name, role) in ((i, overview.names[i]) for i in present[:MOST_LEGEND_ENTRIES])
     ]
     if len(present) > MOST_LEGEND_ENTRIES:
         handles.append(Patch(color="white", label=f"and {len(present) - MOST_LEGEND_ENTRIES} more populations"))
@@ -127,7 +131,7 @@ def draw_overview(topology: Topology, axes: Axes | None = None) -> Figure:
 
 
 def _places(overview: Overview) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Middles (x, y) and heights of the boxes; a column is 1 wide and a row 1 high."""
+    """Returns middles (x, y) and heights of the boxes; a column is 1 wide and a row 1 high."""
     in_column = np.bincount(overview.column)
     rank = np.arange(overview.column.size) - np.searchsorted(overview.column, overview.column)
     y = (in_column[overview.column] - 1) / 2 - rank
@@ -141,7 +145,7 @@ Point = tuple[float, float]
 def _arrow(
     overview: Overview, bundle: int, x: np.ndarray, y: np.ndarray, height: np.ndarray
 ) -> tuple[Point, Point, float]:
-    """(start, end, bend) of the arrow of a bundle of synapses."""
+    """Returns (start, end, bend) of the arrow of a bundle of synapses."""
     sender, receiver = int(overview.senders[bundle]), int(overview.receivers[bundle])
     (x0, x1), (y0, y1) = ((float(axis[sender]), float(axis[receiver])) for axis in (x, y))
     span = int(overview.column[receiver] - overview.column[sender])
@@ -160,13 +164,15 @@ def _arrow(
 
 
 def _middle(start: Point, end: Point, bend: float) -> Point:
-    """The middle of an `arc3` connection: a quadratic Bezier curve, its control point bend x length off the chord."""
+    """Returns the middle of an `arc3` connection: a Bezier curve with its control point bend x length off the chord."""
     (x0, y0), (x1, y1) = start, end
     control = (x0 + x1) / 2 + bend * (y1 - y0), (y0 + y1) / 2 - bend * (x1 - x0)
     return (x0 + 2 * control[0] + x1) / 4, (y0 + 2 * control[1] + y1) / 4
 
 
 def _draw_arrows(axes: Axes, overview: Overview, arrows: list[tuple[Point, Point, float]]) -> None:
+    from matplotlib.patches import FancyArrowPatch
+
     if not arrows:
         return
     share = np.log1p(overview.n_synapses) / np.log1p(overview.n_synapses.max())
@@ -201,6 +207,9 @@ def _draw_arrows(axes: Axes, overview: Overview, arrows: list[tuple[Point, Point
 
 
 def _draw_box(axes: Axes, overview: Overview, group: int, x: float, y: float, height: float, colour: str) -> None:
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import FancyBboxPatch
+
     axes.add_patch(
         FancyBboxPatch(
             (x - BOX_WIDTH / 2, y - height / 2),
@@ -213,7 +222,7 @@ def _draw_box(axes: Axes, overview: Overview, group: int, x: float, y: float, he
             zorder=3,
         )
     )
-    name = overview.kinds[overview.kind[group]][0]
+    name = overview.names[overview.name[group]][0]
     ink = INK if np.dot(to_rgb(colour), LUMINANCE) > 0.55 else "white"
     lines = [name if len(name) <= 13 else name[:12] + "…", f"{overview.size[group]:,}"]
     if overview.within[group]:

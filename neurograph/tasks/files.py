@@ -1,18 +1,19 @@
-"""Tasks from files of features and labels: CSV and NumPy's .npz."""
+"""Makes tasks from files of features and labels: CSV and NumPy's .npz."""
 
 import csv
-import difflib
 import os
 import pathlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._text import nearest
+from .errors import TaskError
 from .stored import from_arrays
-from .task import Task, TaskError
+from .task import Task
 
 LABEL_COLUMN = "label"
 NPZ_KEYS = (("x", "y"), ("X", "Y"), ("X", "y"), ("features", "labels"))
@@ -20,20 +21,24 @@ NPZ_KEYS = (("x", "y"), ("X", "Y"), ("X", "y"), ("features", "labels"))
 Path = str | os.PathLike[str]
 
 
-def read_csv(path: Path, *, label: str | None = None, **options: Any) -> Task:
-    """A task from a CSV file: one example a line, numeric features, and a class per line (an integer or text).
+def read_csv(path: Path, *, label: str | Sequence[str] | None = None, kind: str = "auto", **options: Any) -> Task:
+    """Makes a task from a CSV file: one example a line, numeric features, and a label: a class, or values to predict.
 
     A first line that holds no number, or the word `label`, is taken as column names. Fields are separated by commas,
     or, where the first line has none, by semicolons or tabs.
 
     Args:
         path: the file, UTF-8.
-        label: name of the label's column; default: the column named `label`, else the last one.
-        **options: as of `from_arrays`.
+        label: name of the label's column; default: the column named `label`, else the last one. A list names several
+            columns, which are the targets of a regression.
+        kind: "classification" (a class is an integer or text), "regression", or "auto": a regression where there are
+            several label columns, or the labels are numbers, not all of which are integers.
+        **options: as for `from_arrays`.
 
     Raises:
-        TaskError: the file is missing, empty, ragged or no text; a feature is no number or not finite; a label is
-            missing; and what `from_arrays` raises. Messages name the line.
+        TaskError: the file is missing, empty, ragged or not text; a feature is not a finite number; a label is missing,
+            or is not a finite number where it must be one; and for the reasons of `from_arrays`. Messages name the
+            line.
     """
     file = pathlib.Path(path)
     _check_is_file(file)
@@ -47,33 +52,34 @@ def read_csv(path: Path, *, label: str | None = None, **options: Any) -> Task:
                 raise TaskError(f"task file '{file}' has one column, '{first[0]}'; it needs features and a label.")
             has_header = any(cell.lower() == LABEL_COLUMN for cell in first) or not any(_is_number(c) for c in first)
             names = first if has_header else [f"{i + 1}" for i in range(len(first))]
-            column = _label_column(file, names, label)
-            features, labels = [], []
+            table = _Table(file, names, _label_columns(file, names, label), kind, [], [])
             if not has_header:
-                _append(file, first_line, first, names, column, features, labels)
+                table.append(first_line, first)
             for line, row in rows:
-                _append(file, line, row, names, column, features, labels)
+                table.append(line, row)
     except UnicodeDecodeError as error:
-        raise TaskError(f"task file '{file}' is no UTF-8 text ({error.reason}); save it as UTF-8.") from None
+        raise TaskError(f"task file '{file}' is not UTF-8 text ({error.reason}); save it as UTF-8.") from None
     except csv.Error as error:
-        raise TaskError(f"task file '{file}' is no CSV file: {error}.") from None
+        raise TaskError(f"task file '{file}' is not a CSV file: {error}.") from None
     except OSError as error:
         raise TaskError(f"task file '{file}' cannot be read: {error.strerror}.") from None
-    if not labels:
+    if not table.labels:
         raise TaskError(f"task file '{file}' has column names but no examples; add a line for each example.")
-    return from_arrays(np.stack(features), _label_values(labels), name=file.name, **options)
+    kind = "regression" if table.is_numeric else kind
+    return from_arrays(np.stack(table.features), _label_values(table.labels), kind=kind, name=file.name, **options)
 
 
 def read_npz(path: Path, **options: Any) -> Task:
-    """A task from a .npz file with the arrays `x` and `y`, or `features` and `labels`.
+    """Makes a task from an .npz file with the arrays `x` and `y`, or `features` and `labels`.
 
     Args:
-        path: the file. Features `[examples, ...]` are real numbers, labels `[examples]` integers or text.
-        **options: as of `from_arrays`.
+        path: the file. Features `[examples, ...]` are real numbers; labels are as for `from_arrays`: classes
+            `[examples]`, integers or text, or the values of a regression, `[examples]` or `[examples, outputs]`.
+        **options: as for `from_arrays`.
 
     Raises:
-        TaskError: the file is missing or no .npz, lacks the arrays or holds pickled objects; and what `from_arrays`
-            raises.
+        TaskError: the file is missing or not an .npz file, lacks the arrays or holds pickled objects; and for the
+            reasons of `from_arrays`.
     """
     file = pathlib.Path(path)
     _check_is_file(file)
@@ -93,7 +99,7 @@ def read_npz(path: Path, **options: Any) -> Task:
         raise
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise TaskError(
-            f"task file '{file}' is no .npz file of plain arrays ({error}); "
+            f"task file '{file}' is not an .npz file of plain arrays ({error}); "
             "save it with numpy.savez(path, x=..., y=...)."
         ) from None
     return from_arrays(features, labels, name=file.name, **options)
@@ -107,7 +113,7 @@ def _check_is_file(file: pathlib.Path) -> None:
 
 
 def _rows(file: pathlib.Path, stream: Any) -> Iterator[tuple[int, list[str]]]:
-    """(line number, stripped cells) of each line that is not blank."""
+    """Yields (line number, stripped cells) for each line that is not blank."""
     head = stream.readline()
     stream.seek(0)
     delimiter = next((d for d in ",;\t" if d in head), ",")
@@ -125,46 +131,70 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _label_column(file: pathlib.Path, names: Sequence[str], label: str | None) -> int:
+def _label_columns(file: pathlib.Path, names: Sequence[str], label: str | Sequence[str] | None) -> list[int]:
     if label is None:
         lowered = [name.lower() for name in names]
-        return lowered.index(LABEL_COLUMN) if LABEL_COLUMN in lowered else len(names) - 1
-    if label not in names:
-        near = difflib.get_close_matches(label, names, 1)
-        mend = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(names[:8])}{' ...' * (len(names) > 8)}."
-        raise TaskError(f"task file '{file}' has no column '{label}'; {mend}")
-    return names.index(label)
-
-
-def _append(
-    file: pathlib.Path,
-    line: int,
-    row: list[str],
-    names: Sequence[str],
-    column: int,
-    features: list[np.ndarray],
-    labels: list[str],
-) -> None:
-    """Checks one row and appends its features and its label."""
-    if len(row) != len(names):
-        raise TaskError(f"task file '{file}', line {line}: {len(row)} fields, but the first line has {len(names)}.")
-    if not row[column]:
-        raise TaskError(f"task file '{file}', line {line}: the label (column '{names[column]}') is missing.")
-    cells = row[:column] + row[column + 1 :]
-    try:
-        values = np.array([float(cell) for cell in cells])
-    except ValueError:
-        values = np.array([float(cell) if _is_number(cell) else np.nan for cell in cells])
-    if not np.isfinite(values).all():
-        bad = int(np.argmin(np.isfinite(values)))
-        found, name = f"'{cells[bad]}'" if cells[bad] else "empty", names[bad + (bad >= column)]
+        return [lowered.index(LABEL_COLUMN) if LABEL_COLUMN in lowered else len(names) - 1]
+    labels = [label] if isinstance(label, str) else list(label)
+    for name in labels:
+        if name not in names:
+            fix = nearest(name, names, f"it has {', '.join(names[:8])}{' ...' * (len(names) > 8)}.")
+            raise TaskError(f"task file '{file}' has no column '{name}'; {fix}")
+    if not 0 < len(set(labels)) == len(labels) < len(names):
         raise TaskError(
-            f"task file '{file}', line {line}: feature '{name}' is {found}; every feature must be a finite number."
+            f"task file '{file}': the label columns are {', '.join(labels) or 'none'} of {len(names)} columns; name "
+            "one or more, each once, and leave at least one column for features."
         )
-    features.append(values)
-    labels.append(row[column])
+    return [names.index(name) for name in labels]
 
 
-def _label_values(labels: list[str]) -> np.ndarray:
-    """Labels as numbers if all of them are, so that class 10 comes after class 9; else as text."""
-    return np.array([float(cell) for cell in labels]) if all(map(_is_number, labels)) else np.array(labels)
+class _Table(NamedTuple):
+    """Collects the examples that were read so far."""
+
+    file: pathlib.Path
+    names: Sequence[str]
+    columns: Sequence[int]
+    kind: str
+    features: list[np.ndarray]
+    labels: list[list[str]]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Says whether labels must be numbers."""
+        return self.kind == "regression" or (self.kind == "auto" and len(self.columns) > 1)
+
+    def append(self, line: int, row: list[str]) -> None:
+        """Checks one row and appends its features and its labels."""
+        where = f"task file '{self.file}', line {line}"
+        if len(row) != len(self.names):
+            raise TaskError(f"{where}: {len(row)} fields, but the first line has {len(self.names)}.")
+        for column in self.columns:
+            if not row[column]:
+                raise TaskError(f"{where}: the label (column '{self.names[column]}') is missing.")
+            if self.is_numeric and not np.isfinite(_number(row[column])):
+                raise TaskError(
+                    f"{where}: the label (column '{self.names[column]}') is '{row[column]}'; every target of a "
+                    "regression must be a finite number."
+                )
+        others = [i for i in range(len(row)) if i not in self.columns]
+        values = np.array([_number(row[i]) for i in others])
+        if not np.isfinite(values).all():
+            bad = others[int(np.argmin(np.isfinite(values)))]
+            found = f"'{row[bad]}'" if row[bad] else "empty"
+            raise TaskError(f"{where}: feature '{self.names[bad]}' is {found}; every feature must be a finite number.")
+        self.features.append(values)
+        self.labels.append([row[column] for column in self.columns])
+
+
+def _label_values(labels: list[list[str]]) -> np.ndarray:
+    """Gives labels as numbers if all of them are, so that class 10 comes after class 9; else as text."""
+    numeric = all(_is_number(cell) for row in labels for cell in row)
+    return np.array([[float(cell) for cell in row] for row in labels] if numeric else labels)
+
+
+def _number(cell: str) -> float:
+    """Gives the number that a cell holds, or NaN."""
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")

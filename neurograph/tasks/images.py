@@ -1,4 +1,4 @@
-"""Tasks of labelled images: MNIST, Fashion-MNIST, EMNIST."""
+"""Makes tasks of labelled images: MNIST, Fashion-MNIST, EMNIST."""
 
 import os
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .. import datasets
+from . import datasets
 from .episodes import shuffled, window_episode
+from .errors import TaskError
 from .sources import Images, draw
 from .spec import positions, side, written
-from .task import Task, TaskError, check_outputs
+from .task import Task, check_outputs
 
 NAMES = tuple(name for name, data in datasets.DATA_SETS.items() if data.class_names)
 DEFAULT_SIDE = 28
@@ -26,7 +27,7 @@ def images(
     n_outputs: int | None = None,
     dtype: Any = jnp.float32,
 ) -> Task:
-    """A task of labelled images; the official training set is to learn from, the official test set is the query set.
+    """Makes a task of labelled images; the official training set is to learn from, the test set is the query set.
 
     Pixels are kept as bytes and become numbers when a batch is drawn.
 
@@ -34,7 +35,8 @@ def images(
         name: one of `NAMES`.
         size: such as `10x10` or 10; default: 28x28.
         classes: such as `0-4` or `A-J,X`; default: all. Outputs are in the data set's order of classes.
-        data_dir: folder of the files; default: that of `NEUROGRAPH_DATA`, else the cache's, downloaded to if need be.
+        data_dir: folder of the files; default: that of `NEUROGRAPH_DATA`, else the cache folder, where files are
+            downloaded if need be.
         standardise: shift and scale all pixels alike, to mean 0 and deviation 1 over all pixels of the support set;
             otherwise pixels are 0 ... 1.
         n_outputs: one per class (the default); or 1 for two classes.
@@ -68,7 +70,7 @@ def images(
 
 
 def scaling(pixels: np.ndarray, standardise: bool) -> tuple[float, float]:
-    """Shift and scale of bytes: to mean 0 and deviation 1 over all of them (all equal: to 0); or to 0 ... 1."""
+    """Gives the shift and scale that bring bytes to mean 0 and deviation 1 (equal bytes: to 0), or to 0 ... 1."""
     if not standardise:
         return 0.0, 1 / 255
     flat = pixels.reshape(-1)

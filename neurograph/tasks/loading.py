@@ -1,6 +1,6 @@
-"""`load`: from the name of a task, or the path of its file, to the task."""
+"""Loads a task by its name, by the path of its file, or by a function that makes it."""
 
-import difflib
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -8,45 +8,73 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .digits import digits
+from .._text import nearest
+from ..rules.losses import Loss
+from .bundled import diabetes, digits
+from .errors import TaskError
 from .files import read_csv, read_npz
 from .images import NAMES, images
 from .omniglot import omniglot
+from .regression import friedman1, random_sine, sine
 from .spec import Spec, parse
 from .stored import from_arrays
-from .task import Task, TaskError
+from .task import Task
 from .toys import TOYS, toy
 
-READERS: dict[str, Callable[..., Task]] = {"csv": read_csv, "npz": read_npz}
+Loader = Callable[..., Task]
+"""Makes a task from keyword arguments; receives `key`, `n_outputs` and `dtype` where it has these parameters."""
+
+LOADERS: dict[str, Loader] = {
+    "digits": digits,
+    **{name: functools.partial(toy, name=name) for name in TOYS},
+    **{name: functools.partial(images, name) for name in NAMES},
+    "omniglot": omniglot,
+    "sine": sine,
+    "random_sine": random_sine,
+    "friedman1": friedman1,
+    "diabetes": diabetes,
+}
+"""Maps each task's name to the function that makes it: a new task is one line here."""
+
+READERS: dict[str, Loader] = {"csv": read_csv, "npz": read_npz}
+_COMMON = ("key", "n_outputs", "dtype", "name")
 
 
 def names() -> tuple[str, ...]:
-    """The names that `load` knows; it takes `csv:PATH`, `npz:PATH` and paths that end so, too."""
-    return ("digits", *TOYS, *NAMES, "omniglot")
+    """Lists the names that `load` knows; it takes `csv:PATH`, `npz:PATH` and paths that end so, too."""
+    return tuple(LOADERS)
 
 
 def load(
-    spec: str,
+    spec: str | Task | Loader,
     *,
     key: jax.Array | None = None,
     seed: int = 0,
     n_outputs: int | None = None,
     dtype: Any = jnp.float32,
+    loss: Loss | str | None = None,
+    targets: str | None = None,
     **options: Any,
 ) -> Task:
-    """The task of that name, or of that file.
+    """Loads the task of a name or of a file, or the one that a function makes.
 
     Args:
         spec: `NAME[:NxN][:CLASSES]` with one of `names()`, where images have sizes and classes can be chosen
-            (`mnist:10x10:0-4`); or `csv:PATH`, `npz:PATH`, or a path that ends in .csv or .npz.
-        key: draws a toy's own parameters and its query set, and Omniglot's characters; the split of stored examples
-            depends on `split_seed` only.
+            (`mnist:10x10:0-4`); or `csv:PATH`, `npz:PATH`, or a path that ends in .csv or .npz. Or your own function
+            that returns a task: it receives `key`, `n_outputs` and `dtype` where it has parameters of these names, and
+            the options. Or a `Task`, which is returned as it is.
+        key: draws a generated task's own parameters and its query set, and Omniglot's characters; the split of stored
+            examples depends on `split_seed` only.
         seed: makes the key where none is given.
-        n_outputs: one per class, or 1 for two classes (the default of toys of two classes).
+        n_outputs: one per class, or 1 for two classes (the default of toys of two classes); for a regression, one for
+            each value to predict.
         dtype: of the examples and targets.
+        loss, targets: the task's loss, a function of one example or its name, and the form of targets, as for
+            `Task.with_loss`; default: those that the task has.
         **options: toys: `query_size`; digits: `classes`, `standardise`; images: `size`, `classes`, `data_dir`,
-            `standardise`; Omniglot: `size`, `split`, `data_dir`, `standardise`; files: `query_fraction`, `split_seed`,
-            `standardise`, and for CSV `label`, the name of the label's column.
+            `standardise`; Omniglot: `size`, `split`, `data_dir`, `standardise`; sine and friedman1: `noise`,
+            `query_size`, and the latter `standardise`; diabetes: `standardise`; files: `kind`, `query_fraction`,
+            `split_seed`, `standardise`, and for CSV `label`, the name of the label's column or a list of names.
 
     Returns:
         The task.
@@ -56,44 +84,54 @@ def load(
 
     >>> load("two_moons", seed=3).n_outputs
     1
+    >>> def parabola(noise=0.0):
+    ...     x = jnp.linspace(-1, 1, 100)
+    ...     return from_arrays(x[:, None], x**2, name="parabola")
+    >>> load(parabola).n_support
+    75
     """
-    suffix, _, path = spec.partition(":")
-    if suffix in READERS and path:
-        _check_options(spec, options, READERS[suffix], from_arrays)
-        return READERS[suffix](path, n_outputs=n_outputs, dtype=dtype, **options)
-    suffix = spec.rpartition(".")[2].lower()
-    if "." in spec and suffix in READERS:
-        _check_options(spec, options, READERS[suffix], from_arrays)
-        return READERS[suffix](spec, n_outputs=n_outputs, dtype=dtype, **options)
-    asked = parse(spec)
-    name = asked.name
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), 1)
-        mend = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names())}, and files (.csv, .npz)."
-        raise TaskError(f"there is no task '{spec}'; {mend}")
-    if name in TOYS:
-        options = _with_parts(spec, asked, options, toy)
-        return toy(_key(key, seed), name, n_outputs=n_outputs, dtype=dtype, **options)
-    if name == "omniglot":
-        options = _with_parts(spec, asked, options, omniglot)
-        return omniglot(_key(key, seed), n_outputs=n_outputs, dtype=dtype, **options)
-    if name == "digits":
-        return digits(n_outputs=n_outputs, dtype=dtype, **_with_parts(spec, asked, options, digits))
-    return images(name, n_outputs=n_outputs, dtype=dtype, **_with_parts(spec, asked, options, images))
+    if isinstance(spec, Task):
+        if options:
+            raise TaskError(f"task '{spec.name}' is made already; leave out the options {', '.join(options)}.")
+        task = spec
+    else:
+        loader, options = _named(spec, options) if isinstance(spec, str) else (spec, options)
+        wanted = inspect.signature(loader).parameters
+        common = {"n_outputs": n_outputs, "dtype": dtype}
+        if "key" in wanted:
+            common["key"] = jax.random.key(seed) if key is None else key
+        takes_all = loader in READERS.values()
+        task = loader(**{name: value for name, value in common.items() if takes_all or name in wanted}, **options)
+        if not isinstance(task, Task):
+            raise TaskError(f"the function {spec} returned a {type(task).__name__}; it must return a Task.")
+    if n_outputs not in (None, task.n_outputs):
+        raise TaskError(f"task '{task.name}' has {task.n_outputs} outputs, and cannot have {n_outputs}.")
+    return task if loss is None and targets is None else task.with_loss(loss or task.loss, targets)
 
 
-def _key(key: jax.Array | None, seed: int) -> jax.Array:
-    return jax.random.key(seed) if key is None else key
+def _named(spec: str, options: dict[str, Any]) -> tuple[Loader, dict[str, Any]]:
+    """Gives the function that makes a task of that name or file, with all options that are given."""
+    file_type, _, path = spec.partition(":")
+    if not (file_type in READERS and path):
+        file_type, path = spec.rpartition(".")[2].lower() if "." in spec else "", spec
+    if file_type in READERS:
+        _check_options(spec, options, READERS[file_type], from_arrays)
+        return READERS[file_type], {"path": path, **options}
+    parts = parse(spec)
+    if parts.name not in LOADERS:
+        fix = nearest(parts.name, LOADERS, f"known are {', '.join(LOADERS)}, and files (.csv, .npz).")
+        raise TaskError(f"there is no task '{spec}'; {fix}")
+    return LOADERS[parts.name], _with_parts(spec, parts, options, LOADERS[parts.name])
 
 
-def _with_parts(spec: str, asked: Spec, options: dict[str, Any], function: Callable[..., Task]) -> dict[str, Any]:
-    """The options of a task, with the size and the classes that its name says."""
-    _check_options(asked.name, options, function)
-    for option, value in (("size", asked.size), ("classes", asked.classes)):
+def _with_parts(spec: str, parts: Spec, options: dict[str, Any], function: Loader) -> dict[str, Any]:
+    """Adds the size and the classes in a task's name to its options."""
+    _check_options(parts.name, options, function)
+    for option, value in (("size", parts.size), ("classes", parts.classes)):
         if value is None:
             continue
         if option not in inspect.signature(function).parameters:
-            raise TaskError(f"task '{spec}': {asked.name} takes no {option}; leave ':{value}' out.")
+            raise TaskError(f"task '{spec}': {parts.name} takes no {option}; leave ':{value}' out.")
         if options.get(option) is not None:
             raise TaskError(
                 f"task '{spec}': its name says {value}, and the option '{option}' says {options[option]}; give one of "
@@ -103,15 +141,11 @@ def _with_parts(spec: str, asked: Spec, options: dict[str, Any], function: Calla
     return options
 
 
-def _check_options(spec: str, options: dict[str, Any], *functions: Callable[..., Task]) -> None:
-    known = {
-        name
-        for function in functions
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("n_outputs", "dtype", "name")
-    }
+def _check_options(task: str, options: dict[str, Any], *functions: Loader) -> None:
+    """Checks that the functions have keyword-only parameters of the options' names."""
+    parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
+    known = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _COMMON})
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, sorted(known), 1)
-            mend = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(known))}."
-            raise TaskError(f"task '{spec}': there is no option '{option}'; {mend}")
+            hint = nearest(option, known, f"known are {', '.join(known)}.")
+            raise TaskError(f"task '{task}': there is no option '{option}'; {hint}")

@@ -1,7 +1,5 @@
-"""Omniglot: tasks of ten handwritten characters each, drawn from 1,623 of 50 alphabets, with 20 drawings of each."""
+"""Makes tasks of Omniglot: ten handwritten characters, drawn from 1,623 of 50 alphabets, with 20 drawings of each."""
 
-import dataclasses
-import difflib
 import os
 from typing import Any
 
@@ -11,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from .. import datasets
+from .._text import nearest
+from . import datasets
+from .errors import TaskError
 from .images import scaling
 from .sources import Chosen, Images, draw
 from .spec import side
-from .task import Task, TaskError, check_outputs
+from .task import Task, check_outputs, drawn_from
 
 DEFAULT_SIDE = 28
 N_CHARACTERS = 10
@@ -26,7 +26,7 @@ SPLITS = ("characters", "alphabets")
 
 
 class Characters(eqx.Module):
-    """Drawings of characters, one after the other; the images' labels are the characters' numbers.
+    """Holds drawings of characters, one after the other; the images' labels are the characters' numbers.
 
     Attributes:
         images: all drawings.
@@ -47,7 +47,7 @@ def omniglot(
     n_outputs: int | None = None,
     dtype: Any = jnp.float32,
 ) -> Task:
-    """Ten characters, each with 15 drawings to learn from and 5 to be tested on.
+    """Makes a task of ten characters, each with 15 drawings to learn from and 5 to be tested on.
 
     The task itself is a trial: ten of the characters for evaluation. `Task.episode` gives ten of those for
     meta-learning, `Task.trial` others for evaluation.
@@ -55,7 +55,8 @@ def omniglot(
     Args:
         key: draws the ten characters.
         size: such as `14x14` or 14; default: 28x28.
-        data_dir: folder of the files; default: that of `NEUROGRAPH_DATA`, else the cache's, downloaded to if need be.
+        data_dir: folder of the files; default: that of `NEUROGRAPH_DATA`, else the cache folder, where files are
+            downloaded if need be.
         split: `characters`: 1,200 of all characters are for meta-learning, as many as in the paper (4.5), and the
             other 423 for evaluation; which ones never changes. `alphabets`: the data set's own background set of 964
             and evaluation set of 659, which have no alphabet in common.
@@ -72,9 +73,8 @@ def omniglot(
     label = data.name + (f":{pixels}x{pixels}" if pixels != DEFAULT_SIDE else "")
     n_outputs = check_outputs(label, N_CHARACTERS, n_outputs, default=N_CHARACTERS)
     if split not in SPLITS:
-        near = difflib.get_close_matches(str(split), SPLITS, 1)
-        mend = f"did you mean '{near[0]}'?" if near else f"give {' or '.join(SPLITS)}."
-        raise TaskError(f"task '{label}': there is no split '{split}'; {mend}")
+        fix = nearest(split, SPLITS, f"give {' or '.join(SPLITS)}.")
+        raise TaskError(f"task '{label}': there is no split '{split}'; {fix}")
     try:
         drawings = datasets.load_characters(size=pixels, data_dir=data_dir)
     except datasets.DataError as error:
@@ -96,12 +96,12 @@ def omniglot(
     shift, scale = (jnp.asarray(value, dtype) for value in scaling(parts[0], standardise))
     pool = tuple(_characters(part, shift, scale) for part in parts)
     names = tuple(f"character {i + 1}" for i in range(N_CHARACTERS))
-    trial = _ten(pool[1], key, label, names, n_outputs)
-    return dataclasses.replace(trial, pool=pool, episode_of=_episode, trial_of=_trial)
+    support, query = _ten(pool[1], key)
+    return Task(support, query, query, draw, label, names, n_outputs, pool, _episode, _trial)
 
 
 def _split_characters(drawings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Characters for meta-learning and for evaluation, 1,200 to 423, by a shuffle that never changes."""
+    """Splits characters for meta-learning and for evaluation, 1,200 to 423, by a shuffle that never changes."""
     order = np.argsort(np.random.PCG64(SPLIT_SEED).random_raw(len(drawings)), kind="stable")
     n_meta = round(len(drawings) * META_CHARACTERS / ALL_CHARACTERS)
     return drawings[np.sort(order[:n_meta])], drawings[np.sort(order[n_meta:])]
@@ -115,15 +115,15 @@ def _characters(drawings: np.ndarray, shift: Array, scale: Array) -> Characters:
 
 
 def _episode(task: Task, key: Key[Array, ""]) -> Task:
-    return _ten(task.pool[0], key, task.name, task.class_names, task.n_outputs)
+    return drawn_from(task, *_ten(task.pool[0], key))
 
 
 def _trial(task: Task, key: Key[Array, ""]) -> Task:
-    return _ten(task.pool[1], key, task.name, task.class_names, task.n_outputs)
+    return drawn_from(task, *_ten(task.pool[1], key))
 
 
-def _ten(characters: Characters, key: Key[Array, ""], name: str, class_names: tuple[str, ...], n_outputs: int) -> Task:
-    """Ten different characters; of each one's drawings, a quarter that the key draws is the query set."""
+def _ten(characters: Characters, key: Key[Array, ""]) -> tuple[Chosen, Chosen]:
+    """Draws (support, query) of ten different characters; a quarter of the drawings of each is the query set."""
     n_drawings, images = characters.n_drawings, characters.images
     character_key, drawing_key = jax.random.split(key)
     n = images.pixels.shape[0] // n_drawings
@@ -135,4 +135,4 @@ def _ten(characters: Characters, key: Key[Array, ""], name: str, class_names: tu
         Chosen(images, part.reshape(-1), jnp.repeat(jnp.arange(N_CHARACTERS, dtype=jnp.int32), part.shape[1]))
         for part in (rows[:, :n_query], rows[:, n_query:])
     )
-    return Task(support, query, query, draw, name, class_names, n_outputs)
+    return support, query

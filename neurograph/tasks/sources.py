@@ -1,4 +1,4 @@
-"""What batches are drawn from: stored examples or images, and views of them that copy nothing.
+"""Defines what batches are drawn from: stored examples or images, and views of them that copy nothing.
 
 A view maps the numbers of its examples to rows of what is stored, so that an episode costs a few numbers, and a batch
 one gather.
@@ -13,14 +13,19 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 
 
 class Examples(NamedTuple):
-    """Examples with their class numbers; one row an example, so that drawing a batch reads contiguous memory."""
+    """Holds examples with their labels, one in each row, so that drawing a batch reads contiguous memory.
+
+    Attributes:
+        x: the inputs.
+        labels: class numbers; or for a regression the values to predict.
+    """
 
     x: Float[Array, "examples inputs"]
-    labels: Int[Array, " examples"]
+    labels: Int[Array, " examples"] | Float[Array, "examples outputs"]
 
 
 class Images(NamedTuple):
-    """Images of one byte a pixel, a quarter of the memory of float32; a drawn image is (pixel - shift) * scale.
+    """Holds images of one byte a pixel, a quarter of the memory of float32; a drawn image is (pixel - shift) * scale.
 
     Attributes:
         pixels: 0 background ... 255 ink.
@@ -35,7 +40,7 @@ class Images(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Some rows of stored images, with class numbers of their own."""
+    """Views some rows of stored images, with class numbers of their own."""
 
     source: Images
     rows: Int[Array, " examples"]
@@ -43,7 +48,7 @@ class Chosen(NamedTuple):
 
 
 class Window(eqx.Module):
-    """`size` examples that follow each other in a shuffled order of all, cyclically.
+    """Views `size` examples that follow each other in a shuffled order of all, cyclically.
 
     Attributes:
         source: the stored `Examples` or `Images`.
@@ -59,7 +64,7 @@ class Window(eqx.Module):
 
 
 def n_examples(source: Any) -> int | None:
-    """How many there are; None where they are generated without end."""
+    """Counts the examples; None where they are generated without end."""
     match source:
         case Examples():
             return source.x.shape[-2]
@@ -73,29 +78,29 @@ def n_examples(source: Any) -> int | None:
 
 
 def stored(source: Any) -> Any:
-    """The `Examples` or `Images` that a view is of."""
+    """Gives the `Examples` or `Images` that lie behind a view."""
     return source.source if isinstance(source, Chosen | Window) else source
 
 
 def n_inputs(source: Any) -> int:
-    """Numbers in an example."""
+    """Counts the numbers in an example."""
     held = stored(source)
     return (held.pixels if isinstance(held, Images) else held.x).shape[-1]
 
 
 def dtype_of(source: Any) -> Any:
-    """Type of drawn examples."""
+    """Gives the type of drawn examples."""
     held = stored(source)
     return (held.scale if isinstance(held, Images) else held.x).dtype
 
 
-def labels_of(source: Any) -> Int[Array, " examples"]:
-    """Class numbers of all examples, in order."""
+def labels_of(source: Any) -> Array:
+    """Gives the labels of all examples, in order."""
     return source.source.labels[_rows(source, jnp.arange(source.size))] if isinstance(source, Window) else source.labels
 
 
 def take(source: Any, numbers: Int[Array, " batch"], dtype: Any) -> Examples:
-    """Examples by their numbers, 0 <= number < n_examples(source)."""
+    """Takes examples by their numbers, 0 <= number < n_examples(source)."""
     match source:
         case Window():
             return take(source.source, _rows(source, numbers), dtype)
@@ -108,7 +113,7 @@ def take(source: Any, numbers: Int[Array, " batch"], dtype: Any) -> Examples:
 
 
 def everything(source: Any) -> Examples:
-    """All examples, in order."""
+    """Gives all examples, in order."""
     match source:
         case Examples():
             return source

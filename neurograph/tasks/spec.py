@@ -1,17 +1,17 @@
-"""The grammar of a task's name: `NAME[:NxN][:CLASSES]`, as in `mnist:10x10:0-4`."""
+"""Parses a task's name: `NAME[:NxN][:CLASSES]`, as in `mnist:10x10:0-4`."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .task import TaskError
+from .._text import nearest
+from .errors import TaskError
 
 _SIZE = re.compile(r"\d*\s*[xX×]\s*\d*")
 
 
 class Spec(NamedTuple):
-    """The parts of a task's name; None where left out."""
+    """Holds the parts of a task's name; None where left out."""
 
     name: str
     size: str | None = None
@@ -19,7 +19,7 @@ class Spec(NamedTuple):
 
 
 def parse(spec: str) -> Spec:
-    """The parts of a task's name.
+    """Parses a task's name.
 
     Raises:
         TaskError: there are too many, or they stand in another order.
@@ -36,45 +36,46 @@ def parse(spec: str) -> Spec:
     return Spec(name, size, classes)
 
 
-def side(task: str, asked: Any, default: int, largest: int) -> int:
-    """Rows and columns of the images.
+def side(task: str, wanted: Any, default: int, largest: int) -> int:
+    """Gives the number of rows and columns of the images.
 
     Args:
         task: what messages call it.
-        asked: such as `10x10` or 10; None for the default.
-        default: rows and columns where nothing is asked.
+        wanted: such as `10x10` or 10; None for the default.
+        default: rows and columns where no size is given.
         largest: the size that the images are stored in.
 
     Raises:
-        TaskError: no size, not square, or larger than the images are.
+        TaskError: it is not a size, not square, or larger than the stored images.
     """
-    if asked is None:
+    if wanted is None:
         return default
-    if isinstance(asked, int) and not isinstance(asked, bool):
-        asked = f"{asked}x{asked}"
-    numbers = [part.strip() for part in re.split("[xX×]", asked)] if isinstance(asked, str) else []
+    if isinstance(wanted, int) and not isinstance(wanted, bool):
+        wanted = f"{wanted}x{wanted}"
+    numbers = [part.strip() for part in re.split("[xX×]", wanted)] if isinstance(wanted, str) else []
     if len(numbers) != 2 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
-        raise TaskError(f"task '{task}': '{asked}' is no size of images; give one such as {default}x{default}.")
+        raise TaskError(f"task '{task}': '{wanted}' is not a size of images; give one such as {default}x{default}.")
     rows, columns = map(int, numbers)
-    nearest = min(max(rows, 1), largest)
+    nearest_side = min(max(rows, 1), largest)
     if rows != columns:
         raise TaskError(
-            f"task '{task}': images are square, and cannot be {rows}x{columns}; did you mean {nearest}x{nearest}?"
+            f"task '{task}': images are square, and cannot be {rows}x{columns}; did you mean "
+            f"{nearest_side}x{nearest_side}?"
         )
-    if rows != nearest:
+    if rows != nearest_side:
         raise TaskError(
             f"task '{task}': images cannot be {rows}x{columns}; they are stored in {largest}x{largest}, and any size "
-            f"from 1x1 to that can be made. The nearest is {nearest}x{nearest}."
+            f"from 1x1 to that can be made. The nearest is {nearest_side}x{nearest_side}."
         )
     return rows
 
 
-def positions(task: str, asked: Any, class_names: Sequence[str], first_label: int | None = None) -> tuple[int, ...]:
-    """The classes asked for, as ascending positions among the class names.
+def positions(task: str, wanted: Any, class_names: Sequence[str], first_label: int | None = None) -> tuple[int, ...]:
+    """Gives the chosen classes as ascending positions among the class names.
 
     Args:
         task: what messages call it.
-        asked: a comma list of names and ranges of names, a list, or a single integer; None for all classes.
+        wanted: a comma list of names and ranges of names, a list, or a single integer; None for all classes.
         class_names: of all classes, in order.
         first_label: the number that stands for the first class where a name may be given by number, too.
 
@@ -85,12 +86,12 @@ def positions(task: str, asked: Any, class_names: Sequence[str], first_label: in
     >>> positions("letters", "A-C,z", tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
     (0, 1, 2, 25)
     """
-    if asked is None:
+    if wanted is None:
         return tuple(range(len(class_names)))
-    if isinstance(asked, str):
-        items = [item.strip() for item in asked.split(",")] if asked.strip() else []
+    if isinstance(wanted, str):
+        items = [item.strip() for item in wanted.split(",")] if wanted.strip() else []
     else:
-        items = [str(item) for item in (asked if isinstance(asked, list | tuple) else [asked])]
+        items = [str(item) for item in (wanted if isinstance(wanted, list | tuple) else [wanted])]
     chosen: list[int] = []
     for item in items:
         for position in _range(task, item, class_names, first_label):
@@ -105,7 +106,7 @@ def positions(task: str, asked: Any, class_names: Sequence[str], first_label: in
 
 
 def written(class_names: Sequence[str], chosen: Sequence[int]) -> str:
-    """Classes as a comma list with ranges, the shortest that `positions` reads as these.
+    """Writes classes as a comma list with ranges, the shortest that `positions` reads as these.
 
     >>> written("0123456789", (0, 1, 2, 7))
     '0-2,7'
@@ -123,7 +124,7 @@ def written(class_names: Sequence[str], chosen: Sequence[int]) -> str:
 
 
 def _range(task: str, item: str, class_names: Sequence[str], first_label: int | None) -> range:
-    """The positions that a name, or a range of names, stands for."""
+    """Gives the positions that a name, or a range of names, stands for."""
     single = _position(item, class_names, first_label)
     if single is not None:
         return range(single, single + 1)
@@ -135,19 +136,15 @@ def _range(task: str, item: str, class_names: Sequence[str], first_label: int | 
                 raise TaskError(f"task '{task}': the classes {item} run backwards; write {ends[1]}-{ends[0]}.")
             return range(first, last + 1)
     unknown = next((end for end in item.split("-") if _position(end.strip(), class_names, first_label) is None), item)
-    lowered = {name.lower(): name for name in class_names}
-    near = difflib.get_close_matches(unknown.strip().lower(), lowered, 1)
     if unknown.strip().isdigit() and class_names[-1].isdigit():
-        mend = f"the nearest is '{class_names[-1]}'."
-    elif near:
-        mend = f"did you mean '{lowered[near[0]]}'?"
+        fix = f"the nearest is '{class_names[-1]}'."
     else:
-        mend = f"its classes are {written(class_names, range(len(class_names)))}."
-    raise TaskError(f"task '{task}': there is no class '{unknown.strip()}'; {mend}")
+        fix = nearest(unknown, class_names, f"its classes are {written(class_names, range(len(class_names)))}.")
+    raise TaskError(f"task '{task}': there is no class '{unknown.strip()}'; {fix}")
 
 
 def _position(name: str, class_names: Sequence[str], first_label: int | None) -> int | None:
-    """By its name; by its name in other letter case, where only one class has it; or by its number."""
+    """Finds a class by its name, by its name in another letter case where only one class has it, or by its number."""
     if name in class_names:
         return class_names.index(name)
     alike = [i for i, own in enumerate(class_names) if own.lower() == name.lower()]

@@ -1,4 +1,4 @@
-"""Tasks of stored examples: split and standardised."""
+"""Makes tasks of stored examples, which are split into support and query and standardised."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from .checks import check_counts, check_features, class_numbers, is_regression, target_values
 from .episodes import shuffled, window_episode
+from .errors import TaskError
 from .sources import Examples, draw
-from .task import Task, TaskError, check_outputs
+from .task import Task, check_outputs, check_values
 
 SPLIT_SEED = 0
-LARGEST_CLASS = 2**53
-"""Beyond it, floating-point numbers are no exact integers."""
 
 
 def stratified_split(labels: np.ndarray, n_query: int, seed: int = SPLIT_SEED) -> tuple[np.ndarray, np.ndarray]:
@@ -43,6 +43,11 @@ def stratified_split(labels: np.ndarray, n_query: int, seed: int = SPLIT_SEED) -
     return np.sort(in_order[n_query:]), np.sort(in_order[:n_query])
 
 
+def random_split(n_examples: int, n_query: int, seed: int = SPLIT_SEED) -> tuple[np.ndarray, np.ndarray]:
+    """Splits examples at random, as `stratified_split` does those of a single class."""
+    return stratified_split(np.zeros(n_examples, np.int64), n_query, seed)
+
+
 def standardised(support: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Shifts and scales each feature to mean 0 and deviation 1 over the support set; features constant there become 0.
 
@@ -50,7 +55,7 @@ def standardised(support: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np
         support, query: float64 `[examples, features]`.
     """
     mean, deviation = support.mean(axis=0), support.std(axis=0)
-    # the deviation of a constant that is no binary fraction is rounding error, not 0
+    # the deviation of a constant such as 0.1 may be a rounding error instead of 0
     varies = support.max(axis=0) > support.min(axis=0)
     scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
     return (support - mean) * scale, (query - mean) * scale
@@ -60,6 +65,7 @@ def from_arrays(
     features: np.ndarray,
     labels: np.ndarray | Sequence,
     *,
+    kind: str = "auto",
     name: str = "arrays",
     n_outputs: int | None = None,
     dtype: Any = jnp.float32,
@@ -67,128 +73,92 @@ def from_arrays(
     split_seed: int = SPLIT_SEED,
     standardise: bool = True,
 ) -> Task:
-    """A task of the user's own examples, split into support and query by class.
+    """Makes a task of your own examples, split into support and query: by class, or at random for a regression.
 
     Args:
         features: numbers `[examples, ...]`; further axes are flattened.
         labels: `[examples]`, the classes: integers, booleans or text. Outputs are in the sorted order of the classes.
+            For a regression: the values to predict, numbers `[examples]` or `[examples, outputs]`.
+        kind: "classification", "regression", or "auto": a regression where the labels are numbers, not all of
+            which are integers.
         name: what messages call it.
-        n_outputs: one per class (the default); or 1 for two classes.
+        n_outputs: one per class (the default); or 1 for two classes. Of a regression, one per value.
         dtype: of the examples and targets.
         query_fraction: of the examples that are kept for the query set.
         split_seed: of the split.
-        standardise: shift and scale each feature to mean 0 and deviation 1 over the support set.
+        standardise: shift and scale each feature to mean 0 and deviation 1 over the support set; for a regression each
+            target, too.
 
     Returns:
         The task.
 
     Raises:
-        TaskError: shapes that do not fit, missing or infinite values, fewer than two classes, a class of one example.
+        TaskError: shapes that do not fit, missing or infinite values, fewer than two classes, a class of one example,
+            a target that never varies.
 
     >>> task = from_arrays(np.eye(4), ["odd", "even", "odd", "even"], name="parity")
     >>> task.class_names, task.n_inputs, task.n_support, task.n_query
     (('even', 'odd'), 4, 2, 2)
+    >>> x = np.linspace(0, 1, 40)[:, None]
+    >>> task = from_arrays(x, x**2)
+    >>> task.is_regression, task.n_outputs, task.n_support, task.n_query
+    (True, 1, 30, 10)
     """
-    classes, numbers = class_numbers(name, labels)
-    x = check_features(name, features, numbers.shape[0])
-    counts = np.bincount(numbers)
-    if len(classes) == 1:
-        raise TaskError(
-            f"task '{name}': all {len(numbers)} examples are of class '{classes[0]}'; two classes are needed."
-        )
-    if counts.min() < 2:
-        raise TaskError(
-            f"task '{name}': class '{classes[int(counts.argmin())]}' has 1 example; every class needs 2 or more, one "
-            "to learn from and one to be tested on."
-        )
+    if is_regression(name, labels, kind):
+        values = target_values(name, labels)
+        x = check_features(name, features, len(values))
+        n_outputs, n_least, classes = check_values(name, values.shape[1], n_outputs), 1, ()
+    else:
+        classes, values = class_numbers(name, labels)
+        x = check_features(name, features, len(values))
+        check_counts(name, classes, values)
+        n_outputs, n_least = check_outputs(name, len(classes), n_outputs, default=len(classes)), len(classes)
     if not 0 < query_fraction < 1:
         raise TaskError(f"task '{name}': query_fraction is {query_fraction}; it must lie between 0 and 1.")
-    n_query = int(np.clip(round(query_fraction * len(numbers)), len(classes), len(numbers) - len(classes)))
-    return split_task(name, x, numbers, classes, n_query, n_outputs, dtype, split_seed, standardise)
+    n_query = int(np.clip(round(query_fraction * len(values)), n_least, len(values) - n_least))
+    rows = stratified_split(values, n_query, split_seed) if classes else random_split(len(values), n_query, split_seed)
+    return stored_task(name, x, values, rows, classes, n_outputs, dtype, standardise)
 
 
-def split_task(
+def stored_task(
     name: str,
     features: np.ndarray,
     labels: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray],
     class_names: tuple[str, ...],
-    n_query: int,
-    n_outputs: int | None,
+    n_outputs: int,
     dtype: Any,
-    split_seed: int,
     standardise: bool,
-    chosen: Sequence[int] | None = None,
 ) -> Task:
-    """A task of checked examples (float64 `[examples, features]`, class numbers `[examples]`).
+    """Makes a task of checked examples.
 
-    Of the classes, only those `chosen` are kept, after the split: which examples are in the query set does not depend
-    on it.
-    """
-    chosen = range(len(class_names)) if chosen is None else chosen
-    n_outputs = check_outputs(name, len(chosen), n_outputs, default=len(chosen))
-    numbers = np.full(len(class_names), -1)
-    numbers[list(chosen)] = np.arange(len(chosen))
-    parts = [rows[numbers[labels[rows]] >= 0] for rows in stratified_split(labels, n_query, split_seed)]
-    x = [features[rows] for rows in parts]
-    x = standardised(*x) if standardise else x
-    support_set, query_set = (
-        Examples(jnp.asarray(values, dtype), jnp.asarray(numbers[labels[rows]], jnp.int32))
-        for values, rows in zip(x, parts, strict=True)
-    )
-    names = tuple(class_names[position] for position in chosen)
-    order = shuffled(len(parts[0]))
-    return Task(support_set, query_set, query_set, draw, name, names, n_outputs, order, window_episode)
-
-
-def check_features(name: str, features: np.ndarray, n_examples: int) -> np.ndarray:
-    """The features as float64 `[examples, features]`.
+    Args:
+        name: what messages call it.
+        features: float64 `[examples, features]`.
+        labels: class numbers `[examples]`; or for a regression float64 `[examples, outputs]`.
+        rows: those for support and for query.
+        class_names: of class 0, 1, ...; empty for a regression.
+        n_outputs, dtype, standardise: as for `from_arrays`.
 
     Raises:
-        TaskError: they are no numbers, are not finite, or do not fit the number of labels.
+        TaskError: a value to predict is the same in all support examples.
     """
-    array = np.asarray(features)
-    if array.dtype.kind not in "biuf":
-        raise TaskError(f"task '{name}': the features are of type {array.dtype}; they must be real numbers.")
-    if array.ndim < 2 or array.shape[0] != n_examples:
-        raise TaskError(
-            f"task '{name}': the features have shape {array.shape} and there are {n_examples} labels; give features of "
-            f"shape ({n_examples}, number of features)."
-        )
-    x = array.reshape(n_examples, -1).astype(np.float64)
-    if x.shape[1] == 0:
-        raise TaskError(f"task '{name}': the examples have no features; at least one is needed.")
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        example, feature = bad[0]
-        raise TaskError(
-            f"task '{name}': feature {feature + 1} of example {example + 1} is {x[example, feature]} ({len(bad)} such "
-            "values in all); remove or fill in what is missing."
-        )
-    return x
-
-
-def class_numbers(name: str, labels: np.ndarray | Sequence) -> tuple[tuple[str, ...], np.ndarray]:
-    """The sorted class names and each example's class number, int64 `[examples]`.
-
-    Raises:
-        TaskError: the labels are no list of integers, booleans or texts, or there is none.
-    """
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise TaskError(f"task '{name}': the labels have shape {array.shape}; give one class per example.")
-    if array.shape[0] == 0:
-        raise TaskError(f"task '{name}': there are no examples; give at least two of each class.")
-    if array.dtype.kind == "f":
-        whole = (array == np.floor(array)) & (np.abs(array) < LARGEST_CLASS)
-        if not whole.all():
-            row = int(np.argmin(whole))
+    x, y = ([array[part] for part in rows] for array in (features, labels))
+    if not class_names:
+        constant = np.flatnonzero(y[0].max(axis=0) == y[0].min(axis=0))
+        if len(constant):
             raise TaskError(
-                f"task '{name}': the label of example {row + 1} is {array[row]}; classes are integers or text."
+                f"task '{name}': all {len(rows[0])} support examples have the target {y[0][0, constant[0]]:g}"
+                f"{f' in column {constant[0] + 1}' if n_outputs > 1 else ''}; there is nothing to learn: leave the "
+                "target out, or give more examples."
             )
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "biuU":
-        raise TaskError(f"task '{name}': the labels are of type {array.dtype}; classes are integers, booleans or text.")
-    classes, numbers = np.unique(array, return_inverse=True)
-    return tuple(str(c) for c in classes), numbers.astype(np.int64)
+    if standardise:
+        x = standardised(*x)
+        y = y if class_names else standardised(*y)
+    support, query = (
+        Examples(jnp.asarray(values, dtype), jnp.asarray(wanted, jnp.int32 if class_names else dtype))
+        for values, wanted in zip(x, y, strict=True)
+    )
+    return Task(
+        support, query, query, draw, name, class_names, n_outputs, shuffled(len(rows[0])), episode_of=window_episode
+    )

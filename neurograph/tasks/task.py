@@ -1,5 +1,6 @@
-"""`Task`: a classification task as a pytree, so that it can be an argument of a jitted function."""
+"""Defines `Task`: what is to be learnt, as a pytree, so that it can be an argument of a jitted function."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -7,23 +8,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
+from .._text import nearest
+from ..rules import losses
+from .encoding import FORMS, INDICES, SIGNS, VALUES, Target, encode, form_for
+from .errors import TaskError
+from .scores import accuracy, r_squared
 from .sources import Examples, dtype_of, everything, labels_of, n_examples, n_inputs
 
-
-class TaskError(ValueError):
-    """A task, its file or an option of it breaks a rule; the message names place, value, rule and mend."""
-
-
-Sampler = Callable[[Any, Key[Array, ""], int, Any], Examples]
-"""(source, key, batch_size, dtype) -> examples. A module-level function: it is static under `jax.jit`."""
+Sampler = Callable[[Any, Key[Array, ""], int, Any], Any]
+"""Maps (source, key, batch_size, dtype) to `Examples`, or to a pair (x `[batch, inputs]`, labels). It is static under
+`jax.jit`: define it once, at the top of a module or of a notebook's cell."""
 Maker = Callable[["Task", Key[Array, ""]], "Task"]
-"""(task, key) -> another task. A module-level function, too; pure, so that `jax.jit` and `jax.vmap` take it."""
+"""Maps (task, key) to another task. It is static, too, and pure, so that `jax.jit` and `jax.vmap` take it."""
 
 
 class Task(eqx.Module):
-    """A classification task: key-addressed support and query batches, and a fixed query set for the final number.
+    """Gives key-addressed support and query batches of a classification or a regression, and a fixed query set.
+
+    Most tasks are best made by `load`, `from_arrays` or `generated`.
 
     Attributes:
         support_source, query_source: what batches are drawn from: stored examples (see `sources`), or the parameters
@@ -31,10 +35,17 @@ class Task(eqx.Module):
         test: the fixed query set, stored examples.
         sampler: draws a batch from a source.
         name: what messages and tables call it.
-        class_names: name of class 0, 1, ...
-        n_outputs: one per class; or 1 for a task of two classes, positive for class 1.
+        class_names: name of class 0, 1, ...; empty for a regression.
+        n_outputs: one per class; or 1 for a task of two classes, positive for class 1; or the numbers to predict.
         pool: what episodes and trials are made from, beside the support source.
         episode_of, trial_of: make them; None: there are no episodes, and the task itself is its trial.
+        loss: of one example, (prediction `[outputs]`, target) -> a number, or numbers that are summed. Default:
+            `losses.softmax_cross_entropy` for several outputs of a classification, else `losses.squared_error`.
+        targets: the form of targets: "signs" (the default for classes), "one_hot", "indices" or "values" (real
+            numbers, the only form for a regression); see `encode`.
+
+    Raises:
+        TaskError: the loss or the form of targets does not fit.
     """
 
     support_source: Any
@@ -47,6 +58,34 @@ class Task(eqx.Module):
     pool: Any = None
     episode_of: Maker | None = eqx.field(static=True, default=None)
     trial_of: Maker | None = eqx.field(static=True, default=None)
+    loss: losses.Loss = eqx.field(static=True, default=None)  # pyright: ignore[reportAssignmentType]
+    targets: str = eqx.field(static=True, default="")
+
+    def __post_init__(self) -> None:
+        if self.loss is None:
+            several = bool(self.class_names) and self.n_outputs > 1
+            self.loss = losses.softmax_cross_entropy if several else losses.squared_error
+        self.targets = self.targets or (SIGNS if self.class_names else VALUES)
+        if self.targets not in FORMS:
+            raise TaskError(
+                f"task '{self.name}': there is no form of targets '{self.targets}'; {nearest(self.targets, FORMS)}"
+            )
+        if (self.targets == VALUES) == bool(self.class_names):
+            what, fit = ("classes", FORMS[:-1]) if self.class_names else ("real values", FORMS[-1:])
+            raise TaskError(
+                f"task '{self.name}' is of {what}, whose targets cannot be given as '{self.targets}'; give targets as "
+                f"{' or '.join(fit)}."
+            )
+        if self.loss is losses.softmax_cross_entropy and self.n_outputs == 1:
+            raise TaskError(
+                f"task '{self.name}' has a single output, whose softmax is always 1; take another loss than "
+                "softmax_cross_entropy, such as mean_squared_error, or one output for each class."
+            )
+
+    @property
+    def is_regression(self) -> bool:
+        """Says whether the targets are real values."""
+        return not self.class_names
 
     @property
     def n_inputs(self) -> int:
@@ -54,28 +93,32 @@ class Task(eqx.Module):
 
     @property
     def dtype(self) -> Any:
-        """Type of examples and targets."""
+        """The type of examples, and of all targets but class numbers."""
         return dtype_of(self.test)
 
     @property
     def n_classes(self) -> int:
+        """The number of classes; 0 for a regression."""
         return len(self.class_names)
 
     @property
     def n_query(self) -> int:
-        """Size of the fixed query set."""
+        """The size of the fixed query set."""
         size = n_examples(self.test)
         assert size is not None
         return size
 
     @property
     def n_support(self) -> int | None:
-        """Number of support examples; None where they are generated without end."""
+        """The number of support examples; None where they are generated without end."""
         return n_examples(self.support_source)
 
-    def support(
-        self, key: Key[Array, ""], batch_size: int
-    ) -> tuple[Float[Array, "inputs {batch_size}"], Float[Array, "{self.n_outputs} {batch_size}"]]:
+    @property
+    def score_name(self) -> str:
+        """The name of what `score` gives: "accuracy" or "R2"."""
+        return "R2" if self.is_regression else "accuracy"
+
+    def support(self, key: Key[Array, ""], batch_size: int) -> tuple[Float[Array, "inputs {batch_size}"], Target]:
         """Draws a batch to learn from: a pure function of the key, examples drawn independently (with replacement).
 
         Args:
@@ -83,29 +126,73 @@ class Task(eqx.Module):
             batch_size: number of examples.
 
         Returns:
-            (x, target): x is `[inputs, batch]`; target `[outputs, batch]`, +1 for the true class and -1 for the others.
+            (x, target): x is `[inputs, batch]`; target `[outputs, batch]`, or class numbers `[batch]` for "indices".
         """
         return self._batch(self.sampler(self.support_source, key, batch_size, self.dtype))
 
-    def query(
-        self, key: Key[Array, ""], batch_size: int
-    ) -> tuple[Float[Array, "inputs {batch_size}"], Float[Array, "{self.n_outputs} {batch_size}"]]:
+    def query(self, key: Key[Array, ""], batch_size: int) -> tuple[Float[Array, "inputs {batch_size}"], Target]:
         """Draws a batch of examples that `support` never gives, as `support` does.
 
         For a generated task they come from the same distribution: independent keys make them fresh examples.
         """
         return self._batch(self.sampler(self.query_source, key, batch_size, self.dtype))
 
-    def query_set(self) -> tuple[Float[Array, "inputs queries"], Float[Array, "{self.n_outputs} queries"]]:
-        """The fixed query set, (x `[inputs, queries]`, target `[outputs, queries]`), each example once."""
+    def query_set(self) -> tuple[Float[Array, "inputs queries"], Target]:
+        """Gives the fixed query set, (x `[inputs, queries]`, target with the queries as last axis), each once."""
         return self._batch(everything(self.test))
 
-    def episode(self, key: Key[Array, ""]) -> "Task":
-        """A task to *meta-learn* on, made from the support part alone: its `query` never shows the test set.
+    def mean_loss(self, prediction: Float[Array, "outputs batch"], target: Target) -> Float[Array, ""]:
+        """Averages the loss over a batch (see `losses.mean`)."""
+        return losses.mean(self.loss, prediction, target)
 
-        Stored examples: a fifth of the support examples, which ones the key says, becomes the query set, and the others
-        the support set. Nothing is copied. Toys: parameters and query set are drawn anew. Omniglot: ten characters of
-        those for meta-learning.
+    def score(self, prediction: Float[Array, "outputs batch"], target: Target) -> Float[Array, ""]:
+        """Computes the accuracy of a classification or the R^2 of a regression: at most 1, the larger the better."""
+        return r_squared(prediction, target) if self.is_regression else accuracy(prediction, target)
+
+    def with_loss(self, loss: losses.Loss | str, targets: str | None = None) -> "Task":
+        """Gives the same task with another loss, and with targets as the loss takes them.
+
+        Args:
+            loss: a function of one example, or its name in `losses.NAMES`. A loss is static under `jax.jit`, so that
+                a lambda that is written again is compiled again.
+            targets: the form of targets. Default: the one that the loss takes, where it is one of `losses` or a loss
+                of optax for classes; for any other loss the form stays.
+
+        Raises:
+            TaskError: an unknown name or form, or a loss that cannot take such targets.
+
+        >>> import optax
+        >>> from neurograph import tasks
+        >>> task = tasks.load("blobs").with_loss(optax.losses.softmax_cross_entropy_with_integer_labels)
+        >>> task.targets, task.query_set()[1].shape
+        ('indices', (1000,))
+        """
+        if isinstance(loss, str):
+            try:
+                loss = losses.named(loss)
+            except ValueError as error:
+                raise TaskError(f"task '{self.name}': {error}") from error
+        form = targets or (None if self.is_regression else form_for(loss)) or self.targets
+        task = dataclasses.replace(self, loss=loss, targets=form)
+        shape = (1,) if form == INDICES else (self.n_outputs, 1)
+        given = jax.ShapeDtypeStruct(shape, jnp.int32 if form == INDICES else self.dtype)
+        try:
+            jax.eval_shape(task.mean_loss, jax.ShapeDtypeStruct((self.n_outputs, 1), self.dtype), given)
+        except Exception as error:
+            name = getattr(loss, "__name__", repr(loss))
+            raise TaskError(
+                f"task '{self.name}': the loss {name} fails on one example, a prediction of shape ({self.n_outputs},) "
+                f"and a target of shape {shape[:-1]} given as '{form}' ({type(error).__name__}: {error}); give a "
+                "function of these two, or other targets."
+            ) from error
+        return task
+
+    def episode(self, key: Key[Array, ""]) -> "Task":
+        """Makes a task to *meta-learn* on, from the support part alone: its `query` never shows the test set.
+
+        Stored examples: a fifth of the support examples, drawn from the key, becomes the query set, and the others the
+        support set. Nothing is copied. Generated tasks: parameters and query set are drawn from the key. Omniglot: the
+        key draws ten of the characters for meta-learning.
 
         A pure function of the key; `jax.vmap` over keys gives a batch of episodes. Draw from them within the mapped
         function: one that returns episodes returns the stored examples once for each.
@@ -118,73 +205,49 @@ class Task(eqx.Module):
         return self.episode_of(self, key)
 
     def trial(self, key: Key[Array, ""]) -> "Task":
-        """A task to *evaluate* on what was meta-learnt: the task itself, with its test set as query set.
+        """Makes a task to *evaluate* on what was meta-learnt: the task itself, with its test set as query set.
 
-        Omniglot: ten characters of those for evaluation, which no episode shows.
+        Omniglot: the key draws ten of the characters for evaluation, which no episode shows.
         """
         return self if self.trial_of is None else self.trial_of(self, key)
 
-    def _batch(self, examples: Examples) -> tuple[Array, Array]:
-        return examples.x.T, targets(examples.labels, self.n_outputs, examples.x.dtype)
+    def _batch(self, drawn: Any) -> tuple[Array, Target]:
+        examples = Examples(*drawn)
+        return examples.x.T, encode(examples.labels, self.targets, self.n_outputs, examples.x.dtype)
 
 
-def targets(labels: Int[Array, " batch"], n_outputs: int, dtype: Any = jnp.float32) -> Float[Array, "outputs batch"]:
-    """Encodes class numbers as +1 for the true class and -1 for the others; with one output, +1 for class 1.
+def drawn_from(task: Task, support: Any, query: Any) -> Task:
+    """Makes a task like another one, of other examples and without episodes of its own.
 
-    >>> targets(jnp.array([0, 2]), 3).T.tolist()
-    [[1.0, -1.0, -1.0], [-1.0, -1.0, 1.0]]
-    >>> targets(jnp.array([0, 1]), 1).tolist()
-    [[-1.0, 1.0]]
+    Args:
+        task: gives the sampler, the classes, the loss and the form of targets.
+        support: what support batches are drawn from.
+        query: what query batches are drawn from, and the fixed query set.
     """
-    classes = jnp.ones((1,), labels.dtype) if n_outputs == 1 else jnp.arange(n_outputs, dtype=labels.dtype)
-    return jnp.where(labels[None, :] == classes[:, None], jnp.ones((), dtype), -jnp.ones((), dtype))
-
-
-def accuracy(prediction: Float[Array, "outputs batch"], target: Float[Array, "outputs batch"]) -> Float[Array, ""]:
-    """Fraction of examples whose predicted class is the true one (dimensionless).
-
-    The class is that of the largest output (the first of equal ones); with a single output, its sign (0 is wrong). An
-    example with an output that is not finite is wrong.
-
-    >>> float(accuracy(jnp.array([[0.9, 0.1], [0.2, 0.3]]), jnp.array([[1.0, 1.0], [-1.0, -1.0]])))
-    0.5
-    """
-    if prediction.shape[0] == 1:
-        right = prediction[0] * target[0] > 0
-    else:
-        right = jnp.argmax(prediction, axis=0) == jnp.argmax(target, axis=0)
-    finite = jnp.all(jnp.isfinite(prediction), axis=0)
-    return jnp.mean((right & finite).astype(prediction.dtype))
-
-
-def standard_error(accuracy: float | Float[Array, ""], n_examples: int) -> Float[Array, ""]:
-    """Standard error of an accuracy measured on independent examples, sqrt(p (1 - p) / n) (dimensionless).
-
-    >>> round(float(standard_error(0.9, 100)), 6)
-    0.03
-    """
-    accuracy = jnp.asarray(accuracy)
-    return jnp.sqrt(accuracy * (1 - accuracy) / n_examples)
+    return dataclasses.replace(
+        task, support_source=support, query_source=query, test=query, pool=None, episode_of=None, trial_of=None
+    )
 
 
 def class_fractions(task: Task) -> np.ndarray:
-    """Fraction of each class in the query set, float64 `[classes]`. Its largest is what constant guessing reaches."""
+    """Computes the fraction of each class in the query set, float64 `[classes]`; guessing reaches the largest."""
     labels = np.asarray(jax.device_get(labels_of(task.test)))
     return np.bincount(labels, minlength=task.n_classes) / task.n_query
 
 
 def describe(task: Task) -> str:
-    """One line on the task: its sizes, and the accuracy of guessing the most frequent class."""
+    """Describes a task in one line: its sizes, and the score of guessing the most frequent class, or the mean."""
     support = "generated support" if task.n_support is None else f"{task.n_support:,} support"
-    return (
-        f"{task.name}: {task.n_inputs} inputs, {task.n_classes} classes, {task.n_outputs} output"
-        f"{'' if task.n_outputs == 1 else 's'}, {support} and {task.n_query:,} query examples, "
-        f"{class_fractions(task).max():.3f} by guessing"
-    )
+    outputs = f"{task.n_outputs} output{'' if task.n_outputs == 1 else 's'}"
+    if task.is_regression:
+        what, guess = f"{outputs} of real values", "R2 0 by guessing the mean"
+    else:
+        what, guess = f"{task.n_classes} classes, {outputs}", f"{class_fractions(task).max():.3f} by guessing"
+    return f"{task.name}: {task.n_inputs} inputs, {what}, {support} and {task.n_query:,} query examples, {guess}"
 
 
 def check_outputs(name: str, n_classes: int, n_outputs: int | None, default: int) -> int:
-    """The number of outputs that a task has.
+    """Gives the number of outputs of a classification.
 
     Raises:
         TaskError: it is neither one per class nor, for two classes, 1.
@@ -194,3 +257,17 @@ def check_outputs(name: str, n_classes: int, n_outputs: int | None, default: int
         return n_outputs
     allowed = "1 or 2 outputs" if n_classes == 2 else f"{n_classes} outputs, one per class"
     raise TaskError(f"task '{name}': {n_outputs} outputs do not fit its {n_classes} classes; give it {allowed}.")
+
+
+def check_values(name: str, n_values: int, n_outputs: int | None) -> int:
+    """Gives the number of outputs of a regression.
+
+    Raises:
+        TaskError: it is not the number of values to predict.
+    """
+    if n_outputs in (None, n_values):
+        return n_values
+    values = "one value" if n_values == 1 else f"{n_values} values"
+    raise TaskError(
+        f"task '{name}': {n_outputs} outputs do not fit a regression that predicts {values}; give it {n_values}."
+    )

@@ -1,4 +1,4 @@
-"""Generated tasks of two inputs: the toy data sets of the paper's section 4.1, with labels that a plot can show.
+"""Makes generated tasks of two inputs: the toy data sets of the paper's section 4.1, which a plot can show.
 
 The regions are those of the published code's `func2d`; examples are drawn uniformly from the square [-1, 1]^2 unless
 said otherwise. A toy's own parameters (a circle's centre, the blobs' centres ...) are drawn once from the task's key
@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from .generated import N_QUERY, generated, no_parameters
 from .sources import Examples
-from .task import Sampler, Task, TaskError, check_outputs
+from .task import Sampler, Task
 
-N_QUERY = 1000
 N_BLOBS = 5
 
 Parameters = dict[str, Array]
@@ -23,7 +23,7 @@ Points = Float[Array, "batch 2"]
 
 
 class Toy(NamedTuple):
-    """A distribution of labelled points.
+    """Describes a distribution of labelled points.
 
     Attributes:
         sampler: draws examples, given the parameters.
@@ -36,15 +36,11 @@ class Toy(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def _no_parameters(key: Array, dtype: Any) -> Parameters:
-    return {}
-
-
 def _region(
     inside: Callable[[Points, Parameters], Bool[Array, " batch"]],
-    parameters: Callable[[Array, Any], Parameters] = _no_parameters,
+    parameters: Callable[[Array, Any], Parameters] = no_parameters,
 ) -> Toy:
-    """Uniform points of [-1, 1]^2; class 1 inside of a region."""
+    """Describes uniform points of [-1, 1]^2; those inside a region are of class 1."""
 
     def sample(source: Parameters, key: Array, batch_size: int, dtype: Any) -> Examples:
         x = jax.random.uniform(key, (batch_size, 2), dtype, -1, 1)
@@ -122,7 +118,7 @@ def _random_xor(x: Points, parameters: Parameters) -> Bool[Array, " batch"]:
 
 
 def _two_moons(_: Parameters, key: Array, batch_size: int, dtype: Any) -> Examples:
-    """Two interleaved half circles with noise 0.1, as scikit-learn's `make_moons`, scaled to about [-1, 1]^2."""
+    """Draws two interleaved half circles with noise 0.1, as scikit-learn's `make_moons`, scaled to about [-1, 1]^2."""
     label_key, angle_key, noise_key = jax.random.split(key, 3)
     labels = jax.random.bernoulli(label_key, shape=(batch_size,)).astype(jnp.int32)
     angle = jax.random.uniform(angle_key, (batch_size,), dtype, 0, jnp.pi)
@@ -139,7 +135,7 @@ RING_NOISE = (0.02, 0.02, 0.1, 0.1)
 
 
 def _concentric_circles(_: Parameters, key: Array, batch_size: int, dtype: Any) -> Examples:
-    """Four noisy rings, one a class. The published ones are 5 times as large: ours lie in about [-1, 1]^2."""
+    """Draws four noisy rings, one a class. The published ones are 5 times as large: ours lie in about [-1, 1]^2."""
     label_key, angle_key, noise_key = jax.random.split(key, 3)
     labels = jax.random.randint(label_key, (batch_size,), 0, len(RING_RADII), jnp.int32)
     angle = jax.random.uniform(angle_key, (batch_size,), dtype, 0, 2 * jnp.pi)
@@ -153,7 +149,7 @@ def _blobs_parameters(key: Array, dtype: Any) -> Parameters:
 
 
 def _blobs(blobs: Parameters, key: Array, batch_size: int, dtype: Any) -> Examples:
-    """Five Gaussian clusters of deviation 0.1, one a class; their centres are drawn from the task's key."""
+    """Draws five Gaussian clusters of deviation 0.1, one a class; their centres are drawn from the task's key."""
     label_key, noise_key = jax.random.split(key)
     labels = jax.random.randint(label_key, (batch_size,), 0, N_BLOBS, jnp.int32)
     return Examples(blobs["centres"][labels] + 0.1 * jax.random.normal(noise_key, (batch_size, 2), dtype), labels)
@@ -171,11 +167,11 @@ TOYS: dict[str, Toy] = {
     "cross": _region(_cross),
     "triangle": _region(_triangle),
     "angular_slice": _region(_angular_slice),
-    "two_moons": Toy(_two_moons, _no_parameters, ("upper", "lower")),
-    "concentric_circles": Toy(_concentric_circles, _no_parameters, tuple(f"radius {r:g}" for r in RING_RADII)),
+    "two_moons": Toy(_two_moons, no_parameters, ("upper", "lower")),
+    "concentric_circles": Toy(_concentric_circles, no_parameters, tuple(f"radius {r:g}" for r in RING_RADII)),
     "blobs": Toy(_blobs, _blobs_parameters, tuple(f"blob {i}" for i in range(N_BLOBS))),
 }
-"""By name. `xor` is the sign of x y: positive where both inputs have the same sign, as in the published code."""
+"""Maps names to toys. `xor` is the sign of x y: positive where both have the same sign, as in the published code."""
 
 
 def toy(
@@ -186,7 +182,7 @@ def toy(
     dtype: Any = jnp.float32,
     query_size: int = N_QUERY,
 ) -> Task:
-    """A generated task of two inputs.
+    """Makes a generated task of two inputs.
 
     Args:
         key: draws the toy's own parameters and its fixed query set.
@@ -206,18 +202,14 @@ def toy(
     >>> bool(jnp.all(jnp.sign(x[0] * x[1]) == target[0]))
     True
     """
-    if query_size < 1:
-        raise TaskError(f"task '{name}': query_size is {query_size}; the query set needs at least one example.")
-    sampler, draw_parameters, class_names = TOYS[name]
-    n_outputs = check_outputs(
-        name, len(class_names), n_outputs, default=1 if len(class_names) == 2 else len(class_names)
+    sampler, parameters, class_names = TOYS[name]
+    return generated(
+        key,
+        sampler,
+        parameters=parameters,
+        class_names=class_names,
+        n_outputs=n_outputs,
+        name=name,
+        dtype=dtype,
+        query_size=query_size,
     )
-    parameter_key, query_key = jax.random.split(key)
-    parameters = draw_parameters(parameter_key, dtype)
-    test = sampler(parameters, query_key, query_size, dtype)
-    return Task(parameters, parameters, test, sampler, name, class_names, n_outputs, episode_of=_episode)
-
-
-def _episode(task: Task, key: Key[Array, ""]) -> Task:
-    """The same toy, its parameters and query set drawn anew."""
-    return toy(key, task.name, n_outputs=task.n_outputs, dtype=task.dtype, query_size=task.n_query)

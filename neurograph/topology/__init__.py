@@ -1,12 +1,13 @@
-"""`Topology`: which neurons there are, what they are for, and who has a synapse to whom.
+"""`Topology` says which neurons there are, what they are for, and which are joined by synapses.
 
 The host's picture of a wiring, in NumPy arrays. networkx is the way to define and to analyse a wiring; arrays are how
 it is stored, since a networkx graph of a few million edges takes gigabytes. All that can be wrong with a wiring is
 found here, once (`validate`), so that nothing below needs run-time checks.
 """
 
-from ._adjacency import from_adjacency as from_adjacency
-from ._adjacency import to_adjacency as to_adjacency
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ._construct import build as build
 from ._construct import equal as equal
 from ._construct import from_arrays as from_arrays
@@ -14,10 +15,13 @@ from ._construct import permute as permute
 from ._construct import relabel as relabel
 from ._networkx import from_networkx as from_networkx
 from ._networkx import to_networkx as to_networkx
+from ._types import ACTIVATION_NAMES as ACTIVATION_NAMES
 from ._types import HIDDEN as HIDDEN
 from ._types import INPUT as INPUT
 from ._types import OUTPUT as OUTPUT
 from ._types import ROLES as ROLES
+from ._types import Activation as Activation
+from ._types import ActivationName as ActivationName
 from ._types import Population as Population
 from ._types import Topology as Topology
 from ._types import TopologyError as TopologyError
@@ -25,3 +29,26 @@ from ._types import TopologyWarning as TopologyWarning
 from ._validate import check_fits as check_fits
 from ._validate import levels as levels
 from ._validate import validate as validate
+
+if TYPE_CHECKING:
+    from . import files as files
+    from . import generators as generators
+    from . import projections as projections
+    from ._adjacency import from_adjacency as from_adjacency
+    from ._adjacency import to_adjacency as to_adjacency
+
+_LATER = {
+    "files": ".files",
+    "from_adjacency": "._adjacency",
+    "generators": ".generators",
+    "projections": ".projections",
+    "to_adjacency": "._adjacency",
+}
+"""What needs pydantic or SciPy, and is imported when it is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'neurograph.topology' has no attribute {name!r}")
+    module = importlib.import_module(_LATER[name], __name__)
+    return module if _LATER[name] == f".{name}" else getattr(module, name)

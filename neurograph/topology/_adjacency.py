@@ -1,4 +1,4 @@
-"""Topologies from adjacency matrices, and back."""
+"""Converts adjacency matrices to topologies, and back."""
 
 from collections.abc import Hashable, Iterable, Sequence
 
@@ -20,7 +20,7 @@ def from_adjacency(
     weighted: bool | None = None,
     name: str = "topology",
 ) -> Topology:
-    """A validated `Topology` from a matrix whose entry [i, j] is the synapse from neuron i to neuron j.
+    """Makes a validated `Topology` from a matrix whose entry [i, j] is the synapse from neuron i to neuron j.
 
     Args:
         matrix: `[neurons, neurons]`, NumPy or any SciPy sparse format. Synapses are the entries other than zero of a
@@ -68,7 +68,7 @@ def from_adjacency(
 
 
 def to_adjacency(topology: Topology, *, channel: int = 0) -> scipy.sparse.coo_array:
-    """The wiring as a sparse matrix whose entry [i, j] is the synapse from row i to row j, in the synapses' order.
+    """Gives a sparse matrix whose entry [i, j] is the synapse from row i to row j, in the synapses' order.
 
     Args:
         topology: the wiring.

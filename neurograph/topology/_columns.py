@@ -1,4 +1,4 @@
-"""The attributes of neurons and synapses as named columns: what networkx and all file formats have in common.
+"""Holds attributes of neurons and synapses in named columns, which networkx and all file formats have in common.
 
 Neuron columns: `role`, `population`, `index` (orders inputs and outputs among themselves), `activation`, `bias`,
 `shape` (of the neuron's population), `bias_weight`. Synapse columns: `weight`, `backward_weight`, `synapse_index` (the
@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from .._text import nearest
 from ._construct import from_arrays, infer_roles
 from ._types import INPUT, OUTPUT, ROLES, Population, Topology, fail
-from ._validate import nearest, shown, unknown_role
+from ._validate import text_of, unknown_role
 
 Columns = Mapping[str, Sequence[Any]]
 Place = Callable[[int], str]
@@ -27,12 +28,12 @@ _VALUE_COLUMN = re.compile(r"(weight|backward_weight|bias_weight)(?:_([1-9][0-9]
 
 
 def is_node_column(key: object) -> bool:
-    """Whether an attribute of this name on a neuron means something here."""
+    """Tells whether an attribute of this name on a neuron has a meaning."""
     return key in NODE_COLUMNS or _value_column(key) == "bias_weight"
 
 
 def is_edge_column(key: object) -> bool:
-    """Whether an attribute of this name on a synapse means something here."""
+    """Tells whether an attribute of this name on a synapse has a meaning."""
     return key == "synapse_index" or _value_column(key) in ("weight", "backward_weight")
 
 
@@ -49,7 +50,7 @@ def from_columns(
     node_place: Place | None = None,
     edge_place: Place | None = None,
 ) -> Topology:
-    """A validated `Topology` from columns.
+    """Makes a validated `Topology` from columns.
 
     Args:
         labels: the neurons' names, in row order.
@@ -68,7 +69,7 @@ def from_columns(
     Raises:
         TopologyError: a value has the wrong form, or a rule is broken (see `validate`).
     """
-    node_place = node_place or (lambda i: f"neuron {shown(labels[i])}")
+    node_place = node_place or (lambda i: f"neuron {text_of(labels[i])}")
     edge_place = edge_place or (lambda e: f"synapse number {e}")
     declared = _declared(populations, name)
     roles: Sequence[Any] = nodes.get("role", ())
@@ -100,7 +101,7 @@ def from_columns(
 
 
 def node_columns(topology: Topology) -> dict[str, list[Any]]:
-    """The neurons' columns, but for the populations' own attributes (see `population_attributes`)."""
+    """Gives the neurons' columns, but for the populations' own attributes (see `population_attributes`)."""
     index: list[int | None] = [None] * topology.n_neurons
     for rows in (topology.inputs, topology.outputs):
         for position, row in enumerate(rows.tolist()):
@@ -115,13 +116,13 @@ def node_columns(topology: Topology) -> dict[str, list[Any]]:
 
 
 def edge_columns(topology: Topology) -> dict[str, list[Any]]:
-    """The synapses' columns, without `synapse_index`."""
+    """Gives the synapses' columns, without `synapse_index`."""
     forward = _channel_columns(topology.weights, "weight")
     return forward | _channel_columns(topology.backward_weights, "backward_weight")
 
 
 def population_attributes(topology: Topology) -> dict[str, dict[str, Any]]:
-    """The populations in order, by name, each with all of its attributes; of types that JSON knows."""
+    """Gives the populations in order, by name, each with all of its attributes."""
     return {
         p.name: {
             "role": p.role,
@@ -134,7 +135,7 @@ def population_attributes(topology: Topology) -> dict[str, dict[str, Any]]:
 
 
 def rows_of(columns: Mapping[str, Sequence[Any]], size: int) -> list[dict[str, Any]]:
-    """Columns turned into one mapping per row, missing values left out."""
+    """Turns columns into one mapping per row, without missing values."""
     keys = list(columns)
     if not keys:
         return [{} for _ in range(size)]
@@ -145,7 +146,7 @@ def rows_of(columns: Mapping[str, Sequence[Any]], size: int) -> list[dict[str, A
 
 
 def columns_of(rows: Collection[Mapping[str, Any]], is_column: Callable[[object], bool]) -> dict[str, list[Any]]:
-    """The columns that `is_column` knows, of one mapping per row."""
+    """Gives the columns that `is_column` knows, from one mapping per row."""
     keys = sorted({key for row in rows for key in row if is_column(key)})
     return {key: [row.get(key) for row in rows] for key in keys}
 
@@ -191,7 +192,7 @@ def _populations(
     name: str,
     place: Place,
 ) -> tuple[list[Population], np.ndarray]:
-    # What is known of each population, each time with who said it first.
+    # What is known of each population, and where each fact was first found.
     known: dict[str, dict[str, tuple[Any, str]]] = {}
     for population, attributes in declared.items():
         source = "the graph's populations"
@@ -237,7 +238,7 @@ def _populations(
 
 
 def _property(key: str, value: Any, name: str, place: str) -> Any:
-    """A population's attribute as our type, from whatever a format made of it."""
+    """Converts a population's attribute from whatever a format made of it."""
     if key == "bias":
         if isinstance(value, str) and value.lower() in ("true", "yes", "1", "false", "no", "0"):
             return value.lower() in ("true", "yes", "1")
@@ -251,13 +252,11 @@ def _property(key: str, value: Any, name: str, place: str) -> Any:
         except (TypeError, ValueError):
             raise fail(name, f"{place}: shape is {value!r}; it must be rows and columns, such as '8x8'.") from None
         return rows, columns
-    if key == "activation" and value is not None and not isinstance(value, str):
-        raise fail(name, f"{place}: activation is {value!r}; it must be the name of an activation.")
     return value
 
 
 def _ordered(rows: np.ndarray, indices: Sequence[Any], role: str, name: str, place: Place) -> np.ndarray:
-    """The neurons of a role in the order of their `index`, or in row order where none has any."""
+    """Orders the neurons of a role by their `index`, or by row where none has an index."""
     with_index = [row for row in rows.tolist() if indices and indices[row] is not None]
     if not with_index:
         return rows
@@ -286,14 +285,14 @@ def _as_integer(value: Any) -> int:
 
 
 def _edge_order(edges: Columns, size: int, name: str, place: Place) -> tuple[np.ndarray | slice, Place]:
-    """The synapses' order by `synapse_index` (those without it come last), and their places in that order."""
+    """Orders synapses by `synapse_index` (those without it come last); gives the order, and their places in it."""
     column = edges.get("synapse_index")
     if column is None:
         return slice(None), place
     try:
         keys = [size if value is None else _as_integer(float(value)) for value in column]
     except (TypeError, ValueError):
-        raise fail(name, "a synapse_index is no whole number; mend or remove it.") from None
+        raise fail(name, "a synapse_index is no whole number; correct or remove it.") from None
     order = np.argsort(keys, kind="stable")
     return order, lambda e: place(int(order[e]))
 
@@ -301,7 +300,7 @@ def _edge_order(edges: Columns, size: int, name: str, place: Place) -> tuple[np.
 def _values(
     columns: Columns, what: str, size: int, needed: np.ndarray | None, name: str, place: Place
 ) -> np.ndarray | None:
-    """Numbers `[channels, size]` from the columns `what` or `what_1`, `what_2`, ...; 0 where missing and not needed."""
+    """Reads numbers `[channels, size]` from the columns `what` or `what_1`, `what_2`, ...; 0 where not needed."""
     keys = [key for key in columns if _value_column(key) == what and any(v is not None for v in columns[key])]
     if not keys:
         return None

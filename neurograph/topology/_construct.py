@@ -1,4 +1,4 @@
-"""From arrays to a `Topology`, whole or population by population; and what makes one from another."""
+"""Makes a `Topology` from arrays, whole or population by population, or from another one."""
 
 import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -27,14 +27,14 @@ def from_arrays(
     name: str = "topology",
     edge_place: Callable[[int], str] | None = None,
 ) -> Topology:
-    """A validated `Topology` from the row numbers of the neurons that each synapse joins.
+    """Makes a validated `Topology` from the row numbers of the neurons that each synapse joins.
 
     What a neuron is for comes from `populations`, or else `roles`, or else `inputs` and `outputs`; with none of them,
     neurons without incoming synapses are inputs and those without outgoing ones outputs.
 
     Args:
         senders, receivers: `[synapses]`, row numbers of neurons.
-        n_neurons: number of neurons; by default what the other arguments tell.
+        n_neurons: number of neurons; by default as the other arguments imply.
         roles: `[neurons]`, names or the numbers INPUT, HIDDEN, OUTPUT; makes one population of each role.
         populations: the populations; needs `population_of`.
         population_of: `[neurons]`, index into `populations`.
@@ -109,7 +109,7 @@ def build(
     name: str = "topology",
     edge_place: Callable[[int], str] | None = None,
 ) -> Topology:
-    """A validated `Topology` whose neurons are numbered population by population.
+    """Makes a validated `Topology` whose neurons are numbered population by population.
 
     Args:
         senders, receivers: `[synapses]`, row numbers of neurons.
@@ -145,7 +145,7 @@ def build(
 
 
 def permute(topology: Topology, neuron_order: ArrayLike, synapse_order: ArrayLike) -> Topology:
-    """The same wiring with its rows in another order; neurons keep their names, inputs and outputs their order.
+    """Gives the same wiring with its rows in another order; neurons keep their names, inputs and outputs their order.
 
     Args:
         topology: the wiring.
@@ -178,7 +178,7 @@ def permute(topology: Topology, neuron_order: ArrayLike, synapse_order: ArrayLik
 
 
 def relabel(topology: Topology, labels: Iterable[Hashable]) -> Topology:
-    """The same wiring with other names for its neurons.
+    """Gives the same wiring with other names for its neurons.
 
     Args:
         topology: the wiring.
@@ -197,7 +197,7 @@ def relabel(topology: Topology, labels: Iterable[Hashable]) -> Topology:
 
 
 def equal(one: Topology, other: Topology) -> bool:
-    """Whether two wirings agree in everything but what messages call them: orders, bits of numbers, types of labels.
+    """Tells whether two wirings agree in all but their name, down to orders, bits of numbers and types of labels.
 
     Args:
         one, other: the wirings.
@@ -213,7 +213,7 @@ def equal(one: Topology, other: Topology) -> bool:
             if a.shape != b.shape or a.dtype != b.dtype or a.tobytes() != b.tobytes():
                 return False
         elif field.name == "labels" and a is not None and b is not None:
-            # repr tells 1 from True from 1.0, which are equal.
+            # repr distinguishes 1, True and 1.0, which are equal.
             if a != b or list(map(repr, a)) != list(map(repr, b)):
                 return False
         elif isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a != b:
@@ -292,7 +292,7 @@ def infer_roles(
     n_neurons: int,
     name: str,
 ) -> np.ndarray:
-    """Role numbers `[neurons]`: where not told, who receives nothing is an input, who sends nothing an output."""
+    """Infers roles `[neurons]`: unless listed, what only sends is an input, and what only receives an output."""
     codes = np.full(n_neurons, HIDDEN, dtype=np.int64)
     for rows in (senders, receivers, inputs, outputs):
         if rows is not None and rows.size and not 0 <= rows.min() <= rows.max() < n_neurons:

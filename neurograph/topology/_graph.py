@@ -1,18 +1,21 @@
-"""Questions about a directed graph, asked of its arrays: levels, cycles, parallel edges, what reaches what.
+"""Finds levels, cycles, parallel edges, and what reaches what, in a directed graph given by arrays.
 
 All but `levels` of a deep graph run without a Python loop; that one loops over levels, never over edges.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import scipy.sparse
-from scipy.sparse import csgraph
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 # Edges that the search for a short cycle may visit: finds the shortest of any small graph, and takes under a second.
 _CYCLE_SEARCH_BUDGET = 5_000_000
 
 
 def levels_or_minus_one(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> np.ndarray:
-    """Longest path to each neuron, int64 `[neurons]`; -1 for every neuron that lies on a cycle or after one.
+    """Gives the longest path to each neuron, int64 `[neurons]`; -1 for every neuron on a cycle or after one.
 
     Kahn's algorithm, a whole frontier at a time: the synapses of the frontier are gathered from a CSR table, and a
     neuron joins the next frontier with its last unseen incoming synapse.
@@ -43,7 +46,9 @@ def levels_or_minus_one(senders: np.ndarray, receivers: np.ndarray, n_neurons: i
 
 
 def find_cycle(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> list[int]:
-    """The neurons of a short cycle, in order; of a small graph the shortest. There must be one (not a self-loop)."""
+    """Lists the neurons of a short cycle, in order; in a small graph, of the shortest. There must be a cycle."""
+    from scipy.sparse import csgraph
+
     matrix = _matrix(senders, receivers, n_neurons)
     _, component = csgraph.connected_components(matrix, directed=True, connection="strong")
     size = np.bincount(component)
@@ -61,8 +66,10 @@ def find_cycle(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> li
     return [int(members[i]) for i in best]
 
 
-def _shortest_cycle_through(matrix: scipy.sparse.csr_array, start: int) -> list[int]:
-    """The shortest cycle through `start` of a strongly connected graph, by breadth-first search."""
+def _shortest_cycle_through(matrix: "scipy.sparse.csr_array", start: int) -> list[int]:
+    """Finds the shortest cycle through `start` of a strongly connected graph, by breadth-first search."""
+    from scipy.sparse import csgraph
+
     order, predecessor = csgraph.breadth_first_order(matrix, start, directed=True, return_predecessors=True)
     closes = matrix[:, [start]].toarray()[:, 0] > 0
     # In breadth-first order the first neuron with a synapse to `start` is a nearest one.
@@ -75,7 +82,7 @@ def _shortest_cycle_through(matrix: scipy.sparse.csr_array, start: int) -> list[
 
 
 def first_parallel(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> tuple[int, int] | None:
-    """Positions of the first two edges that join the same pair of neurons in the same direction, or None."""
+    """Finds the first two edges that join the same pair of neurons in the same direction; None where there are none."""
     keys = senders * n_neurons + receivers
     if np.all(keys[1:] > keys[:-1]):
         return None
@@ -89,7 +96,9 @@ def first_parallel(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -
 
 
 def reachable(senders: np.ndarray, receivers: np.ndarray, n_neurons: int, sources: np.ndarray) -> np.ndarray:
-    """bool `[neurons]`: whether a path leads there from any of `sources` (which reach themselves)."""
+    """Tells, bool `[neurons]`, whether a path leads there from any of `sources` (which reach themselves)."""
+    from scipy.sparse import csgraph
+
     # One more neuron, with a synapse to every source, makes it a single search.
     from_root = np.full(sources.size, n_neurons)
     matrix = _matrix(np.concatenate([senders, from_root]), np.concatenate([receivers, sources]), n_neurons + 1)
@@ -99,7 +108,9 @@ def reachable(senders: np.ndarray, receivers: np.ndarray, n_neurons: int, source
     return result[:-1]
 
 
-def _matrix(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> scipy.sparse.csr_array:
+def _matrix(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> "scipy.sparse.csr_array":
+    import scipy.sparse
+
     # float64, as csgraph would convert it to that anyway.
     values = np.ones(senders.size)
     return scipy.sparse.coo_array((values, (senders, receivers)), shape=(n_neurons, n_neurons)).tocsr()

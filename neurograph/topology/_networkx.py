@@ -1,8 +1,8 @@
-"""Topologies from networkx graphs, and back."""
+"""Converts networkx graphs to topologies, and back."""
 
 import itertools
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 
 from ._columns import (
@@ -16,11 +16,14 @@ from ._columns import (
     rows_of,
 )
 from ._types import Topology, fail
-from ._validate import shown
+from ._validate import text_of
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
-def from_networkx(graph: nx.Graph, *, name: str | None = None) -> Topology:
-    """A validated `Topology` from a directed networkx graph.
+def from_networkx(graph: "nx.Graph", *, name: str | None = None) -> Topology:
+    """Makes a validated `Topology` from a directed networkx graph.
 
     Node attributes, all optional: `role` ("input", "hidden" or "output"; default hidden), `population` (default: the
     role), `index` (orders inputs and outputs among themselves; default: the graph's node order), `activation`, `bias`
@@ -39,11 +42,14 @@ def from_networkx(graph: nx.Graph, *, name: str | None = None) -> Topology:
     Raises:
         TopologyError: the graph is undirected, an attribute has the wrong form, or a rule is broken (see `validate`).
 
+    >>> import networkx as nx
     >>> graph = nx.DiGraph([("x", "y")])
     >>> graph.nodes["x"]["role"], graph.nodes["y"]["role"] = "input", "output"
     >>> from_networkx(graph).labels
     ('x', 'y')
     """
+    import networkx as nx
+
     if not isinstance(graph, nx.Graph):
         raise fail(name or "topology", f"got an object of type {type(graph).__name__}; give a networkx.DiGraph.")
     name = name or str(graph.graph.get("name") or "topology")
@@ -79,8 +85,8 @@ def from_networkx(graph: nx.Graph, *, name: str | None = None) -> Topology:
     )
 
 
-def to_networkx(topology: Topology) -> nx.DiGraph:
-    """The wiring as a networkx graph, nothing lost: `from_networkx` gives an equal topology back.
+def to_networkx(topology: Topology) -> "nx.DiGraph":
+    """Gives the wiring as a networkx graph, without loss: `from_networkx` gives an equal topology back.
 
     Args:
         topology: the wiring.
@@ -91,8 +97,10 @@ def to_networkx(topology: Topology) -> nx.DiGraph:
     Raises:
         TopologyError: a neuron is called None, which cannot be a node.
     """
+    import networkx as nx
+
     if None in topology.names:
-        raise fail(topology.name, f"a neuron is called {shown(None)}, which networkx cannot hold; rename it.")
+        raise fail(topology.name, f"a neuron is called {text_of(None)}, which networkx cannot hold; rename it.")
     graph = nx.DiGraph(name=topology.name, populations=population_attributes(topology))
     graph.add_nodes_from(zip(topology.names, rows_of(node_columns(topology), topology.n_neurons), strict=True))
     columns = edge_columns(topology)

@@ -1,19 +1,29 @@
-"""The types: `Topology`, `Population`, and what is raised or warned when a wiring is wrong."""
+"""Defines `Topology`, `Population`, and what is raised or warned when a wiring is wrong."""
 
 import dataclasses
 import html
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from .._text import UserError, count
 from ._graph import levels_or_minus_one
 
 ROLES = ("input", "hidden", "output")
 INPUT, HIDDEN, OUTPUT = range(3)
 
+ActivationName = Literal[
+    "identity", "tanh", "sigmoid", "relu", "softplus", "relu_tanh", "gelu", "silu", "elu", "leaky_relu"
+]
+ACTIVATION_NAMES: tuple[str, ...] = get_args(ActivationName)
+"""The activations that a population may have by name."""
+Activation = str | Callable[..., Any]
+"""One of `ACTIVATION_NAMES`, or any hashable elementwise function of arrays, such as `jax.nn.gelu`."""
 
-class TopologyError(ValueError):
-    """A wiring breaks a rule; the message names the topology, the place, the rule and the mend."""
+
+class TopologyError(UserError):
+    """A wiring breaks a rule; the message names the topology, the place, the rule and the fix."""
 
 
 class TopologyWarning(UserWarning):
@@ -28,14 +38,15 @@ class Population:
         name: unique within the topology.
         role: "input", "hidden" or "output".
         shape: (rows, columns) where the neurons lie on a sheet, in row-major order; else None.
-        activation: name of an activation of its own (see `neurograph.rules`); None takes the rule's.
+        activation: the activation of its neurons, one of `ACTIVATION_NAMES` or an elementwise function of arrays (which
+            files cannot hold); None takes the rule's.
         bias: whether the unit neuron feeds its neurons (never the case for inputs).
     """
 
     name: str
     role: str
     shape: tuple[int, int] | None = None
-    activation: str | None = None
+    activation: Activation | None = None
     bias: bool = True
 
 
@@ -103,17 +114,19 @@ class Topology:
 
 
 def fail(name: str, sentence: str) -> TopologyError:
-    """The error with the message that all errors about a wiring share: whose it is, then what is wrong."""
+    """Makes the error about a wiring, whose message names the wiring and then says what is wrong."""
     return TopologyError(f"topology {name!r}: {sentence}")
 
 
-def count(number: int, what: str) -> str:
-    """A number and a noun that agree: "1 neuron", "1,000 neurons"."""
-    return f"{number:,} {what}{'s' * (int(number) != 1)}"
+def activation_text(activation: Activation | None) -> str:
+    """Gives an activation as tables and messages write it."""
+    if activation is None or isinstance(activation, str):
+        return activation or ""
+    return getattr(activation, "__name__", repr(activation))
 
 
 def _summary(topology: Topology) -> tuple[str, list[list[str]]]:
-    """One line of counts, and a table of the populations with its headings as first row."""
+    """Gives one line of counts, and a table of the populations, with its headings as first row."""
     level = levels_or_minus_one(topology.senders, topology.receivers, topology.n_neurons)
     n_levels = int(level.max(initial=-1)) + 1
     given = [
@@ -143,7 +156,7 @@ def _summary(topology: Topology) -> tuple[str, list[list[str]]]:
                 f"{low}" if low == high else f"{low}-{high}",
                 f"{incoming[index]:,}",
                 "" if population.shape is None else "x".join(map(str, population.shape)),
-                population.activation or "",
+                activation_text(population.activation),
                 "" if population.role == "input" else ("yes" if population.bias else "no"),
             ]
         )

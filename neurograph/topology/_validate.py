@@ -1,19 +1,19 @@
-"""All that can be wrong with a wiring, each case with a sentence of its own."""
+"""Finds all that can be wrong with a wiring, and has a sentence for each case."""
 
-import difflib
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
+from .._text import count, nearest
 from ._graph import find_cycle, first_parallel, levels_or_minus_one, reachable
-from ._types import HIDDEN, INPUT, OUTPUT, ROLES, Topology, TopologyWarning, count, fail
+from ._types import ACTIVATION_NAMES, HIDDEN, INPUT, OUTPUT, ROLES, Population, Topology, TopologyWarning, fail
 
 _FEW = 5
 
 
 def levels(topology: Topology) -> np.ndarray:
-    """Level of every neuron: the length of the longest path to it from a neuron without incoming synapses.
+    """Gives the level of every neuron: the length of the longest path to it from a neuron without incoming synapses.
 
     Args:
         topology: the wiring.
@@ -35,7 +35,7 @@ def levels(topology: Topology) -> np.ndarray:
 
 
 def validate(topology: Topology, *, edge_place: Callable[[int], str] | None = None) -> None:
-    """Check every rule that a wiring must keep.
+    """Checks every rule that a wiring must keep.
 
     Args:
         topology: the wiring.
@@ -61,7 +61,7 @@ def validate(topology: Topology, *, edge_place: Callable[[int], str] | None = No
 
 
 def check_fits(topology: Topology, n_inputs: int, n_outputs: int, task_name: str) -> None:
-    """Check that a wiring has as many inputs and outputs as a task has features and targets.
+    """Checks that a wiring has as many inputs and outputs as a task has features and targets.
 
     Args:
         topology: the wiring.
@@ -84,15 +84,9 @@ def check_fits(topology: Topology, n_inputs: int, n_outputs: int, task_name: str
             )
 
 
-def shown(name: Hashable) -> str:
-    """A neuron's name as messages write it."""
+def text_of(name: Hashable) -> str:
+    """Gives a neuron's name as messages write it."""
     return name if isinstance(name, str) else repr(name)
-
-
-def nearest(word: str, valid: Sequence[str]) -> str:
-    """Half a sentence for an unknown word: the nearest valid one if any is near, else all of them."""
-    close = difflib.get_close_matches(word.lower(), valid, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(map(repr, valid))}."
 
 
 def _check_arrays(topology: Topology) -> None:
@@ -131,7 +125,7 @@ def _check_arrays(topology: Topology) -> None:
 
 
 def check_labels(topology: Topology) -> None:
-    """Check that the labels are hashable and unique, one for each neuron."""
+    """Checks that the labels are hashable and unique, one for each neuron."""
     labels = topology.labels
     if labels is None:
         return
@@ -150,7 +144,7 @@ def check_labels(topology: Topology) -> None:
         if first != index:
             raise fail(
                 topology.name,
-                f"neurons number {first} and {index} are both called {shown(label)}; give each a name of its own.",
+                f"neurons number {first} and {index} are both called {text_of(label)}; give each a name of its own.",
             )
         if label != label:
             raise fail(topology.name, f"neuron number {index} is called {label!r}, which equals nothing; rename it.")
@@ -159,12 +153,12 @@ def check_labels(topology: Topology) -> None:
 def _check_populations(topology: Topology) -> None:
     names = [p.name for p in topology.populations]
     for population in topology.populations:
-        for what, text in [("name", population.name), ("activation", population.activation or "-")]:
-            if not isinstance(text, str) or not text or not text.isprintable() or text != text.strip():
-                raise fail(
-                    topology.name,
-                    f"a population's {what} is {text!r}; it must be printable text without spaces around it.",
-                )
+        text = population.name
+        if not isinstance(text, str) or not text or not text.isprintable() or text != text.strip():
+            raise fail(
+                topology.name, f"a population's name is {text!r}; it must be printable text without spaces around it."
+            )
+        _check_activation(topology.name, population)
         if population.role not in ROLES:
             raise unknown_role(topology.name, f"population {population.name}", population.role)
         if names.count(population.name) > 1:
@@ -195,8 +189,30 @@ def _check_populations(topology: Topology) -> None:
                 )
 
 
+def _check_activation(name: str, population: Population) -> None:
+    own = population.activation
+    if isinstance(own, str):
+        if own not in ACTIVATION_NAMES:
+            hint = nearest(own, ACTIVATION_NAMES)
+            raise fail(name, f"population {population.name} has activation {own!r}, which is unknown; {hint}")
+    elif own is not None and not (callable(own) and _is_hashable(own)):
+        raise fail(
+            name,
+            f"population {population.name} has activation {own!r}; give one of {', '.join(ACTIVATION_NAMES)}, or a "
+            "hashable elementwise function of arrays.",
+        )
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
 def unknown_role(name: str, whose: str, role: object) -> Exception:
-    """The error for a role that is none."""
+    """Makes the error for an unknown role."""
     return fail(name, f"{whose} has role {role!r}, which is unknown; {nearest(str(role), ROLES)}")
 
 
@@ -216,7 +232,7 @@ def _check_edges(topology: Topology, edge_place: Callable[[int], str]) -> None:
     senders, receivers, names = topology.senders, topology.receivers, topology.names
 
     def edge(index: int) -> str:
-        return f"{shown(names[senders[index]])} -> {shown(names[receivers[index]])}"
+        return f"{text_of(names[senders[index]])} -> {text_of(names[receivers[index]])}"
 
     loops = np.flatnonzero(senders == receivers)
     if loops.size:
@@ -239,7 +255,9 @@ def _check_into_inputs(topology: Topology, edge_place: Callable[[int], str]) -> 
     into_input = np.flatnonzero(topology.roles[topology.receivers] == INPUT)
     if into_input.size:
         first = int(into_input[0])
-        sender, receiver = (shown(topology.names[int(rows[first])]) for rows in (topology.senders, topology.receivers))
+        sender, receiver = (
+            text_of(topology.names[int(rows[first])]) for rows in (topology.senders, topology.receivers)
+        )
         raise fail(
             topology.name,
             f"synapse {sender} -> {receiver} ({edge_place(first)}) leads into the input {receiver}: "
@@ -251,14 +269,14 @@ def _raise_cycle(topology: Topology, level: np.ndarray) -> None:
     names = topology.names
     loops = np.flatnonzero(topology.senders == topology.receivers)
     if loops.size:
-        neuron = shown(names[int(topology.senders[loops[0]])])
+        neuron = text_of(names[int(topology.senders[loops[0]])])
         raise fail(topology.name, f"synapse {neuron} -> {neuron} is a self-loop; remove it.")
     rest = np.flatnonzero(level < 0)
     row = np.full(topology.n_neurons, -1, dtype=np.int64)
     row[rest] = np.arange(rest.size)
     within = (row[topology.senders] >= 0) & (row[topology.receivers] >= 0)
     cycle = find_cycle(row[topology.senders[within]], row[topology.receivers[within]], rest.size)
-    path = [shown(names[rest[i]]) for i in cycle]
+    path = [text_of(names[rest[i]]) for i in cycle]
     closing = f"{path[-1]} -> {path[0]}"
     if len(path) > 2 * _FEW:
         path = [*path[:_FEW], f"... ({len(path) - 2 * _FEW} more) ...", *path[-_FEW:]]
@@ -278,9 +296,9 @@ def _check_values(topology: Topology) -> None:
             continue
         value, index = values[channel[0], place[0]], int(place[0])
         where = (
-            f"neuron {shown(names[index])}"
+            f"neuron {text_of(names[index])}"
             if field == "biases"
-            else f"synapse {shown(names[topology.senders[index]])} -> {shown(names[topology.receivers[index]])}"
+            else f"synapse {text_of(names[topology.senders[index]])} -> {text_of(names[topology.receivers[index]])}"
         )
         raise fail(
             topology.name, f"{where} has {what} {value} in channel {channel[0] + 1}; it must be a finite number."
@@ -290,23 +308,23 @@ def _check_values(topology: Topology) -> None:
 def _check_paths(topology: Topology) -> None:
     n, names = topology.n_neurons, topology.names
     fed = reachable(topology.senders, topology.receivers, n, topology.inputs)
-    deaf = topology.outputs[~fed[topology.outputs]]
-    if deaf.size:
+    unreached = topology.outputs[~fed[topology.outputs]]
+    if unreached.size:
         raise fail(
             topology.name,
-            f"no input reaches {count(deaf.size, 'output')} ({_first_few(names, deaf)}); "
+            f"no input reaches {count(unreached.size, 'output')} ({_first_few(names, unreached)}); "
             "add a path from an input or remove what cannot be learnt.",
         )
-    heard = reachable(topology.receivers, topology.senders, n, topology.outputs)
-    dead = np.flatnonzero((topology.roles == HIDDEN) & ~(fed & heard))
-    if dead.size:
+    useful = reachable(topology.receivers, topology.senders, n, topology.outputs)
+    idle = np.flatnonzero((topology.roles == HIDDEN) & ~(fed & useful))
+    if idle.size:
         warnings.warn(
-            f"topology {topology.name!r}: {count(dead.size, 'hidden neuron')} on no path from an input to an output "
-            f"({_first_few(names, dead)}); kept, though without use.",
+            f"topology {topology.name!r}: {count(idle.size, 'hidden neuron')} on no path from an input to an output "
+            f"({_first_few(names, idle)}); kept, though without use.",
             TopologyWarning,
             stacklevel=3,
         )
 
 
 def _first_few(names: Sequence[Hashable], rows: np.ndarray) -> str:
-    return ", ".join(shown(names[i]) for i in rows[:_FEW]) + ", ..." * (rows.size > _FEW)
+    return ", ".join(text_of(names[i]) for i in rows[:_FEW]) + ", ..." * (rows.size > _FEW)

@@ -9,12 +9,13 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import _report, _timing, ours
 from benchmarks._contest import Absent, Entrant, OtherNumbers, Settings, agree, contest
+from benchmarks._descent import descent_problem
 from benchmarks._meta import meta_problem
 from benchmarks._problem import Problem, problem
 from benchmarks._rows import Row, Target, amount
 from benchmarks._timing import Budget, Work, alternate, called, units
 from benchmarks.cases import CASES, Case, growth, host
-from benchmarks.peers import csr, dense, dense_meta, naive, published, scan
+from benchmarks.peers import csr, dense, dense_meta, descent, naive, published, scan
 
 QUICK = Settings(True, 0, lambda what: None)
 same = functools.partial(agree, tolerance=1e-9)
@@ -72,6 +73,17 @@ def test_meta_steps_agree():
         np.testing.assert_allclose(other, mine, rtol=1e-9, atol=1e-9 * np.abs(mine).max())
 
 
+@pytest.mark.parametrize("name", descent.OPTIMIZERS)
+def test_rules_of_gradient_descent_take_the_steps_of_optax(name):
+    """After three, since moments begin at 0."""
+    topology = ours.mlp([5, 4, 6, 3])
+    given = descent_problem(ours.wiring(topology), 6, seed=1, dtype=np.float64)
+    mine, theirs = ours.descents(topology, given, name), descent.steps(given, name)
+    found, expected = mine.read(mine.work.run(3)), theirs.read(theirs.work.run(3))
+    for part, values in expected.items():
+        np.testing.assert_allclose(found[part], values, rtol=1e-9, atol=1e-9 * np.abs(values).max())
+
+
 def test_the_forward_pass_of_a_deep_wiring_agrees():
     ready, given = prepared("deep")
     same(ours.forwards(ready), scan.forwards(given))
@@ -108,7 +120,7 @@ def test_a_missing_module_is_no_error():
     assert peer == Absent("nothing", "not installed")
 
 
-def test_a_deep_wiring_is_as_deep_as_asked():
+def test_a_deep_wiring_is_as_deep_as_requested():
     _, given = prepared("deep")
     assert given.wiring.n_levels == 6
     assert set(np.bincount(given.wiring.receivers)[8:]) == {4}
@@ -258,12 +270,12 @@ def test_the_document_says_where_when_and_what(suite, tmp_path):
     assert [row["verdict"] for row in raw["rows"]] == ["pass", "pass", "not installed", "pass", "pass", "pass"]
 
 
-def test_a_missed_target_is_told_but_no_error(suite, capsys):
+def test_a_missed_target_is_reported_but_no_error(suite, capsys):
     assert suite(changed(0, 2.0)) == 0
     assert "MISS" in capsys.readouterr().out
 
 
-def test_a_case_that_fails_is_told(monkeypatch, capsys):
+def test_a_case_that_fails_is_reported(monkeypatch, capsys):
     def broken(settings):
         raise RuntimeError("no such luck")
 
@@ -293,5 +305,5 @@ def test_wrong_arguments(monkeypatch, tmp_path, capsys, arguments, message):
 
 
 def test_all_cases_are_there():
-    expected = "mlp mlp_meta meta sparse sparse_step scale_free deep small growth genomes host"
+    expected = "mlp mlp_meta descent meta sparse sparse_step scale_free deep small growth genomes host"
     assert set(CASES) == set(expected.split())

@@ -1,9 +1,12 @@
-"""`neurograph check` passes on right engines and fails on wrong ones; its references agree with finite differences."""
+"""`neurograph check` passes on correct engines and fails on wrong ones; its references are right."""
 
 import dataclasses
+import functools
 import io
 import json
 import pathlib
+import sys
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -16,7 +19,7 @@ from rich.console import Console
 
 import neurograph.check._invariance as invariance
 import neurograph.check._steps as steps
-from neurograph import generators, ops, rules, views
+from neurograph import ops
 from neurograph.check import (
     LOSSES,
     TOLERANCES,
@@ -33,11 +36,12 @@ from neurograph.check import (
 from neurograph.check._invariance import VARIANTS
 from neurograph.check._report import MAX_ROWS
 from neurograph.compile import compile_topology
-from neurograph.config import load_topology
-from neurograph.engine._cells import BackwardCell
+from neurograph.engine import views
 from neurograph.ops import _sweep
-from neurograph.topology import Population, Topology, build, permute
-from tests.strategies import ACTIVATIONS, topologies
+from neurograph.rules import ACTIVATIONS, Blur
+from neurograph.topology import Population, Topology, build, generators, permute
+from neurograph.topology.files import load as load_topology
+from tests.support.strategies import topologies
 
 GALLERY = pathlib.Path(__file__).parents[2] / "topologies"
 
@@ -119,7 +123,7 @@ def test_a_large_level_takes_several_iterations_of_the_scan():
     np.testing.assert_allclose(by_grad.weights, by_loop.weights, atol=TOLERANCES["float64"] * 0.01)
 
 
-# --- right engines ----------------------------------------------------------------------------------------------------
+# --- correct engines -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
@@ -145,15 +149,24 @@ def test_passes_with_kinks_in_float32():
 def test_every_form_of_a_wiring_gives_the_same():
     report = check(generators.random_dag(3, 2, 2, n_levels=1, in_degree=2), losses=LOSSES[1:], skip_loop=True)
     assert report.passed, shown(report)
-    assert len(report.variants) == 2 * (len(VARIANTS) + 1)
+    assert len(report.variants) == 2 * (len(VARIANTS) + 1) + 2
     assert all(row.error is not None for row in report.variants)
+    extra = [(row.rule.split(",")[0], row.change) for row in report.variants if row.change not in dict(VARIANTS)]
+    assert extra == [
+        ("backprop", "renumbered"),
+        ("backprop", "two channels"),
+        ("blur", "renumbered"),
+        ("adam", "vs jax.grad"),
+    ]
+    for _, change in extra:
+        assert change in shown(report)
 
 
 @pytest.mark.parametrize(
     ("limit", "left_out", "reason"),
     [
         ("MAX_UNROLLED", ["level by level", "matmuls", "segment_sum"], "2 levels would be compiled one by one"),
-        ("MAX_PLACES", ["matmuls"], "the matrices would have 1 places"),
+        ("MAX_PLACES", ["matmuls"], "the matrices would have 1 entries"),
     ],
 )
 def test_forms_that_would_be_huge_are_left_out(monkeypatch, limit, left_out, reason):
@@ -164,7 +177,8 @@ def test_forms_that_would_be_huge_are_left_out(monkeypatch, limit, left_out, rea
     assert {(row.change, row.reason) for row in report.variants if row.error is None} == {
         (change, reason) for change in left_out
     }
-    assert {row.change for row in report.variants if row.error is not None} == {"renumbered"}
+    others = {"renumbered", "two channels", "vs jax.grad"}
+    assert {row.change for row in report.variants if row.error is not None} == others
     assert reason in " ".join(shown(report).split())
 
 
@@ -196,7 +210,7 @@ def test_one_output_has_no_cross_entropy():
     [
         ({"dtype": "float16"}, "dtype is 'float16'; it must be one of float64, float32"),
         ({"losses": ["hinge"]}, "the loss is 'hinge'; it must be one of"),
-        ({"losses": []}, "no loss is named"),
+        ({"losses": []}, "losses is empty; name one of"),
         ({"activation": "swish"}, "the activation is 'swish'; it must be one of"),
         ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
     ],
@@ -206,69 +220,103 @@ def test_wrong_arguments_are_named(options, sentence):
         check(single(), **options)
 
 
-def test_progress_goes_from_0_to_1():
-    told: list[tuple[str, float]] = []
-    check(single(), skip_variants=True, progress=lambda text, done: told.append((text, done)))
-    shares = [done for _, done in told]
+def a_bend(x):
+    return x / jnp.sqrt(1 + x**2)
+
+
+def test_a_population_may_have_a_function_as_activation():
+    layers = [
+        (Population("x", "input"), 3),
+        (Population("h", "hidden", activation=a_bend), 4),
+        (Population("y", "output"), 2),
+    ]
+    wiring = generators.mlp([3, 4, 2])
+    wiring = build(wiring.senders, wiring.receivers, layers, name="bent")
+    report = check(wiring, skip_variants=True)
+    assert report.passed, shown(report)
+    assert report.worst_loop is None
+    assert "activation of population 'h' is the function a_bend" in " ".join(shown(report).split())
+    plain = plain_gradient(
+        dataclasses.replace(wiring, populations=generators.mlp([3, 4, 2]).populations), draw(wiring), loss=LOSSES[0]
+    )
+    bent = plain_gradient(wiring, draw(wiring), loss=LOSSES[0])
+    assert np.abs(plain.weights - bent.weights).max() > 1e-3
+
+
+@pytest.mark.parametrize("skip_variants", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_progress_goes_from_0_to_1(skip_variants):
+    reported: list[tuple[str, float]] = []
+    check(single(), skip_variants=skip_variants, progress=lambda text, done: reported.append((text, done)))
+    shares = [done for _, done in reported]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)
-    assert any("Python loop" in text for text, _ in told)
+    assert any("Python loop" in text for text, _ in reported)
 
 
 # --- wrong engines ----------------------------------------------------------------------------------------------------
 
 
+def _slopes(monkeypatch, wrong):
+    """Makes the activations' derivatives wrong."""
+    module = sys.modules[Blur.__module__]
+    right = module.value_and_slope
+
+    def value_and_slope(activation, u):
+        value, slope = right(activation, u)
+        return value, wrong(slope)
+
+    monkeypatch.setattr(module, "value_and_slope", value_and_slope)
+
+
 def _slope_of_the_wrong_sign(monkeypatch):
-    right = rules.with_derivative
-    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[1].multiply(-1))
+    _slopes(monkeypatch, lambda slope: -slope)
 
 
 def _slope_slightly_off(monkeypatch):
-    right = rules.with_derivative
-    slightly = 1 + 10 * TOLERANCES["float64"]
-    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[1].multiply(slightly))
+    _slopes(monkeypatch, lambda slope: slope * (1 + 10 * TOLERANCES["float64"]))
 
 
 def _pre_and_post_swapped(monkeypatch):
-    monkeypatch.setattr(rules, "pre_synaptic", rules.post_synaptic)
+    monkeypatch.setattr(Blur, "pre", Blur.post)
 
 
 def _a_message_lost_on_the_way_back(monkeypatch):
     right = _sweep.down_sum
 
-    def without_the_last_stage(lines, wiring, weights, s, y, skip=None):
-        return right(lines, wiring, weights, s, [*y[:-1], None], skip=skip)
+    def without_the_last_stage(wiring, weights, s, y, *more, **options):
+        return right(wiring, weights, s, [*y[:-1], None], *more, **options)
 
     monkeypatch.setattr(_sweep, "down_sum", without_the_last_stage)
+    # where all levels are one stage, this stage takes its own messages in another way
+    by_level = functools.partial(compile_topology, lowering="padded_gather", schedule="unrolled")
+    monkeypatch.setattr(steps, "compile_topology", by_level)
 
 
 def _sum_instead_of_mean(monkeypatch):
     right = ops.edge_dot
 
-    def summed(lines, n_channels, wiring, a, y):
-        return tuple(part * a[0].shape[2] for part in right(lines, n_channels, wiring, a, y))
+    def summed(n_channels, wiring, a, y):
+        return tuple(part * a[0].shape[2] for part in right(n_channels, wiring, a, y))
 
     monkeypatch.setattr(ops, "edge_dot", summed)
 
 
 def _outputs_that_feed_on_forget_their_feedback(monkeypatch):
-    right = BackwardCell._changed
+    right = Blur.receive_down
 
-    def changed(self, kind, v, rows, genome):
-        fed = None if rows.fed is None else jnp.zeros_like(rows.fed)
-        return right(self, kind, v, rows._replace(fed=fed), genome)
+    def receive_down(self, received, a, fed, activation):
+        return right(self, received, a, None if fed is None else jnp.zeros_like(fed), activation)
 
-    monkeypatch.setattr(BackwardCell, "_changed", changed)
+    monkeypatch.setattr(Blur, "receive_down", receive_down)
 
 
 def _synapses_left_in_compiled_order(monkeypatch):
-    monkeypatch.setattr(views, "synapses", lambda graph, values: graph.join(values))
+    monkeypatch.setattr(views, "synapses", lambda net, values: net.join(values))
 
 
 def _wrong_loss_reported(monkeypatch):
-    right = rules.mean_squared_error
-    wrong = right._replace(loss=lambda prediction, target: 2 * right.loss(prediction, target))
-    monkeypatch.setattr(rules, "mean_squared_error", wrong)
+    right = steps.mean
+    monkeypatch.setattr(steps, "mean", lambda loss, prediction, target: 2 * right(loss, prediction, target))
 
 
 QUICK = [_slope_slightly_off, _outputs_that_feed_on_forget_their_feedback, _synapses_left_in_compiled_order]
@@ -293,8 +341,7 @@ def test_a_planted_defect_is_found(plant, monkeypatch):
 
 
 def test_what_is_not_a_number_does_not_pass(monkeypatch):
-    right = rules.with_derivative
-    monkeypatch.setattr(rules, "with_derivative", lambda f, u: right(f, u).at[1].set(jnp.nan))
+    _slopes(monkeypatch, lambda slope: slope * jnp.nan)
     report = check(single(), skip_loop=True, skip_variants=True)
     assert not report.passed
     assert report.worst_grad == np.inf
@@ -309,7 +356,7 @@ def test_padding_that_leaks_is_found(monkeypatch):
         if "tile" not in options:
             return graph
         nothing = graph.wiring.n_sparse
-        slots = [gather.table.synapses for gather in graph.wiring.up]
+        slots = [cast(Any, gather.table).synapses for gather in graph.wiring.up]
         assert any(bool(jnp.any(synapses == nothing)) for synapses in slots), "nothing is padded"
         leaks = [jnp.where(synapses == nothing, nothing + 1, synapses) for synapses in slots]
         return eqx.tree_at(lambda g: [gather.table.synapses for gather in g.wiring.up], graph, leaks)
@@ -319,8 +366,10 @@ def test_padding_that_leaks_is_found(monkeypatch):
     monkeypatch.setattr(steps, "compile_topology", leaking)
     problem = draw(wiring)
     with jax.enable_x64(True):
-        case = invariance.blur_case(wiring, problem, seed=0, update=-1.0)
-        rows = list(invariance.variants(steps.compiled_step(), wiring, case, problem, seed=0, tell=lambda text: None))
+        case = invariance.blur_case(wiring, problem, seed=0, eta=-1.0)
+        rows = list(
+            invariance.variants(steps.compiled_step(), wiring, case, problem, seed=0, announce=lambda text: None)
+        )
     errors = {row.change: row.error or 0 for row in rows}
     assert [error < TOLERANCES["float64"] for error in errors.values()] == [True, False, True], errors
 

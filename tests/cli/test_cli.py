@@ -16,12 +16,13 @@ import pytest
 import yaml
 from rich.console import Console
 
-from neurograph import Genome, Topology, cli, config, experiment, formats, runs, topology
-from neurograph import genome as genomes
+from neurograph import Topology, cli, rules, runs, topology
 from neurograph.cli import _long, _train
-from neurograph.experiment import Status
-from tests.command_line import SHORT, assert_complains
-from tests.command_line import run_fixture as run_fixture
+from neurograph.runs import training
+from neurograph.runs.trained import trained_topology
+from neurograph.runs.training import Status
+from neurograph.topology import files
+from tests.support.command_line import SHORT, assert_complains
 
 
 def steps_in(folder: pathlib.Path) -> list[int]:
@@ -100,14 +101,14 @@ def test_options_stand_above_the_file(run):
 def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
     before = signal.getsignal(signal.SIGINT)
     run("train", "xor", *SHORT, "--out", "whole")
-    append = runs.append_metrics
+    append = runs.folder.append_metrics
 
     def interrupting(folder, records):
         append(folder, records)
         if steps_in(folder)[-1] == 9:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(runs, "append_metrics", interrupting)
+    monkeypatch.setattr(runs.folder, "append_metrics", interrupting)
     outcome = run("train", "xor", *SHORT, "--out", "cut", "--json")
     assert outcome.code == cli.EXIT_INTERRUPTED
     assert "stopped after step 9; continue with: neurograph train --resume 'cut'" in outcome.err
@@ -122,21 +123,21 @@ def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
 
 
 def test_an_interrupt_while_compiling_is_not_lost_and_a_second_one_is_obeyed(run, monkeypatch):
-    compile_experiment = experiment.compile_experiment
+    compile_programs = training.compile_programs
 
     def interrupted(times):
-        def compiling(prepared):
+        def compiling(*args):
             for _ in range(times):
                 signal.raise_signal(signal.SIGINT)
-            return compile_experiment(prepared)
+            return compile_programs(*args)
 
         return compiling
 
-    monkeypatch.setattr(experiment, "compile_experiment", interrupted(1))
+    monkeypatch.setattr(training, "compile_programs", interrupted(1))
     assert_complains(run("train", "xor", *SHORT, "--out", "r"), "stopped after step 0", code=cli.EXIT_INTERRUPTED)
-    monkeypatch.setattr(experiment, "compile_experiment", interrupted(2))
+    monkeypatch.setattr(training, "compile_programs", interrupted(2))
     assert_complains(run("train", "--resume", "r"), "interrupted; continue with", code=cli.EXIT_INTERRUPTED)
-    monkeypatch.setattr(experiment, "compile_experiment", compile_experiment)
+    monkeypatch.setattr(training, "compile_programs", compile_programs)
     assert run("train", "--resume", "r").code == 0
     assert steps_in(pathlib.Path("r")) == list(range(25))
 
@@ -150,7 +151,9 @@ def test_resuming(run):
     assert run("train", "--resume", "r", "--json").summary["steps"] == 30
     assert_complains(run("train", "--resume", "r", "--steps", 10), "has done 30 steps already", "give --steps 30")
     for wrong in (("--seed", 3), ("--task", "and"), ("--out", "s"), ("--set", "seed=3"), ("--states", 2)):
-        assert_complains(run("train", "--resume", "r", *wrong), wrong[0], "only --steps and --device", code=2)
+        assert_complains(
+            run("train", "--resume", "r", *wrong), wrong[0], "only --steps, --device and --rules may change", code=2
+        )
     assert_complains(run("train", "xor", "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
     assert_complains(run("train"), "give a TOPOLOGY", code=2)
     assert_complains(run("train", "xor", *SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")
@@ -192,7 +195,7 @@ def test_paths_in_a_topology_file_start_there_also_after_resuming(run):
     folder = pathlib.Path("wirings")
     folder.mkdir()
     write_data(folder / "data.csv")
-    genomes.save(Genome.backprop(0.2, 2), folder / "mine.txt")
+    rules.save(rules.backprop(0.2, loss=rules.squared_error), folder / "mine.txt")
     train = {"task": "data.csv", "genome": "mine.txt", "steps": 6, "batch_size": 8}
     text = yaml.safe_dump({"generator": {"kind": "mlp", "sizes": [2, 5, 1]}, "train": train})
     (folder / "net.yaml").write_text(text)
@@ -204,12 +207,12 @@ def test_paths_in_a_topology_file_start_there_also_after_resuming(run):
     assert run("train", "--resume", "s", "--steps", 25).code == 0
 
 
-@pytest.mark.parametrize("suffix", formats.SUFFIXES)
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
 def test_a_converted_run_is_trained_from_where_it_was(run, suffix):
     run("train", "xor", *SHORT, "--out", "r", "--rule", "blur", "--dtype", "float64", "--seed", 3)
     assert run("convert", "r", f"trained{suffix}").out == f"trained{suffix}\n"
-    trained = formats.load(f"trained{suffix}")
-    assert topology.equal(trained, experiment.trained_topology(pathlib.Path("r")))
+    trained = files.load(f"trained{suffix}")
+    assert topology.equal(trained, trained_topology(pathlib.Path("r")))
     options = ("--rule", "blur", "--dtype", "float64", "--task", "xor")
     assert run("train", f"trained{suffix}", "--steps", 1, *options, "--out", "again").code == 0
     first = pathlib.Path("again", "checkpoints", "step_00000000.safetensors")
@@ -241,7 +244,7 @@ def test_the_progress_line_fits_80_columns():
 
 def test_inspect_counts_as_networkx_does(run):
     about = json.loads(run("inspect", "random_dag", "--json").out)
-    wiring = config.load_topology("random_dag")
+    wiring = files.load("random_dag")
     graph = nx.DiGraph(zip(wiring.senders.tolist(), wiring.receivers.tolist(), strict=True))
     generations = [len(neurons) for neurons in nx.topological_generations(graph)]
     assert (about["n_neurons"], about["n_synapses"]) == (graph.number_of_nodes(), graph.number_of_edges())
@@ -278,11 +281,11 @@ def test_names_are_no_markup(run):
 
 def test_the_gallery(run):
     listed = json.loads(run("topologies", "list", "--json").out)
-    assert {entry["name"] for entry in listed} == {entry.name for entry in config.gallery()} >= {"mlp", "small_world"}
+    assert {entry["name"] for entry in listed} == {entry.name for entry in files.gallery()} >= {"mlp", "small_world"}
     assert all(entry["description"] for entry in listed)
     shown = run("topologies", "list").out
     assert all(entry["name"] in shown for entry in listed)
-    assert run("topologies", "show", "xor").out == config.gallery_path("xor").read_text(encoding="utf-8")
+    assert run("topologies", "show", "xor").out == files.gallery_path("xor").read_text(encoding="utf-8")
     assert_complains(run("topologies", "show", "xro"), "did you mean 'xor'?")
     assert "train" in json.loads(run("schema").out)["properties"]
 
@@ -290,11 +293,11 @@ def test_the_gallery(run):
 def test_draw_and_convert(run):
     assert run("draw", "xor", "-o", "x.svg").out == "x.svg\n"
     assert "<svg" in pathlib.Path("x.svg").read_text(encoding="utf-8")
-    original: Topology = config.load_topology("xor")
+    original: Topology = files.load("xor")
     previous = "xor"
-    for suffix in formats.SUFFIXES:
+    for suffix in files.SUFFIXES:
         assert run("convert", previous, f"x{suffix}").code == 0
-        assert topology.equal(formats.load(f"x{suffix}"), original)
+        assert topology.equal(files.load(f"x{suffix}"), original)
         previous = f"x{suffix}"
 
 

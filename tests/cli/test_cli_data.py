@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from neurograph import datasets, runs
-from tests.command_line import assert_complains
-from tests.command_line import run_fixture as run_fixture
-from tests.data_files import IDX, serving, write_emnist, write_mnist, write_omniglot
+from neurograph import runs
+from neurograph.tasks import datasets
+from tests.support.command_line import assert_complains
+from tests.support.data_files import IDX, serving, write_emnist, write_mnist, write_omniglot
 from tests.tasks.test_fetch import source as source
 from tests.tasks.test_fetch import sources
 
@@ -191,7 +191,7 @@ def test_what_is_wrong_is_a_sentence_and_nothing_is_written(run, options, words)
 def test_a_network_learns_from_images(run):
     """Bright images of one class, dark ones of the other."""
     rng = np.random.default_rng(0)
-    from tests.data_files import Half
+    from tests.support.data_files import Half
 
     labels = (np.arange(60) % 10).astype(np.uint8)
     images = (rng.integers(0, 100, (60, 28, 28)) + 150 * (labels == 1)[:, None, None]).astype(np.uint8)

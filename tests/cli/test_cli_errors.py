@@ -8,10 +8,15 @@ import sys
 import jax
 import pytest
 
-from neurograph import Genome, cli
-from neurograph import genome as genomes
-from tests.command_line import SHORT, assert_complains
-from tests.command_line import run_fixture as run_fixture
+from neurograph import cli, rules
+from neurograph._text import UserError
+from neurograph.compile import describe as describing
+from neurograph.plotting.figures import PlotError
+from neurograph.runs import RunError
+from neurograph.tasks import TaskError, datasets
+from neurograph.topology import TopologyError
+from neurograph.topology.files import ConfigError
+from tests.support.command_line import SHORT, assert_complains
 
 FILES: dict[str, str | bytes] = {
     "empty.yaml": "",
@@ -65,7 +70,7 @@ def files(run) -> None:
         pathlib.Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
     for name in ("a folder", "folder.yaml"):
         pathlib.Path(name).mkdir()
-    genomes.save(Genome.backprop(0.1, 2), "two.txt")
+    rules.save(rules.backprop(0.1, loss=rules.squared_error), "two.txt")
 
 
 @pytest.mark.usefixtures("files")
@@ -86,9 +91,9 @@ def test_a_wrong_wiring_is_told_by_every_command(run, wiring):
 
 WRONG_OPTIONS = [
     (("--genome", "two.txt", "--states", 3), 1, "has 2 states, n_states is 3"),
-    (("--genome", "none.txt"), 1, "there is no genome 'none.txt'"),
+    (("--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
     (("--genome", "bakprop"), 1, "did you mean 'backprop'?"),
-    (("--genome", "noise.txt"), 1, "is no genome"),
+    (("--genome", "noise.txt"), 1, "holds no rule"),
     (("--genome", "a folder"), 1, "'a folder' is a folder without a genome.txt"),
     (("--task", "digits"), 1, "2 input neurons, but task 'digits' needs 64"),
     (("--task", "blobs"), 1, "blobs"),
@@ -185,13 +190,18 @@ def test_warnings_are_sentences_too(run):
     assert outcome.err.count("\n") == 1
 
 
+def test_every_error_about_what_a_user_gave_is_one():
+    for error in (TopologyError, ConfigError, TaskError, datasets.DataError, rules.RuleError, RunError, PlotError):
+        assert issubclass(error, UserError)
+
+
 def test_a_defect_asks_to_be_reported(run, monkeypatch):
     for error in (KeyError("lost"), json.JSONDecodeError("odd", "", 0), AssertionError(), TypeError("1\n2")):
 
         def broken(*_, error=error):
             raise error
 
-        monkeypatch.setattr("neurograph.cli._inspect.describe", broken)
+        monkeypatch.setattr(describing, "describe", broken)
         outcome = run("inspect", "xor")
         assert_complains(outcome, type(error).__name__, "NEUROGRAPH_DEBUG=1", "report", code=cli.EXIT_DEFECT)
         assert outcome.err.count("\n") == 1
@@ -201,8 +211,16 @@ def test_a_defect_asks_to_be_reported(run, monkeypatch):
             cli.main()
         monkeypatch.delenv("NEUROGRAPH_DEBUG")
 
+    def uneven(*_):
+        return list(zip([1], [], strict=True))
+
+    monkeypatch.setattr(describing, "describe", uneven)
+    assert_complains(run("inspect", "xor"), "ValueError: zip()", "this is a defect", code=cli.EXIT_DEFECT)
+    monkeypatch.setattr("neurograph.runs.training._added", uneven)
+    assert_complains(run("train", "xor", *SHORT), "ValueError: zip()", "this is a defect", code=cli.EXIT_DEFECT)
+
     def exhausted(*_):
         raise MemoryError
 
-    monkeypatch.setattr("neurograph.cli._inspect.describe", exhausted)
+    monkeypatch.setattr(describing, "describe", exhausted)
     assert_complains(run("inspect", "xor"), "not enough memory")

@@ -5,26 +5,29 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import yaml
 
-from neurograph import Genome, comparison, generators, genomes, rules
-from neurograph import genome as genome_files
-from neurograph.baselines import Baseline, rates_of
-from neurograph.comparison import Contest, prepare
-from neurograph.config import plain_config
-from neurograph.evaluation import Curve, interval
-from neurograph.initializers import glorot_uniform, he_normal
+from neurograph import rules
+from neurograph.engine.initializers import glorot_uniform, he_normal
+from neurograph.learning import BASELINES, Curve, Tuned, interval
 from neurograph.plotting import learning
-from neurograph.resolve import resolve_rule
-from tests.command_line import Outcome, assert_complains
-from tests.command_line import run_fixture as run_fixture
+from neurograph.rules.files import described
+from neurograph.runs import training
+from neurograph.runs.contests import Contest, prepare
+from neurograph.runs.settings import plain_config
+from neurograph.topology import generators
+from tests.support.command_line import Outcome, assert_complains
+from tests.support.meta_problems import assert_equal_trees
 
 Run = Callable[..., Outcome]
 FEW = ("--steps", 2, "--draws", 3, "--batch-size", 8)
 MARKS = (0, 1, 2)
-RULE = {"name": "blur", "symmetric": True}
+RULE = rules.blur(jax.random.key(5), 3, eta=-0.2, symmetric=True)
+OWN, PUBLISHED = ("blur", ["symmetric"]), ("blur", ["batch_mean"])
+"""How rules are described: by their class, and the options that are not the default."""
 PROVENANCE = {
     "tasks": ["xor", "blobs"],
     "wirings": ["small: 6 neurons, 9 synapses"],
@@ -43,10 +46,9 @@ def files(run, tmp_path) -> None:
     pathlib.Path("plain.yaml").write_text(f"{generator}train: {{task: xor}}\n")
     pathlib.Path("noise.txt").write_text("hello: 1\n")
     pathlib.Path("folder.png").mkdir()
-    genome = Genome.backprop(0.2, 3)
-    genome_files.save(genome, "mine.txt", PROVENANCE, rule=RULE, initializer="he_normal")
-    genome_files.save(genome, "odd.txt", rule={"name": "blurr"})
-    genome_files.save(genome, "drawn.txt", initializer="by_hand")
+    rules.save(RULE, "mine.txt", PROVENANCE, initializer="he_normal")
+    pathlib.Path("odd.txt").write_text("neurograph_rule: 2\nrule: {class: blurr}\n")
+    rules.save(RULE, "drawn.txt", initializer="by_hand")
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def shipped(tmp_path, monkeypatch) -> pathlib.Path:
     folder = tmp_path / "shipped"
     folder.mkdir()
     (folder / "fast.txt").write_text(pathlib.Path("mine.txt").read_text())
-    monkeypatch.setattr(genomes, "FOLDER", folder)
+    monkeypatch.setattr(rules.files, "LIBRARY", folder)
     return folder
 
 
@@ -80,7 +82,7 @@ def made_up(offset: float, steps: tuple[int, ...] = MARKS) -> Curve:
 def test_evaluate_prints_the_curve(run: Run):
     table = run("evaluate", "plain.yaml", "--genome", "backprop", "--seed", 5, *FEW)
     told = run("evaluate", "plain.yaml", "--genome", "backprop", "--seed", 5, *FEW, "--json", "-o", "e.png")
-    expected = comparison.evaluate(contest(seed=5), steps=MARKS, n_draws=3)
+    expected = contest(seed=5).curve(steps=MARKS, n_draws=3)
     head, *lines = table.out.splitlines()
     assert (table.code, head.split()) == (0, ["steps", "test", "accuracy", "loss"])
     found = json.loads(told.out, parse_constant=pytest.fail)
@@ -97,7 +99,7 @@ def test_evaluate_prints_the_curve(run: Run):
 
 
 def test_what_is_not_finite_is_null(run: Run, monkeypatch):
-    monkeypatch.setattr(comparison, "evaluate", lambda *_, steps, n_draws: made_up(np.nan))
+    monkeypatch.setattr(Contest, "curve", lambda *_, **__: made_up(np.nan))
     found = json.loads(run("evaluate", "plain.yaml", "--genome", "random", *FEW, "--json").out)
     assert [row["loss"] for row in found["curve"]] == [{"mean": None, "half": None}] * 3
 
@@ -115,7 +117,7 @@ def contests(monkeypatch) -> list[Contest]:
         seen.append(contest)
         return made_up(0.1 * len(seen), steps)
 
-    monkeypatch.setattr(comparison, "evaluate", evaluated)
+    monkeypatch.setattr(Contest, "curve", evaluated)
     return seen
 
 
@@ -124,38 +126,51 @@ def test_rule_and_initializer_are_those_of_the_genomes_file(run: Run, contests, 
     name, *options = command
     for what in ("mine.txt", "backprop"):
         assert run(name, "w.yaml", "--genome", what, *options, *FEW).code == 0
-    own, topologys = (each.learner for each in contests)
-    assert own.rule == rules.blur(symmetric=True)
+    own, topologys = (each.resolved for each in contests)
+    assert described(own.rule) == OWN
     assert own.initializer is he_normal
-    assert own.genome.n_states == 3
-    assert topologys.rule == rules.published()
+    assert own.n_states == 3
+    assert described(topologys.rule)[1] == ["batch_mean"]
     assert topologys.initializer is not glorot_uniform
 
 
-def test_what_is_asked_for_stands_above_the_genomes_file(run: Run, contests):
-    asked = ("--set", "rule=published", "--set", "initializer=glorot_uniform")
-    assert run("evaluate", "plain.yaml", "--genome", "mine.txt", *asked, *FEW).code == 0
-    assert contests[0].learner.rule == rules.published()
-    assert contests[0].learner.initializer is glorot_uniform
+def test_what_is_given_stands_above_the_genomes_file(run: Run, contests):
+    given = ("--set", "rule=published", "--set", "initializer=glorot_uniform")
+    assert run("evaluate", "plain.yaml", "--genome", "mine.txt", *given, *FEW).code == 0
+    resolved = contests[0].resolved
+    assert described(resolved.rule) == PUBLISHED
+    np.testing.assert_array_equal(resolved.rule.nu, np.asarray(RULE.nu, np.float32))
+    assert resolved.initializer is glorot_uniform
+
+
+def test_an_option_of_the_rule_changes_the_genomes_file(run: Run, contests):
+    given = ("--set", "rule.supervised_every=2")
+    assert run("evaluate", "w.yaml", "--genome", "mine.txt", *given, *FEW).code == 0
+    assert described(contests[0].resolved.rule) == ("blur", ["symmetric", "supervised_every"])
 
 
 def test_training_takes_them_too(run: Run):
     outcomes = [
         run("train", "w.yaml", "--genome", "mine.txt", "--out", "own"),
-        run("train", "w.yaml", "--genome", "mine.txt", "--rule", "backprop", "--out", "asked"),
+        run("train", "w.yaml", "--genome", "mine.txt", "--rule", "backprop", "--out", "given"),
         run("train", "w.yaml", "--genome", "backprop", "--out", "topologys"),
+        run("train", "own", "--out", "again"),
     ]
-    assert [outcome.code for outcome in outcomes] == [0, 0, 0]
+    assert [outcome.code for outcome in outcomes] == [0, 0, 0, 0]
+    assert "rule      blur with symmetric, genome" in outcomes[0].out
     found = {}
-    for folder in ("own", "asked", "topologys"):
-        train = yaml.safe_load(pathlib.Path(folder, "config.yaml").read_text())["train"]
-        config = plain_config({key: train[key] for key in ("task", "rule", "initializer")})
-        found[folder] = resolve_rule(config, generators.mlp([2, 3, 1])), config.initializer
+    for folder in ("own", "given", "topologys", "again"):
+        resolved = training.load(pathlib.Path(folder)).resolved
+        assert isinstance(resolved.rule, rules.Blur)
+        found[folder] = resolved.rule.signal, described(resolved.rule)[1], resolved.config.initializer
+    descent = described(rules.backprop(loss=rules.squared_error))[1]
     assert found == {
-        "own": (rules.blur(symmetric=True), "he_normal"),
-        "asked": (rules.backprop(rules.mean_squared_error), "he_normal"),
-        "topologys": (rules.published(), "uniform"),
+        "own": ("target", OWN[1], "he_normal"),
+        "given": (rules.squared_error, descent, "he_normal"),
+        "topologys": ("target", ["batch_mean"], "uniform"),
+        "again": ("target", OWN[1], "he_normal"),
     }
+    assert "rule" not in yaml.safe_load(pathlib.Path("own", "config.yaml").read_text())["train"]
 
 
 # --- compare ----------------------------------------------------------------------------------------------------------
@@ -166,12 +181,12 @@ def tuned(monkeypatch) -> list[tuple[str, str]]:
     """Names and activations of the baselines that are tuned, which they are not really."""
     seen: list[tuple[str, str]] = []
 
-    def one(name, topology, contest, *, steps, n_draws, activation, tick) -> Baseline:
+    def one(contest, name, *, steps, n_draws, activation, tick) -> Tuned:
         seen.append((name, activation))
         curve = made_up(0.25)
-        return Baseline(name, (0.5, 1.0, 0.25), curve, ((0.5, curve), (1.0, made_up(0.4))))
+        return Tuned((0.5, 1.0, 0.25), curve, ((0.5, curve), (1.0, made_up(0.4))))
 
-    monkeypatch.setattr(comparison, "tuned", one)
+    monkeypatch.setattr(Contest, "tuned", one)
     return seen
 
 
@@ -193,7 +208,7 @@ def test_compare_prints_a_table_rates_and_sentences(run: Run, contests, tuned, m
         each = [interval(made_up(offset).accuracy[:, number]) for offset in (0.1, 0.2, 0.25, 0.25)]
         assert [part.strip() for part in columns(line)] == [str(number), *map(str, each)]
     assert lines[3:5] == ["sgd: learning rates 0.5, 1, 0.25", "adam: learning rates 0.5, 1, 0.25"]
-    sentence = "The best genome is behind the best baseline after 1, 2 steps (-5.0, -5.0 points)."
+    sentence = "The best rule is behind the best baseline after 1, 2 steps (-5.0, -5.0 points)."
     assert " ".join(" ".join(lines[5:]).split()) == sentence
     assert tuned == [("sgd", "relu"), ("adam", "relu")]
     assert (drawn["names"], drawn["dashed"]) == (["mine", "backprop", "sgd", "adam"], ["sgd", "adam"])
@@ -203,7 +218,7 @@ def test_compare_prints_a_table_rates_and_sentences(run: Run, contests, tuned, m
 
 @pytest.mark.parametrize("done", [0, 1])
 def test_an_interrupted_comparison_shows_what_is_done(run: Run, contests, monkeypatch, done):
-    evaluated = comparison.evaluate
+    evaluated = Contest.curve
     turns = iter(range(9))
 
     def interrupted(*arguments, **options):
@@ -211,7 +226,7 @@ def test_an_interrupted_comparison_shows_what_is_done(run: Run, contests, monkey
             raise KeyboardInterrupt
         return evaluated(*arguments, **options)
 
-    monkeypatch.setattr(comparison, "evaluate", interrupted)
+    monkeypatch.setattr(Contest, "curve", interrupted)
     for command, few in (("compare", FEW), ("transfer", ("--at", 2, *FEW[2:]))):
         turns = iter(range(9))
         outcome = run(command, "w.yaml", "--genome", "mine.txt", "--genome", "backprop", "--task", "xor", *few)
@@ -223,7 +238,7 @@ def test_an_interrupted_comparison_shows_what_is_done(run: Run, contests, monkey
 
 def test_genomes_of_one_name_are_told_apart_and_baselines_may_be_left_out(run: Run, contests, tuned):
     pathlib.Path("a").mkdir()
-    genome_files.save(Genome.backprop(0.1, 2), "a/mine.txt")
+    rules.save(RULE, "a/mine.txt")
     pair = ("--genome", "mine.txt", "--genome", "a/mine.txt", "--genome", "mine.txt")
     outcome = run("compare", "plain.yaml", *pair, "--baselines", "none", *FEW)
     assert outcome.out.splitlines()[0].split() == ["steps", "mine.txt", "a/mine.txt"]
@@ -242,11 +257,11 @@ def test_json_of_compare_is_that_of_its_parts(run: Run):
     assert (genome["name"], momentum["name"]) == ("backprop", "momentum")
     assert "rates" not in genome
     assert len(momentum["rates"]) == len(MARKS)
-    assert set(momentum["rates"]) <= set(rates_of("momentum"))
-    expected = comparison.evaluate(contest(seed=2), steps=MARKS, n_draws=3)
+    assert set(momentum["rates"]) <= set(BASELINES["momentum"].rates)
+    expected = contest(seed=2).curve(steps=MARKS, n_draws=3)
     for number, (row, other, lead) in enumerate(zip(genome["curve"], momentum["curve"], found["leads"], strict=True)):
         assert row["accuracy"]["mean"] == pytest.approx(expected.accuracy[:, number].mean())
-        assert (lead["step"], lead["genome"], lead["baseline"]) == (MARKS[number], "backprop", "momentum")
+        assert (lead["step"], lead["rule"], lead["baseline"]) == (MARKS[number], "backprop", "momentum")
         assert lead["difference"]["mean"] == pytest.approx(row["accuracy"]["mean"] - other["accuracy"]["mean"])
     assert found["leads"][0]["difference"] == {"mean": 0.0, "half": 0.0}, "from the same synapses"
 
@@ -268,7 +283,7 @@ def test_transfer_prints_a_row_for_each_wiring_and_task_that_fit(run: Run, conte
         ["w.yaml", "xor", *each[:2]],
         ["five.yaml", "blobs", *each[2:]],
     ]
-    assert {(contest.config.seed, contest.config.batch_size) for contest in contests} == {(5, 9)}
+    assert {(contest.resolved.config.seed, contest.resolved.batch_size) for contest in contests} == {(5, 9)}
     assert pathlib.Path("t.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -281,7 +296,7 @@ def test_json_of_transfer_has_all_pairs(run: Run):
     assert cells["w.yaml", "blobs"] is None
     assert cells["five.yaml", "xor"] is None
     assert cells["five.yaml", "blobs"] is not None
-    expected = interval(comparison.evaluate(contest(seed=5), steps=(1,), n_draws=3).accuracy[:, 0])
+    expected = interval(contest(seed=5).curve(steps=(1,), n_draws=3).accuracy[:, 0])
     assert cells["w.yaml", "xor"] == pytest.approx(expected._asdict())
 
 
@@ -291,10 +306,10 @@ EVALUATE, COMPARE = ("evaluate", "plain.yaml"), ("compare", "plain.yaml")
 BACKPROP = ("--genome", "backprop")
 WRONG = [
     ((*EVALUATE, "--genome", "bakprop"), 1, "did you mean 'backprop'?"),
-    ((*COMPARE, "--genome", "backprop", "--genome", "none.txt"), 1, "there is no genome 'none.txt'"),
-    ((*EVALUATE, "--genome", "noise.txt"), 1, "is no genome"),
-    ((*EVALUATE, "--genome", "odd.txt"), 1, "odd.txt' names a rule that there is not (name: "),
-    ((*COMPARE, "--genome", "drawn.txt"), 1, "'by_hand'; there are uniform, "),
+    ((*COMPARE, "--genome", "backprop", "--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
+    ((*EVALUATE, "--genome", "noise.txt"), 1, "holds no rule"),
+    ((*EVALUATE, "--genome", "odd.txt"), 1, "odd.txt', rule: no rule is called 'blurr'; did you mean 'blur'?"),
+    ((*COMPARE, "--genome", "drawn.txt"), 1, "the initializer 'by_hand'; valid are 'uniform', "),
     ((*EVALUATE, *BACKPROP, "--task", "digits"), 1, "2 input neurons, but task 'digits' needs 64"),
     ((*COMPARE, *BACKPROP, "--task", "blobs"), 1, "1 output neuron, but task 'blobs' needs 5"),
     ((*EVALUATE, *BACKPROP, "--task", "xro"), 1, "did you mean 'xor'?"),
@@ -313,7 +328,7 @@ WRONG = [
     (("transfer", "w.yaml", *BACKPROP, "--task", "xro"), 1, "did you mean 'xor'?"),
     (("transfer", "xro", *BACKPROP), 1, "did you mean 'xor'?"),
     (("genomes", "show", "bakprop"), 1, "did you mean 'backprop'?"),
-    (("genomes", "show", "noise.txt"), 1, "is no genome"),
+    (("genomes", "show", "noise.txt"), 1, "holds no rule"),
     (("genomes", "show", "backprop", "--heat", "x.bmp"), 1, "'.bmp'"),
 ]
 
@@ -367,7 +382,7 @@ def test_a_name_stands_for_the_genomes_file(run: Run, contests, shipped):
     for what in ("fast", shipped / "fast.txt", "mine.txt"):
         assert run("genomes", "show", what).out == text
     assert run("evaluate", "w.yaml", "--genome", "fast", *FEW).code == 0
-    assert contests[0].learner.rule == rules.blur(symmetric=True)
+    assert described(contests[0].resolved.rule) == OWN
     assert_complains(run("genomes", "show", "fst"), "did you mean 'fast'?")
 
 
@@ -375,16 +390,16 @@ def test_a_name_stands_for_the_genomes_file(run: Run, contests, shipped):
 def test_what_is_computed_can_be_shown_and_read_again(run: Run, name):
     outcome = run("genomes", "show", name, "--heat", f"{name}.png")
     pathlib.Path("again.txt").write_text(outcome.out)
-    again = genome_files.read("again.txt")
-    assert isinstance(again.genome, Genome)
-    assert again.genome.n_states == 2
-    assert again.rule == ({"name": "backprop"} if name == "backprop" else None)
+    again = rules.load("again.txt")
+    assert isinstance(again, rules.Blur)
+    assert again.n_states == 2
+    assert (again.signal is rules.softmax_cross_entropy) == (name == "backprop")
     assert pathlib.Path(f"{name}.png").read_bytes().startswith(b"\x89PNG")
     if name == "backprop":
-        np.testing.assert_array_equal(again.genome.synapse.post, [[0, 1], [1, 0]])
+        assert_equal_trees(rules.as_arrays(again, np.float32), rules.as_arrays(rules.backprop(), np.float32))
 
 
 @pytest.mark.usefixtures("shipped")
 def test_a_damaged_genome_of_the_package_is_told(run: Run, shipped):
     (shipped / "broken.txt").write_text("hello: 1\n")
-    assert_complains(run("genomes", "list"), "broken.txt", "is no genome")
+    assert_complains(run("genomes", "list"), "broken.txt", "holds no rule")

@@ -11,13 +11,12 @@ import time
 import pytest
 import yaml
 
-from neurograph import Genome, cli, runs
-from neurograph import genome as genomes
+from neurograph import cli, rules, runs
 from neurograph.cli import _meta_train
 from neurograph.meta.learners import Validation
-from tests.command_line import assert_complains
-from tests.command_line import run_fixture as run_fixture
-from tests.meta_problems import SMALL, meta_run
+from neurograph.runs.meta_learning import MetaLearning
+from tests.support.command_line import assert_complains
+from tests.support.meta_runs import SMALL
 
 WIRING = "mlp:2-2-1"
 TINY = ("batch_size=4", "query_size=4", "query_batches=2")
@@ -29,7 +28,7 @@ SHORT = (*SHORT, *(part for setting in TINY for part in ("--set", setting)), "--
 def _untested(monkeypatch, request):
     """A run does not end with the test of its genome, but where a test asks for it."""
     if "tested" not in request.fixturenames:
-        monkeypatch.setattr(meta_run, "_tested", lambda _: [])
+        monkeypatch.setattr(MetaLearning, "_tested", lambda _: [])
 
 
 @pytest.fixture
@@ -60,9 +59,7 @@ def test_meta_training_prints_a_table_a_line_and_a_result(run):
         *("config.yaml", "topology_0.safetensors", "start.txt", "genome.txt", "metrics.jsonl", "checkpoints"),
         *("curves.png", "summary.json", "costs_cpu.json"),
     }
-    assert (
-        genomes.read(folder / "genome.txt").provenance["command"].startswith(f"neurograph meta-train {WIRING} --task")
-    )
+    assert rules.read(folder / "genome.txt").provenance["command"].startswith(f"neurograph meta-train {WIRING} --task")
     asked = yaml.safe_load((folder / "config.yaml").read_text())["meta"]
     assert (asked["tasks"], asked["method"], asked["n_states"], asked["batch_size"]) == (["xor"], "cma", 2, 4)
 
@@ -73,20 +70,20 @@ def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
     whole = run(*SHORT, "--out", "run", "--json")
     assert whole.code == 0
     pathlib.Path("run").rename("whole")
-    append = runs.append_metrics
+    append = runs.folder.append_metrics
 
     def interrupting(folder, records):
         append(folder, records)
-        if records[-1]["step"] == 2:  # the question whether to stop comes once a meta-step
+        if records[-1]["step"] == 3:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(runs, "append_metrics", interrupting)
+    monkeypatch.setattr(runs.folder, "append_metrics", interrupting)
     outcome = run(*SHORT, "--out", "run", "--json")
     assert outcome.code == cli.EXIT_INTERRUPTED == 130
     assert "stopped after meta-step 3; continue with: neurograph meta-train --resume 'run'" in outcome.err
     assert runs.load_checkpoint(pathlib.Path("run")).step == 3
-    assert genomes.read("run/genome.txt").provenance["meta_steps_done"] == 3
-    monkeypatch.setattr(runs, "append_metrics", append)
+    assert rules.read("run/genome.txt").provenance["meta_steps_done"] == 3
+    monkeypatch.setattr(runs.folder, "append_metrics", append)
     resumed = run("meta-train", "--resume", "run", "--json")
     assert resumed.code == 0
     seconds = {"seconds": 0}
@@ -101,11 +98,15 @@ def test_resuming(run):
     assert run("meta-train", "--resume", "r", "--json").summary["meta_steps"] == 6
     assert run("meta-train", "--resume", "r", "--meta-steps", 8, "--json").summary["meta_steps"] == 8
     assert run("meta-train", "--resume", "r", "--json").summary["finished"]
-    assert_complains(run("meta-train", "--resume", "r", "--meta-steps", 3), "has done 8 meta-steps", "--meta-steps 8")
+    assert_complains(
+        run("meta-train", "--resume", "r", "--meta-steps", 3), "has done 8 steps already", "--meta-steps 8"
+    )
     assert_complains(run("meta-train", "--resume", "r", "--meta-steps", 0), "meta_steps: 0 is out of range")
     for wrong in (("--seed", 3), ("--task", "and"), ("--out", "s"), ("--set", "seed=3"), ("--curriculum", "1:2")):
         found = run("meta-train", "--resume", "r", *wrong)
-        assert_complains(found, "cannot be given with --resume", "only --meta-steps and --device may change", code=2)
+        assert_complains(
+            found, "cannot be given with --resume", "only --meta-steps, --device and --rules may change", code=2
+        )
     assert_complains(run("meta-train", WIRING, "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
     assert_complains(run(*SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")
     assert_complains(run("meta-train", "--resume", "nowhere"), "'nowhere' holds no run")
@@ -132,10 +133,10 @@ WRONG = [
     (("--method", "adam"), 1, "method: 'adam' is not known here; valid are 'gradient', 'cma'"),
     (("--rule", "blurr"), 1, "did you mean 'blur'?"),
     (("--genome", "randm"), 1, "did you mean 'random'?"),
-    (("--genome", "none.txt"), 1, "there is no genome 'none.txt'"),
-    (("--genome", "rule.txt"), 1, "names a rule that there is not"),
+    (("--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
+    (("--genome", "rule.txt"), 1, "no rule is called 'blurr'; did you mean 'blur'?"),
     (("--genome", "initializer.txt"), 1, "names the initializer 'he_norm'"),
-    (("--genome", "kind.txt"), 1, "rule must be a mapping of a rule's options"),
+    (("--genome", "kind.txt"), 1, "rule: expected a mapping of names to values; found [1]"),
     (("--genome", "two.txt"), 1, "the file holds several"),
     (("--genomes", 0), 1, "genomes: 0 is out of range"),
     (("--genomes", 1), 1, "CMA-ES compares genomes; give 2 or more"),
@@ -161,13 +162,11 @@ WRONG = [
 
 @pytest.fixture
 def files(run) -> None:
-    genome = Genome.backprop(0.1, 2)
-    genomes.save({"a": genome, "b": genome}, "two.txt")
-    genomes.save(genome, "rule.txt", rule={"name": "blurr"})
-    genomes.save(genome, "initializer.txt", initializer="he_norm")
-    genomes.save(genome, "kind.txt")
-    text = pathlib.Path("kind.txt").read_text()
-    pathlib.Path("kind.txt").write_text(text.replace("genomes:", "rule: [1]\ngenomes:", 1))
+    rule = rules.backprop(0.1)
+    rules.save({"a": rule, "b": rule}, "two.txt")
+    pathlib.Path("rule.txt").write_text("neurograph_rule: 2\nrule: {class: blurr}\n")
+    rules.save(rule, "initializer.txt", initializer="he_norm")
+    pathlib.Path("kind.txt").write_text("neurograph_rule: 2\nrule: [1]\n")
 
 
 @pytest.mark.usefixtures("files")

@@ -1,5 +1,7 @@
 """Compiling changes no result: lowerings, schedules, tiles, numbering, isolated neurons; tables hold the wiring."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import networkx as nx
@@ -8,23 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurograph import Genome, Population, compile_topology, engine, rules, views
-from neurograph.compile import GENOMES, LOWERINGS, SCHEDULES, padding
+from neurograph import Population, engine, rules, views
+from neurograph.compile import LOWERINGS, SCHEDULES, compile_topology, padding
 from neurograph.compile import _tiles as tiles
-from neurograph.costs import Costs
-from neurograph.genome import astype
+from neurograph.compile.costs import Costs
 from neurograph.ops import DOWN, UP, Tiles
 from neurograph.topology import build, levels, permute
-from tests.strategies import topologies
+from tests.support.strategies import topologies
+from tests.support.sums import assert_sums_agree
 
 jax.config.update("jax_enable_x64", True)
 
 RULES = {
-    "blur": rules.blur(oja=rules.Oja("weights"), synapse_normalization=rules.SynapseNormalization()),
-    "backprop": rules.backprop(rules.mean_squared_error),
+    "blur": dataclasses.replace(
+        rules.blur(jax.random.key(7), 3, synapse_normalization=rules.SynapseNormalization()),
+        hebbian=dataclasses.replace(rules.blur(jax.random.key(7), 3).hebbian, oja=rules.Oja(form="weights")),
+    ),
+    "backprop": rules.backprop(0.3, loss=rules.squared_error),
 }
-GENES = {"blur": Genome.random(jax.random.key(7), 3), "backprop": Genome.backprop(0.3)}
-STEP = jax.jit(engine.step, static_argnames="rule")
+STEP = jax.jit(engine.step)
 
 
 def draw(topology, seed=0):
@@ -37,9 +41,9 @@ def draw(topology, seed=0):
 
 def run(topology, name, synapses, **options):
     """Everything after two steps, in the user's order."""
-    rule, genome = RULES[name], astype(GENES[name], float)
+    rule = RULES[name]
     graph = compile_topology(topology, **options)
-    network = engine.init(jax.random.key(0), graph, genome, rule=rule, dtype=jnp.float64)
+    network = engine.init(jax.random.key(0), graph, rule, dtype=jnp.float64)
     channels = network.n_channels
     forward, backward, bias = (values[:channels] for values in synapses)
     backward = None if network.backward is None else backward
@@ -49,13 +53,13 @@ def run(topology, name, synapses, **options):
     for _ in range(2):
         x = rng.normal(size=(graph.n_inputs, 3))
         target = np.where(rng.random((graph.n_outputs, 3)) < 0.5, 1.0, -1.0)
-        network, info = STEP(graph, genome, network, x, target, rule=rule)
+        network, info = STEP(graph, rule, network, x, target)
     assert info is not None
     result = {
         "forward": views.synapses(graph, network.forward),
         "bias": views.neurons(graph, network.bias),
-        "forward states": views.neurons(graph, info.forward_states),
-        "backward states": views.neurons(graph, info.backward_states),
+        "forward states": views.neurons(graph, info.forward),
+        "backward states": views.neurons(graph, info.backward),
         "prediction": info.prediction,
     }
     if network.backward is not None:
@@ -93,7 +97,8 @@ FORMS = [
     {"schedule": "scan", "tile": (3, 2)},
     {"schedule": "scan", "tile": (1, 1)},
     {"schedule": "scan", "lowering": "segment_sum"},
-    {"genomes": "by_population"},
+    {"rules": ("out", "in", "h")},
+    {"rules": ("h",)},
 ]
 REFERENCE = {"lowering": "segment_sum", "schedule": "unrolled"}
 
@@ -146,10 +151,11 @@ def test_drawn_wirings_give_the_same_in_one_loop(topology, tile):
     topology=topologies(),
     lowering=st.sampled_from(LOWERINGS),
     schedule=st.sampled_from(SCHEDULES),
-    genomes=st.sampled_from(GENOMES),
+    own_rule=st.lists(st.booleans(), min_size=9, max_size=9),
 )
-def test_every_synapse_is_in_one_place(topology, lowering, schedule, genomes):
-    graph = compile_topology(topology, lowering=lowering, schedule=schedule, genomes=genomes)
+def test_every_synapse_is_in_one_place(topology, lowering, schedule, own_rule):
+    rules = [p.name for p, own in zip(topology.populations, own_rule, strict=False) if own]
+    graph = compile_topology(topology, lowering=lowering, schedule=schedule, rules=rules)
     order, w = np.asarray(graph.neuron_order), graph.wiring
     found = []
     for m in w.matmuls:
@@ -194,7 +200,10 @@ def drawn_rows(rng: np.random.Generator) -> tuple[tiles.Rows, np.ndarray, int, i
 
 @pytest.mark.parametrize("seed", range(300))
 def test_tiles_in_their_order_compute_every_row(seed):
-    """A table, run step by step in NumPy, against a loop over rows; nothing is read before it is there (NaN)."""
+    """A table, run step by step in NumPy, against a loop over rows; what is not there yet is NaN.
+
+    The loop reads what the table has left in the pool, so that each sum is judged by its own summands.
+    """
     rng = np.random.default_rng(seed)
     of, given, own, n_pool = drawn_rows(rng)
     n = len(of.rows)
@@ -205,11 +214,6 @@ def test_tiles_in_their_order_compute_every_row(seed):
     w = np.concatenate([rng.normal(size=n), [0.0, 1.0]])
     pool = np.full(n_pool + table.n_scratch, np.nan)
     pool[given] = rng.normal(size=len(given))
-    expected = pool.copy()
-    for start, stop in of.levels:
-        for row in range(start, stop):
-            mine = of.rows == row
-            expected[own + row] = np.tanh(w[of.synapses[mine]] @ expected[of.sources[mine]]) + 0.1
     total = np.zeros(n_rows)
     for k in range(len(table.begin)):
         total = np.zeros(n_rows) if table.first[k] else total
@@ -219,7 +223,9 @@ def test_tiles_in_their_order_compute_every_row(seed):
             pool[own + table.begin[k] : own + table.begin[k] + n_rows] = np.tanh(total) + 0.1
         elif table.n_scratch:
             pool[n_pool + table.scratch[k] : n_pool + table.scratch[k] + n_rows] = total
-    np.testing.assert_allclose(pool[own : own + of.size], expected[own : own + of.size], rtol=1e-12)
+    messages = w[of.synapses] * pool[of.sources]
+    expected, size = (np.bincount(of.rows, m, of.size) for m in (messages, np.abs(messages)))
+    assert_sums_agree(pool[own : own + of.size], np.tanh(expected) + 0.1, size + 0.1)
     np.testing.assert_array_equal(table.synapses.ravel()[table.where], of.synapses)
     rows = np.broadcast_to(table.rows[:, None], table.sources.shape).ravel()[table.where]
     np.testing.assert_array_equal(rows, of.rows)
@@ -235,6 +241,34 @@ def test_hubs_are_split():
     slots = [g.table.sources.size for g in graph.wiring.up if isinstance(g.table, Tiles)]
     # without splitting, the hub's tile would take 300 tiles of 64 rows
     assert sum(slots) < 300 * 64 * 10 / 3
+
+
+def test_rules_are_numbered_in_the_order_given_and_the_shared_one_comes_last():
+    topology = wiring()
+    assert compile_topology(topology).rules == ("*",)
+    assert compile_topology(topology, rules=("h",)).rules == ("h", "*")
+    graph = compile_topology(topology, rules=("out", "in", "h"))
+    assert graph.rules == ("out", "in", "h")
+    assert graph.wiring.n_rules == 3
+    number = np.array([graph.rules.index(p.name) for p in topology.populations])
+    for s, stage in enumerate(graph.wiring.stages):
+        index = graph.wiring.row_types[s]
+        for row, neuron in enumerate(np.asarray(graph.neuron_order)[stage.start : stage.stop]):
+            found = graph.types(s)[0 if index is None else int(index[row])]
+            below = set(topology.population_of[topology.senders[topology.receivers == neuron]].tolist())
+            own = number[topology.population_of[neuron]]
+            assert found.rule == stage.rule == own
+            assert found.rule_below == (number[below.pop()] if len(below) == 1 else own)
+
+
+def test_populations_of_one_rule_share_a_stage():
+    """Two populations at one level: in one stage where they share a rule, else in two."""
+    sizes = [("in", "input", 4), ("a", "hidden", 4), ("b", "hidden", 4), ("out", "output", 4)]
+    pairs = [(start + i, end + i) for start, end in ((0, 4), (0, 8), (4, 12), (8, 12)) for i in range(4)]
+    senders, receivers = np.array(pairs).T
+    topology = build(senders, receivers, [(Population(name, role), n) for name, role, n in sizes])
+    counts = [len(compile_topology(topology, rules=r, schedule="scan").wiring.stages) for r in ((), ("a",), ("a", "b"))]
+    assert counts == [2, 3, 4]
 
 
 def test_levels_are_longest_paths():
@@ -280,7 +314,7 @@ def test_one_compilation_for_two_wirings_of_equal_shape():
 
     def step(graph, network, x, target):
         traces.append(1)
-        return engine.step(graph, GENES["backprop"], network, x, target, rule=RULES["backprop"])[0]
+        return engine.step(graph, RULES["backprop"], network, x, target)[0]
 
     jitted = jax.jit(step)
     results = []
@@ -293,7 +327,7 @@ def test_one_compilation_for_two_wirings_of_equal_shape():
             [(Population("in", "input"), 8), (Population("h", "hidden"), 8), (Population("out", "output"), 1)],
         )
         graph = compile_topology(topology)
-        network = engine.init(jax.random.key(0), graph, GENES["backprop"], rule=RULES["backprop"])
+        network = engine.init(jax.random.key(0), graph, RULES["backprop"])
         after = jitted(graph, network, jnp.ones((8, 2)) * jnp.arange(8.0)[:, None], jnp.ones((1, 2)))
         results.append(views.synapses(graph, after.forward))
     assert len(traces) == 1
@@ -305,7 +339,11 @@ def test_unknown_choices_are_refused():
         compile_topology(wiring(), lowering="fast")
     with pytest.raises(ValueError, match=r"schedule is 'late'; it must be one of auto"):
         compile_topology(wiring(), schedule="late")
-    with pytest.raises(ValueError, match=r"genomes is 'own'; it must be one of shared"):
-        compile_topology(wiring(), genomes="own")
+    with pytest.raises(
+        ValueError, match=r"population 'hid', which topology 'topology' does not have; .* 'in', 'h', 'out'"
+    ):
+        compile_topology(wiring(), rules=("h", "hid"))
+    with pytest.raises(ValueError, match=r"population 'h' more than once"):
+        compile_topology(wiring(), rules=("h", "in", "h"))
     with pytest.raises(ValueError, match=r"tile is \(0, 3\)"):
         compile_topology(wiring(), tile=(0, 3))

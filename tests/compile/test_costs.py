@@ -1,4 +1,4 @@
-"""Measured costs: kept, read, doubted; and what they decide."""
+"""Measured costs: how they are kept, read and checked; and what they decide."""
 
 import dataclasses
 import json
@@ -6,10 +6,9 @@ import math
 
 import pytest
 
-from neurograph import compile_topology, costs, generators, tuning
-from neurograph.compile import plan
-from neurograph.costs import Costs, CostsWarning
-from tests.command_line import run_fixture as run_fixture
+from neurograph.compile import compile_topology, costs, plan, tuning
+from neurograph.compile.costs import Costs, CostsWarning
+from neurograph.topology import generators
 
 
 @pytest.fixture
@@ -46,13 +45,18 @@ def test_nothing_is_kept_where_the_cache_is_off(monkeypatch):
     [
         ("no json", "cannot be read"),
         ("[1, 2]", "not of version 1"),
-        (json.dumps({"version": 1, "tile": 3.0}), "not of version 1"),
+        (json.dumps(dataclasses.asdict(Costs())), "not of version 1"),
+        (json.dumps({"version": 2, **dataclasses.asdict(Costs())}), "not of version 1"),
+        (
+            json.dumps({"version": 1, "tlie": 3.0}),
+            "has 'tlie', which this version does not know; run `neurograph tune`",
+        ),
         (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "gather": -1}), "gather = -1, which is no cost"),
         (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "row": "x"}), "row = 'x', which is no cost"),
         (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "row": math.inf}), "row = inf, which is no cost"),
     ],
 )
-def test_a_damaged_file_is_told_and_passed_over(folder, text, words):
+def test_a_damaged_file_is_reported_and_passed_over(folder, text, words):
     path = costs.path_of()
     assert path is not None
     path.parent.mkdir(parents=True)
@@ -61,6 +65,35 @@ def test_a_damaged_file_is_told_and_passed_over(folder, text, words):
         costs.read(path)
     with pytest.warns(CostsWarning, match="The default costs serve"):
         assert costs.known().costs == costs.DEFAULT["cpu"]
+
+
+def test_costs_that_an_older_version_did_not_know_are_the_defaults(folder):
+    path = folder / "old.json"
+    values = dataclasses.asdict(Costs(tile=3.0, gather=7.0))
+    del values["copy"], values["max_rows"]
+    path.write_text(json.dumps({"version": 1, **values}))
+    assert costs.read(path) == Costs(tile=3.0, gather=7.0)
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("cpu", "the default costs of a CPU ("),
+        ("gpu", "the default costs of a GPU ("),
+        ("tpu", "the default costs of a GPU, as there are none of a TPU ("),
+    ],
+)
+def test_each_platform_goes_by_its_own_name(folder, monkeypatch, backend, words):
+    monkeypatch.setattr(costs.jax, "default_backend", lambda: backend)
+    assert costs.platform() == backend
+    assert costs.known().source.startswith(words)
+    assert costs.known().costs == costs.DEFAULT["cpu" if backend == "cpu" else "gpu"]
+    path = costs.path_of()
+    assert path is not None
+    assert path.name.startswith(f"{backend}-")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"version": 1, "tile": 3.0}))
+    assert costs.known().costs == dataclasses.replace(costs.default(), tile=3.0)
 
 
 def test_costs_decide_the_lowering():
@@ -76,7 +109,7 @@ def test_costs_decide_the_lowering():
     assert dear.wiring.up == ()
 
 
-def test_the_plan_tells_of_every_synapse():
+def test_the_plan_lists_every_synapse():
     graph = compile_topology(generators.random_dag(20, 4, 60, n_levels=4, in_degree=3))
     blocks = plan(graph, Costs())
     assert sum(block.synapses for block in blocks) == graph.n_synapses

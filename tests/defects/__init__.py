@@ -1,13 +1,16 @@
 """The defects that `tests.mutations` plants, and the few tests that are expected to catch each."""
 
-from ._engine import BACKWARD, FORWARD, LEARNING
-from ._evaluation import COMPARING, CURVES, TUNING
+from ._compile import COMPILER
+from ._engine import PASSING, UPDATING
+from ._learning import COMPARING, CURVES, TUNING
 from ._meta import EVOLVING, META
 from ._mutation import Mutation as Mutation
-from ._sums import COMPILER, PRIMITIVES
-from ._tasks import DATA, MAKING_EPISODES
+from ._operators import PlantingError as PlantingError
+from ._ops import PRIMITIVES
+from ._rules import FORMULAS, WRITTEN
+from ._tasks import DATA, MAKING_EPISODES, REGRESSIONS
 
 MUTATIONS = (
-    *(*FORWARD, *BACKWARD, *LEARNING, *PRIMITIVES, *COMPILER),
-    *(*DATA, *MAKING_EPISODES, *CURVES, *TUNING, *COMPARING, *META, *EVOLVING),
+    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *PASSING, *UPDATING),
+    *(*DATA, *MAKING_EPISODES, *REGRESSIONS, *CURVES, *TUNING, *COMPARING, *META, *EVOLVING),
 )

@@ -1,191 +1,203 @@
-"""Defects of meta-learning: how genomes are judged, follow their gradients, and evolve."""
+"""Defects of meta-learning: how rules are judged, follow their gradients, and evolve."""
 
 from ._mutation import Mutation
+from ._operators import ChangeReturn, FixCondition, ReplaceConstant, Rewrite, SetArgument
 
-OBJECTIVE, GRADIENT, POPULATION, EVOLUTION = (
-    f"meta/{name}.py" for name in ("objective", "gradient", "population", "evolution")
+API, OBJECTIVE, STEPS, POPULATION, EVOLUTION = (
+    f"meta/{name}.py" for name in ("api", "objective", "steps", "population", "evolution")
 )
-JUDGED, FOLLOWED, EVOLVED = (f"tests/meta/test_{name}.py" for name in ("meta_objective", "meta_gradient", "evolution"))
-FOLLOWS = (f"{FOLLOWED}::test_each_genome_follows_optax_by_itself",)
+CALLED, JUDGED, FOLLOWED, EVOLVED = (
+    f"tests/meta/test_{name}.py" for name in ("meta_api", "meta_objective", "meta_gradient", "evolution")
+)
+FOLLOWS = (f"{FOLLOWED}::test_each_rule_follows_optax_by_itself",)
 SKIPPED = (f"{FOLLOWED}::test_what_is_not_finite_is_skipped_then_replaced",)
 MEANS = (f"{JUDGED}::test_replicas_online_share_warm_up_and_several_problems_are_means",)
+COPIES = (f"{FOLLOWED}::test_synchronising_copies_the_best_to_all",)
 DRIVEN = (f"{EVOLVED}::test_the_optimizer_is_told_what_it_asked_for_and_starts_again_from_the_best",)
-
-WARM_UP = """\
-    fixed = jax.lax.stop_gradient(genome)
-
-    def learn(i, network):
-        x, target = batch(key, i)
-        return engine.step(problem.graph, fixed, network, x, target, rule=objective.rule)[0]
-
-    return jax.lax.stop_gradient(jax.lax.fori_loop(0, n_steps, learn, network))
-"""
-WITH_GRADIENT = """\
-    def learn(network, i):
-        x, target = batch(key, i)
-        step = lambda network: engine.step(problem.graph, genome, network, x, target, rule=objective.rule)[0]
-        return jax.lax.cond(i < n_steps, step, lambda network: network, network), None
-
-    return jax.lax.scan(learn, network, jnp.arange(objective.warm_up))[0]
-"""
 
 META = (
     Mutation(
         "the warm-up carries a gradient",
         OBJECTIVE,
-        WARM_UP,
-        WITH_GRADIENT,
+        "_one",
+        Rewrite("jax.lax.stop_gradient(_x)", "_x", of=2),
         (f"{JUDGED}::test_no_gradient_passes_through_the_warm_up",),
     ),
     Mutation(
         "query batches of the test set",
         OBJECTIVE,
-        "x, target = episode.query(query_key, objective.query_size)",
-        "x, target = problem.task.query_set()",
+        "_one",
+        Rewrite("_e.query(_k, _n)", "problem.task.query_set()"),
         (f"{JUDGED}::test_classes_are_judged_by_cross_entropy_and_never_by_the_test_set",),
     ),
     Mutation(
         "the online share is a sum",
         OBJECTIVE,
-        "objective.online * total / length",
-        "objective.online * total",
+        "_one",
+        Rewrite("_x / length", "_x"),
+        MEANS,
+    ),
+    Mutation(
+        "the objective's own loss ignored",
+        OBJECTIVE,
+        "Objective.mean_loss",
+        FixCondition(True),
         MEANS,
     ),
     Mutation(
         "unrolls one step too long",
         OBJECTIVE,
-        "jax.lax.cond(i < length, learn",
-        "jax.lax.cond(i <= length, learn",
+        "_one",
+        Rewrite("length", "length + 1", n=1, of=2),
         (f"{JUDGED}::test_a_score_is_a_loop_of_steps_and_shorter_unrolls_fit_in_a_larger_capacity",),
     ),
     Mutation(
         "problems share a key",
         OBJECTIVE,
-        "keys = jax.random.split(key, len(problems))",
-        "keys = jax.random.split(key, 1).repeat(len(problems))",
+        "mean_score",
+        Rewrite("jax.random.split(key, len(problems))", "jax.random.split(key, 1).repeat(len(problems))"),
         MEANS,
     ),
     Mutation(
-        "one clip for all genomes",
-        GRADIENT,
-        "    finite = jnp.isfinite(scores.loss) & jnp.isfinite(norms)\n",
-        "    finite = jnp.isfinite(scores.loss) & jnp.isfinite(norms)\n"
-        "    shrink = jnp.minimum(1, method.clip / optax.tree.norm(gradients))\n"
-        "    gradients = jax.tree.map(lambda g: g * shrink, gradients)\n",
-        (f"{FOLLOWED}::test_each_genomes_clip_is_its_own",),
+        "one clip for all rules",
+        STEPS,
+        "meta_step",
+        Rewrite("jnp.where(finite, _g, 0)", "jnp.where(finite, _g, 0) / optax.tree.norm(gradients)"),
+        (f"{FOLLOWED}::test_each_rules_clip_is_its_own",),
     ),
     Mutation(
-        "skipped updates still move Adam",
-        GRADIENT,
-        "lambda new, old: jnp.where(finite, new, old), (after, smooth, moved), (genome, average, state)\n        )",
-        "lambda new, old: jnp.where(finite, new, old), (after, smooth), (genome, average)\n        ) + (moved,)",
+        "the optimizer does not see the numbers of the rule",
+        STEPS,
+        "meta_step",
+        Rewrite("method.optimizer.update(_g, _s, _r)", "method.optimizer.update(_g, _s, _g)"),
+        FOLLOWS,
+    ),
+    Mutation(
+        "skipped updates still move the optimizer",
+        STEPS,
+        "meta_step",
+        Rewrite("jax.tree.map(_f, (_a, _b, _c), (_x, _y, _z))", "(*jax.tree.map(_f, (_a, _b), (_x, _y)), _c)"),
         SKIPPED,
     ),
     Mutation(
         "losses that are not finite are averaged",
-        GRADIENT,
-        "return jnp.where(finite, _smoothed(average, new, method.memory), average)",
-        "return _smoothed(average, new, method.memory)",
+        STEPS,
+        "meta_step.smoothed",
+        ChangeReturn("_smoothed(average, new, method.memory)"),
         SKIPPED,
     ),
     Mutation(
         "replaced a failure late",
-        GRADIENT,
-        "lost = failures >= method.patience",
-        "lost = failures > method.patience",
+        STEPS,
+        "meta_step",
+        Rewrite("_f >= method.patience", "_f > method.patience"),
         SKIPPED,
     ),
     Mutation(
         "curriculum off by one",
-        GRADIENT,
-        "self.first + self.add * (step // self.every)",
-        "self.first + self.add * ((step + 1) // self.every)",
+        STEPS,
+        "Curriculum.longest",
+        Rewrite("step // self.every", "(step + 1) // self.every"),
         (f"{FOLLOWED}::test_lengths_by_stage",),
     ),
     Mutation(
         "random lengths leave out the longest",
-        GRADIENT,
-        "jnp.minimum(self.shortest, longest), longest + 1)",
-        "jnp.minimum(self.shortest, longest), longest)",
+        STEPS,
+        "Curriculum.length",
+        Rewrite("_x + 1", "_x"),
         (f"{FOLLOWED}::test_random_lengths_are_uniform_up_to_the_stage",),
-    ),
-    Mutation(
-        "the learning rate of the next meta-step",
-        GRADIENT,
-        "jnp.asarray(method.learning_rate(step))",
-        "jnp.asarray(method.learning_rate(step + 1))",
-        FOLLOWS,
     ),
     Mutation(
         "the best is the worst",
         POPULATION,
-        "return jnp.argmin(jnp.where(jnp.isnan(population.loss), jnp.inf, population.loss))",
-        "return jnp.argmax(jnp.where(jnp.isnan(population.loss), -jnp.inf, population.loss))",
+        "best",
+        Rewrite("jnp.argmin(jnp.where(_n, jnp.inf, _l))", "jnp.argmax(jnp.where(_n, -jnp.inf, _l))"),
         FOLLOWS,
     ),
     Mutation(
-        "a genome that never had a loss is the best",
+        "a rule that never had a loss is the best",
         POPULATION,
-        "jnp.where(jnp.isnan(population.loss), jnp.inf, population.loss)",
-        "jnp.where(jnp.isnan(population.loss), -jnp.inf, population.loss)",
-        (f"{FOLLOWED}::test_genomes_that_never_had_a_loss_come_last",),
+        "best",
+        Rewrite("jnp.inf", "-jnp.inf"),
+        (f"{FOLLOWED}::test_rules_that_never_had_a_loss_come_last",),
     ),
     Mutation(
         "noise on the best",
         POPULATION,
-        "    which = which & (jnp.arange(population.size) != chosen)\n",
-        "",
-        (f"{FOLLOWED}::test_synchronising_copies_the_best_to_all",),
+        "reseeded",
+        Rewrite("which & _x", "which"),
+        COPIES,
     ),
     Mutation(
         "no copies at the end of a stage",
-        GRADIENT,
-        " | method.curriculum.ends(step)",
-        "",
-        (f"{FOLLOWED}::test_synchronising_copies_the_best_to_all",),
+        STEPS,
+        "meta_step",
+        Rewrite("_w | method.curriculum.ends(step)", "_w"),
+        COPIES,
     ),
     Mutation(
         "copies keep the optimizer's state of those they replace",
         POPULATION,
-        "optimizer=jax.tree.map(spread, population.optimizer)",
-        "optimizer=population.optimizer",
+        "reseeded",
+        SetArgument("dataclasses.replace", "optimizer", "population.optimizer"),
         SKIPPED,
+    ),
+    Mutation(
+        "the user's optimizer ignored",
+        API,
+        "gradient",
+        FixCondition(True, n=1, of=2),
+        (f"{CALLED}::test_gradient_is_a_loop_of_meta_steps",),
+    ),
+    Mutation(
+        "a graph learns tasks of other sizes",
+        API,
+        "pair",
+        Rewrite("_a == _b", "True"),
+        (f"{CALLED}::test_graphs_learn_the_tasks_that_fit_them",),
+    ),
+    Mutation(
+        "rules of different structure are stacked",
+        API,
+        "stack",
+        Rewrite("_s != structures[0]", "False"),
+        (f"{CALLED}::test_rules_that_do_not_go_together_are_a_sentence",),
     ),
 )
 EVOLVING = (
     Mutation(
         "what is not finite ranks first",
         EVOLUTION,
-        "LAST = 2.0",
-        "LAST = -2.0",
+        "LAST",
+        ReplaceConstant(2.0, -2.0),
         (f"{EVOLVED}::test_what_is_not_finite_ranks_behind_all_and_is_counted",),
     ),
     Mutation(
         "a restart from the founder",
         EVOLUTION,
-        "start = self._best[1]\n",
-        "start = self._founders[0]\n",
+        "Evolution._tell",
+        Rewrite("start = self._best[1]", "start = self._founders[0]"),
         DRIVEN,
     ),
     Mutation(
         "the optimizer is told accuracies",
         EVOLUTION,
-        "np.where(found.finite, 1 - np.asarray(found.accuracy, np.float64), LAST)",
-        "np.where(found.finite, np.asarray(found.accuracy, np.float64), LAST)",
+        "Evolution.advance",
+        Rewrite("1 - _a", "_a"),
         DRIVEN,
     ),
     Mutation(
         "CMA-ES draws from NumPy's own generator",
         EVOLUTION,
-        "draws.standard_normal(shape)",
-        "np.random.standard_normal(shape)",
+        "cma_es",
+        Rewrite("draws.standard_normal", "np.random.standard_normal"),
         (f"{EVOLVED}::test_cma_finds_the_valley_by_draws_of_its_own",),
     ),
     Mutation(
         "fitness of a network that has not learnt",
         EVOLUTION,
-        "network = jax.lax.fori_loop(0, length, learn, network)",
-        "jax.lax.fori_loop(0, length, learn, network)",
+        "_one",
+        SetArgument("engine.learn", "steps", "0 * _x"),
         (f"{EVOLVED}::test_fitness_is_accuracy_after_learning_by_hand",),
     ),
 )

@@ -7,18 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurograph import Topology, compile_topology, engine, generators, topology
-from tests import helpers
-from tests.helpers import thorough
-from tests.reference import Options
+from neurograph import Topology, engine, rules, topology
+from neurograph.compile import compile_topology
+from neurograph.engine import views
+from neurograph.topology import generators
+from tests.support import helpers
+from tests.support.helpers import thorough
+from tests.support.reference import Options
 
 WIDTH, IN_DEGREE, OUTPUTS = 8, 4, 4
 FEW, MANY = 50, 200
 LENGTH, BATCH = 3, 16
 SCHEDULES = ("auto", "scan")
 OPTIONS = Options(forward_activation="tanh", batch_mean=True)
-RULE = helpers.rule_of(OPTIONS)
 GENES = helpers.random_genes(np.random.default_rng(3), 2)
+RULE = helpers.rule_of(GENES, OPTIONS, np.float32)
 PROGRAMS = ("forward", "step", "gradient")
 EXACT = 1e-12
 """Largest error of a level relative to its largest state: a level adds up a handful of rounded products."""
@@ -29,41 +32,38 @@ def wiring(levels: int) -> Topology:
     return generators.random_dag(WIDTH, OUTPUTS, WIDTH * levels, n_levels=levels, in_degree=IN_DEGREE)
 
 
-def forward(graph, genome, network, x):
-    return engine.forward(graph, genome, network, x, rule=RULE)
+def forward(net, rule, state, x):
+    return engine.forward(net, rule, state, x)[1]
 
 
-def step(graph, genome, network, x, target):
-    return engine.step(graph, genome, network, x, target, rule=RULE)
+def step(net, rule, state, x, target):
+    return engine.step(net, rule, state, x, target)
 
 
-def gradient(graph, genome, network, xs, targets, query, wanted):
-    """Of the loss after some steps, with respect to the genome."""
+def gradient(net, rule, state, query, wanted):
+    """The gradient of the loss after some steps with respect to the rule's numbers."""
+    task = helpers.Largest(WIDTH, OUTPUTS, np.float32)
 
-    def loss(genome):
-        _, prediction, _ = engine.unroll(graph, genome, network, xs, targets, query, rule=RULE)
-        return RULE.feedback.loss(prediction, wanted)
+    def loss(rule):
+        key = jax.random.key(0)
+        after, _ = engine.learn(key, net, rule, state, task, steps=LENGTH, batch_size=BATCH, differentiable=True)
+        return rules.losses.mean(rules.squared_error, engine.predict(net, rule, after, query), wanted)
 
-    return jax.grad(loss)(genome)
+    return jax.grad(loss)(rule)
 
 
 @functools.cache
 def lowered(program: str, levels: int, schedule: str) -> jax.stages.Lowered:
     """Of shapes alone; tables are arguments and no constants."""
-    graph, genome = compile_topology(wiring(levels), schedule=schedule), helpers.genome_of(GENES)
-    network = jax.eval_shape(functools.partial(engine.init, graph=graph, genome=genome, rule=RULE), jax.random.key(0))
-
-    def numbers(*shape: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, network.dtype)
-
-    x, target = numbers(WIDTH, BATCH), numbers(OUTPUTS, BATCH)
-    xs, targets = numbers(LENGTH, *x.shape), numbers(LENGTH, *target.shape)
+    net = compile_topology(wiring(levels), schedule=schedule)
+    state = jax.eval_shape(functools.partial(engine.init, net=net, rule=RULE), jax.random.key(0))
+    x, target = (jax.ShapeDtypeStruct((rows, BATCH), state.dtype) for rows in (WIDTH, OUTPUTS))
     function, data = {
         "forward": (forward, (x,)),
         "step": (step, (x, target)),
-        "gradient": (gradient, (xs, targets, x, target)),
+        "gradient": (gradient, (x, target)),
     }[program]
-    return jax.jit(function).lower(graph, genome, network, *data)
+    return jax.jit(function).lower(net, RULE, state, *data)
 
 
 def n_instructions(program: jax.stages.Lowered) -> int:
@@ -107,10 +107,10 @@ def test_the_states_of_many_levels_are_the_loops(schedule):
     synapses = helpers.random_synapses(deep, 2, rng)
     xs, targets = helpers.random_batches(deep, rng, 1, 3)
     (expected,) = helpers.reference_steps(deep, GENES, OPTIONS, synapses, xs, targets)
-    graph, genome = compile_topology(deep, schedule=schedule), helpers.genome_of(GENES)
-    network = helpers.to_engine(graph, genome, RULE, synapses, dtype=np.float64)
-    states = jax.jit(forward, compiler_options=helpers.QUICK)(graph, genome, network, jnp.asarray(xs[0]))
-    found = np.moveaxis(np.asarray(states)[:, np.asarray(graph.neuron_rank)], 1, 0)
+    net, rule = compile_topology(deep, schedule=schedule), helpers.rule_of(GENES, OPTIONS)
+    state = helpers.to_engine(net, rule, synapses, dtype=np.float64)
+    states = jax.jit(forward, compiler_options=helpers.QUICK)(net, rule, state, jnp.asarray(xs[0]))
+    found = np.moveaxis(np.asarray(views.neurons(net, states)), 1, 0)
     for n in range(MANY + 2):
         of_level = expected["forward states"][level == n]
         assert np.ptp(of_level, axis=2).max() > 0.1, "the data must not die away on the way up"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests import cases, recorded, reference
-from tests.helpers import (
+from tests.support import cases, recorded, reference
+from tests.support.helpers import (
     Synapses,
     backprop_genes,
     edges_of,

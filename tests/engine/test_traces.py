@@ -11,9 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurograph import Genome, compile_topology, engine, experiment, generators, rules, topology
-from neurograph.config import TrainConfig
-from neurograph.experiment import compile_experiment, finish, open_run, prepare
+from neurograph import engine, rules, topology
+from neurograph.compile import compile_topology
+from neurograph.runs import training
+from neurograph.runs.run import finish, loop, open_run
+from neurograph.runs.settings import TrainConfig
+from neurograph.runs.training import Training, prepare
+from neurograph.topology import generators
 
 WIRING = generators.mlp([2, 5, 1])
 OPTIONS = {"steps": 60, "batch_size": 8, "log_every": 7, "evaluate_every": 11, "checkpoint_every": 13, "task": "xor"}
@@ -21,7 +25,7 @@ OPTIONS = {"steps": 60, "batch_size": 8, "log_every": 7, "evaluate_every": 11, "
 
 @pytest.fixture
 def traces(monkeypatch) -> Counter[str]:
-    """How often `engine.step` and `engine.predict` were called from Python, which JAX does only to trace them."""
+    """How often a step and `engine.predict` were called from Python, which JAX does only to trace them."""
     jax.clear_caches()
     counts = Counter[str]()
 
@@ -33,8 +37,10 @@ def traces(monkeypatch) -> Counter[str]:
 
         return wrapper
 
-    for name in ("step", "predict"):
-        monkeypatch.setattr(engine, name, counted(name, getattr(engine, name)))
+    monkeypatch.setattr(engine, "step", counted("step", engine.step))
+    monkeypatch.setattr(engine, "predict", counted("predict", engine.predict))
+    taken = functools.partial(engine.learn, step=engine.step)
+    monkeypatch.setattr(engine, "learn", taken)
     return counts
 
 
@@ -51,59 +57,69 @@ def prepared(wiring: topology.Topology = WIRING, **options: Any):
 
 def train(run, folder, *, stop=lambda: False) -> Counter[int]:
     """Compiles and trains; how many calls to the device took how many steps."""
-    compiled, legs = compile_experiment(run), Counter[int]()
+    programs, legs = run.programs, Counter[int]()
 
-    def advance(network, n):
+    def advance(state, n):
         legs[n] += 1
-        return compiled.advance(network, n)
+        return programs.advance(state, n)
 
-    for _ in experiment.train(run, compiled._replace(advance=advance), folder, stop=stop):
+    run.programs = programs._replace(advance=advance)
+    assert run.folder == folder
+    for _ in loop(run, stop=stop):
         pass
-    finish(run, compiled, folder, {})
+    finish(run)
     return legs
 
 
 def test_a_run_stopped_and_resumed_is_traced_once(tmp_path, traces, monkeypatch):
-    monkeypatch.setattr(experiment, "SECONDS_PER_CALL", 1e9)
+    monkeypatch.setattr(Training, "seconds_per_call", 1e9)
     run = prepared()
     open_run(run, tmp_path)
     calls = iter(range(100))
     legs = train(run, tmp_path, stop=lambda: next(calls) > 9)
     assert len(legs) > 3
-    run = experiment.reopen_run(tmp_path)
-    assert 0 < int(run.network.step) < OPTIONS["steps"]
+    run = training.resume(tmp_path)
+    assert 0 < int(run.state.step) < OPTIONS["steps"]
     legs += train(run, tmp_path)
     assert sum(n * count for n, count in legs.items()) == OPTIONS["steps"]
     assert traces == {"step": 1, "predict": 1}
 
 
 def test_runs_of_one_shape_share_a_trace(traces):
-    compile_experiment(prepared())
+    _ = prepared().programs
     for name, value in {"seed": 3, "learning_rate": 0.7, "initializer": "lecun_normal", "steps": 7}.items():
-        compile_experiment(prepared(**{name: value}))
+        _ = prepared(**{name: value}).programs
     assert traces == {"step": 1, "predict": 1}
     for _ in range(2):
-        compile_experiment(prepared(batch_size=9))
+        _ = prepared(batch_size=9).programs
         assert traces["step"] == 2
     for _ in range(2):
-        compile_experiment(prepared(generators.mlp([2, 6, 1])))
+        _ = prepared(generators.mlp([2, 6, 1])).programs
         assert traces["step"] == 3
 
 
-@pytest.mark.parametrize("rule", [rules.backprop, rules.blur])
-def test_a_step_is_traced_once_for_all_numbers(traces, rule):
-    step = jax.jit(engine.step, static_argnames="rule")
-    graph = compile_topology(shuffled(0))
-    genomes = [Genome.random(jax.random.key(seed), 3) for seed in range(3)]
-    x, target = jnp.ones((2, 8)), jnp.ones((1, 8))
-    network = engine.init(jax.random.key(0), graph, genomes[0], rule=rule(), dtype=x.dtype)
-    for genome in genomes:
-        network, _ = step(graph, genome, network, x, target, rule=rule())
-    network, _ = step(graph, genomes[0], network, -x, -target, rule=rule())
+RULES = {
+    "backprop": lambda key: rules.backprop(float(jax.random.uniform(key))),
+    "adam": lambda key: rules.adam(float(jax.random.uniform(key))),
+    "blur": lambda key: rules.blur(key, 3),
+    "feedback_alignment": lambda key: rules.FeedbackAlignment(float(jax.random.uniform(key))),
+}
+
+
+@pytest.mark.parametrize("make", RULES.values(), ids=RULES)
+def test_a_step_is_traced_once_for_all_numbers(traces, make):
+    step = jax.jit(engine.step)
+    net = compile_topology(shuffled(0))
+    many = [rules.as_arrays(make(jax.random.key(seed)), jnp.float32) for seed in range(3)]
+    x, target = jnp.ones((2, 8), jnp.float32), jnp.ones((1, 8), jnp.float32)
+    state = engine.init(jax.random.key(0), net, many[0], dtype=x.dtype)
+    for rule in many:
+        state, _ = step(net, rule, state, x, target)
+    state, _ = step(net, many[0], state, -x, -target)
     for seed in range(1, 4):
         other = compile_topology(shuffled(seed))
-        network = engine.init(jax.random.key(seed), other, genomes[0], rule=rule(), dtype=x.dtype)
-        step(other, genomes[0], network, x, target, rule=rule())
+        state = engine.init(jax.random.key(seed), other, many[0], dtype=x.dtype)
+        step(other, many[0], state, x, target)
     assert traces["step"] == 1
-    step(graph, genomes[0], network, x[:, :7], target[:, :7], rule=rule())
+    step(net, many[0], state, x[:, :7], target[:, :7])
     assert traces["step"] == 2

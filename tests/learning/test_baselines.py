@@ -4,20 +4,20 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from neurograph import Population, Topology, baselines, compile_topology, generators, rules, tasks, views
-from neurograph.baselines import OPTIMIZERS, GradientLearner, baseline, rates_of
-from neurograph.evaluation import GenomeLearner, curve
-from neurograph.genome import Genome, astype
-from neurograph.initializers import uniform
-from neurograph.topology import build
-from tests.helpers import assert_agrees, random_batches, tolerance
+from neurograph import Population, Topology, engine, rules, tasks
+from neurograph.compile import CompiledGraph, compile_topology
+from neurograph.engine import views
+from neurograph.engine.initializers import uniform
+from neurograph.learning import BASELINES, Descent, Tuned, evaluate, tune
+from neurograph.learning.baselines import functions_for
+from neurograph.topology import build, generators
+from tests.support.helpers import QUICK, assert_agrees, random_batches, tolerance
 
 KEY = jax.random.key(7)
 RATE, N_STEPS, BATCH = 0.05, 4, 6
@@ -75,7 +75,7 @@ def dag_by_hand(synapses: Synapses, x: jax.Array) -> jax.Array:
 
 def cross_entropy(prediction: jax.Array, target: jax.Array) -> jax.Array:
     classes = jnp.argmax(target, axis=0)
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(prediction.T, classes))
+    return jnp.mean(optax.losses.softmax_cross_entropy_with_integer_labels(prediction.T, classes))
 
 
 def half_square(prediction: jax.Array, target: jax.Array) -> jax.Array:
@@ -85,56 +85,69 @@ def half_square(prediction: jax.Array, target: jax.Array) -> jax.Array:
 BY_HAND = {"mlp": (MLP, mlp_by_hand, cross_entropy), "dag": (DAG, dag_by_hand, half_square)}
 
 
-def learner_of(topology: Topology, name: str, **options: Any) -> GradientLearner:
-    graph = compile_topology(topology, n_states=2, batch_size=BATCH)
-    return GradientLearner(graph, jnp.asarray(RATE, jnp.float64), name, dtype=jnp.float64, **options)
+def task_of(topology: Topology) -> tasks.Task:
+    """Of as many inputs and outputs; its examples do not matter."""
+    rng = np.random.default_rng(0)
+    n_inputs, n_outputs = len(topology.inputs), len(topology.outputs)
+    labels = np.arange(30) % max(n_outputs, 2)
+    return tasks.from_arrays(rng.normal(size=(30, n_inputs)), labels, n_outputs=n_outputs, dtype=jnp.float64)
 
 
-def synapses_of(learner: Any, network: Any) -> Synapses:
+def synapses_of(net: CompiledGraph, network: Any) -> Synapses:
     """Of one channel, in the user's order."""
-    edges, bias = (
-        views.synapses(learner.graph, network.forward),
-        views.neurons(learner.graph, network.bias),
-    )
+    edges, bias = views.synapses(net, network.forward), views.neurons(net, network.bias)
     assert edges.shape[0] == bias.shape[0] == 1
     return {"edges": edges[0], "bias": bias[0]}
 
 
-@pytest.mark.parametrize("wiring", BY_HAND)
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_equals_optax_on_a_function_by_hand(name, wiring):
+def assert_equals_optax(descent: Descent, optimizer: optax.GradientTransformation, wiring: str) -> None:
     topology, forward, loss = BY_HAND[wiring]
+    net = compile_topology(topology, n_states=2, batch_size=BATCH)
+    init, step, predict = functions_for(descent, task_of(topology))
     # biases that are not 0, too
-    learner = learner_of(topology, name, initializer=uniform)
-    network = learner.start(KEY)
-    mine = synapses_of(learner, network.network)
-    optimizer = OPTAX[name](RATE)
+    network = init(KEY, net, descent, dtype=jnp.float64, initializer=uniform)
+    mine = synapses_of(net, network.network)
     state = optimizer.init(mine)
 
     @jax.jit
-    def step(synapses, state, x, target):
-        gradient = jax.grad(lambda s: loss(forward(s, x), target))(synapses)
-        updates, state = optimizer.update(gradient, state)
-        return optax.apply_updates(synapses, updates), state
+    def by_hand(synapses, state, x, target):
+        value, gradient = jax.value_and_grad(lambda s: loss(forward(s, x), target))(synapses)
+        updates, state = optimizer.update(gradient, state, synapses)
+        return optax.apply_updates(synapses, updates), state, value
 
-    learn = jax.jit(lambda network, x, target: learner.learn(network, x, target))
+    learn = jax.jit(lambda network, x, target: step(net, descent, network, x, target), compiler_options=QUICK)
     xs, targets = random_batches(topology, np.random.default_rng(3), N_STEPS, BATCH)
     for number, (x, target) in enumerate(zip(jnp.asarray(xs), jnp.asarray(targets), strict=True)):
         before = mine
-        mine, state = step(mine, state, x, target)
-        network = learn(network, x, target)
-        found = synapses_of(learner, network.network)
+        mine, state, _ = by_hand(mine, state, x, target)
+        network, info = learn(network, x, target)
+        found = synapses_of(net, network.network)
         assert_agrees(found, mine, tolerance(np.float64), f"step {number}")
+        assert_agrees({"y": info.prediction}, {"y": forward(before, x)}, tolerance(np.float64), f"step {number}")
         assert not np.allclose(before["edges"], mine["edges"], rtol=1e-6), "it learns"
-    prediction = learner.predict(network, jnp.asarray(xs[0]))
+        assert int(network.step) == number + 1
+    prediction = predict(net, descent, network, jnp.asarray(xs[0]))
     assert_agrees({"y": prediction}, {"y": forward(mine, jnp.asarray(xs[0]))}, tolerance(np.float64))
 
 
+@pytest.mark.parametrize("wiring", BY_HAND)
+@pytest.mark.parametrize("name", BASELINES)
+def test_an_optimizer_equals_optax_on_a_function_by_hand(name, wiring):
+    assert_equals_optax(Descent(BASELINES[name].make, jnp.asarray(RATE)), OPTAX[name](RATE), wiring)
+
+
+def test_an_optimizer_of_the_users_decays_weights_clips_and_follows_a_schedule():
+    """Weight decay needs the synapses, a schedule the number of the step."""
+    schedule = optax.exponential_decay(RATE, 1, 0.5)
+    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(schedule, weight_decay=0.3))
+    assert_equals_optax(Descent(optimizer), optimizer, "dag")
+
+
 def test_the_rate_is_all_that_the_optimizers_of_optax_have_beside():
-    assert OPTIMIZERS.keys() == OPTAX.keys() == baselines.RATES.keys()
+    assert BASELINES.keys() == OPTAX.keys()
 
 
-# --- against genomes --------------------------------------------------------------------------------------------------
+# --- against rules ----------------------------------------------------------------------------------------------------
 
 
 def toy(name: str = "blobs", **options: Any) -> tasks.Task:
@@ -142,46 +155,52 @@ def toy(name: str = "blobs", **options: Any) -> tasks.Task:
 
 
 @pytest.mark.parametrize(("task", "sizes"), [("blobs", [2, 4, 5]), ("xor", [2, 4, 1])])
-def test_sgd_is_the_genome_backprop_on_the_same_synapses_and_batches(task, sizes):
+def test_sgd_is_the_rule_backprop_on_the_same_synapses_and_batches(task, sizes):
     drawn, steps = toy(task), (0, 1, 2, 5)
-    graph = compile_topology(generators.mlp(sizes), n_states=2, batch_size=BATCH)
-    feedback = rules.mean_squared_error if sizes[-1] == 1 else rules.softmax_cross_entropy
-    rule = rules.backprop(feedback, activation=rules.tanh)
-    genome = astype(Genome.backprop(RATE), jnp.float64)
-    sgd = GradientLearner(graph, jnp.asarray(RATE, jnp.float64), "sgd", dtype=jnp.float64)
-    own = GenomeLearner(graph, genome, rule, batch_size=BATCH, dtype=jnp.float64)
-    one, other = sgd.start(KEY).network, own.start(KEY)
-    np.testing.assert_array_equal(synapses_of(sgd, one)["edges"], synapses_of(own, other)["edges"])
-    curves = [curve(KEY, learner, drawn, batch_size=BATCH, steps=steps, n_draws=2) for learner in (sgd, own)]
+    net = compile_topology(generators.mlp(sizes), n_states=2, batch_size=BATCH)
+    rule = rules.backprop(RATE, loss=drawn.loss)
+    sgd = Descent(BASELINES["sgd"].make, RATE)
+    one, other = (
+        synapses_of(net, network)["edges"]
+        for network in (
+            functions_for(sgd, drawn)[0](KEY, net, sgd, dtype=jnp.float64).network,
+            engine.init(KEY, net, rule, dtype=jnp.float64),
+        )
+    )
+    np.testing.assert_array_equal(one, other)
+    curves = [evaluate(KEY, net, each, drawn, batch_size=BATCH, steps=steps, n_draws=2) for each in (sgd, rule)]
     for found in ("loss", "accuracy"):
-        of_sgd, of_genome = (getattr(each, found) for each in curves)
-        assert_agrees({found: of_sgd}, {found: of_genome}, tolerance(np.float64))
+        of_sgd, of_rule = (getattr(each, found) for each in curves)
+        assert_agrees({found: of_sgd}, {found: of_rule}, tolerance(np.float64))
     assert len(np.unique(curves[0].loss)) == curves[0].loss.size
 
 
 def test_draws_of_synapses_are_those_of_a_wiring_compiled_for_more_states():
     """A baseline compiles its wiring anew, for two states."""
     wiring = generators.random_dag(3, 2, 8, n_levels=3, in_degree=3, seed=2)
+    sgd = Descent(optax.sgd(RATE))
+    init, _, _ = functions_for(sgd, task_of(wiring))
     found = []
     for n_states in (2, 5):
-        graph = compile_topology(wiring, n_states=n_states, batch_size=BATCH)
-        learner = GradientLearner(graph, jnp.asarray(RATE), "sgd", dtype=jnp.float64)
-        found.append(synapses_of(learner, learner.start(KEY).network)["edges"])
+        net = compile_topology(wiring, n_states=n_states, batch_size=BATCH)
+        network = init(KEY, net, sgd, dtype=jnp.float64).network
+        found.append(synapses_of(net, network)["edges"])
     np.testing.assert_array_equal(*found)
 
 
 # --- the choice of the learning rate ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_rates_span_four_decades_in_equal_ratios(name):
-    rates = np.array(rates_of(name))
+    rates = np.array(BASELINES[name].rates)
     assert np.log10(rates[-1] / rates[0]) == pytest.approx(4)
     ratios = rates[1:] / rates[:-1]
-    np.testing.assert_allclose(ratios, 10 ** (1 / baselines.PER_DECADE), rtol=0.01)
+    np.testing.assert_allclose(ratios, 10 ** (1 / BASELINES[name].per_decade), rtol=0.01)
 
 
 STEPS = (0, 1, 3)
+SGD = BASELINES["sgd"]
 
 
 def stored() -> tasks.Task:
@@ -193,38 +212,37 @@ def stored() -> tasks.Task:
 
 
 @pytest.fixture(scope="module")
-def found() -> tuple[tasks.Task, Any, baselines.Baseline]:
+def found() -> tuple[tasks.Task, Any, Tuned]:
     task = stored()
-    graph = compile_topology(generators.mlp([2, 3, 3]), n_states=2, batch_size=BATCH)
-    return task, graph, baseline("sgd", KEY, graph, task, batch_size=BATCH, steps=STEPS, n_draws=3, n_choosing=5)
+    net = compile_topology(generators.mlp([2, 3, 3]), n_states=2, batch_size=BATCH)
+    return task, net, tune(SGD, KEY, net, task, batch_size=BATCH, steps=STEPS, n_draws=3, n_choosing=5)
 
 
 def test_the_rate_of_each_step_is_the_best_on_held_out_examples(found):
     _, _, tuned = found
-    assert tuple(rate for rate, _ in tuned.tried) == rates_of("sgd")
+    assert tuple(rate for rate, _ in tuned.tried) == SGD.rates
     assert len(tuned.rates) == len(STEPS)
     for number, rate in enumerate(tuned.rates):
         means = {tried: float(np.mean(curve.accuracy[:, number])) for tried, curve in tuned.tried}
         assert means[rate] == max(means.values())
     assert {curve.accuracy.shape for _, curve in tuned.tried} == {(5, len(STEPS))}
-    assert tuned.rates[-1] not in (rates_of("sgd")[0], rates_of("sgd")[-1]), "neither too small nor too large is best"
+    assert tuned.rates[-1] not in (SGD.rates[0], SGD.rates[-1]), "neither too small nor too large is best"
 
 
 def test_each_point_is_that_of_its_own_rate_on_the_trials(found):
-    task, graph, tuned = found
+    task, net, tuned = found
     assert tuned.curve.steps == STEPS
-    learner = GradientLearner(graph, jnp.asarray(0.0, jnp.float32), "sgd", dtype=jnp.float64)
     for number, rate in enumerate(tuned.rates):
-        own = eqx.tree_at(lambda each: each.rate, learner, jnp.asarray(rate, jnp.float32))
-        expected = curve(KEY, own, task, batch_size=BATCH, steps=STEPS, n_draws=3)
+        own = Descent(SGD.make, jnp.asarray(rate, jnp.float32))
+        expected = evaluate(KEY, net, own, task, batch_size=BATCH, steps=STEPS, n_draws=3)
         np.testing.assert_array_equal(tuned.curve.loss[:, number], expected.loss[:, number])
         np.testing.assert_array_equal(tuned.curve.accuracy[:, number], expected.accuracy[:, number])
 
 
 def test_the_test_set_has_no_say_in_the_choice(found):
-    task, graph, tuned = found
+    task, net, tuned = found
     turned = dataclasses.replace(task, test=task.test._replace(labels=(task.test.labels + 1) % 3))
-    other = baseline("sgd", KEY, graph, turned, batch_size=BATCH, steps=STEPS, n_draws=3, n_choosing=5)
+    other = tune(SGD, KEY, net, turned, batch_size=BATCH, steps=STEPS, n_draws=3, n_choosing=5)
     assert other.rates == tuned.rates
     for (_, one), (_, same) in zip(tuned.tried, other.tried, strict=True):
         np.testing.assert_array_equal(one.accuracy, same.accuracy)
@@ -237,9 +255,9 @@ def itself(task: tasks.Task, key: jax.Array) -> tasks.Task:
 
 def test_draws_for_choosing_are_others_than_those_of_the_trials(found):
     """Else a rate would be chosen for the very synapses that it is judged on. Here episodes show what trials show."""
-    task, graph, _ = found
+    task, net, _ = found
     open_ = dataclasses.replace(task, episode_of=itself)
-    tuned = baseline("sgd", KEY, graph, open_, batch_size=BATCH, steps=STEPS, n_draws=3, n_choosing=3)
+    tuned = tune(SGD, KEY, net, open_, batch_size=BATCH, steps=STEPS, n_draws=3, n_choosing=3)
     curves = dict(tuned.tried)
     for number, rate in enumerate(tuned.rates):
         assert not set(curves[rate].loss[:, number]) & set(tuned.curve.loss[:, number])

@@ -1,9 +1,8 @@
-"""Curves of learners against plain loops with the same keys; intervals; what may be looked at, and what may not."""
+"""Curves of rules against plain loops with the same keys; intervals; what may be looked at, and what may not."""
 
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,40 +10,46 @@ import pytest
 import scipy.special
 from scipy import stats
 
-from neurograph import compile_topology, engine, evaluation, generators, rules, tasks
-from neurograph.cli._evaluate import _marks
-from neurograph.evaluation import GenomeLearner, curve, held_out_curves, interval
-from neurograph.genome import Genome, astype
+from neurograph import engine, learning, rules, tasks
+from neurograph.compile import CompiledGraph, compile_topology
+from neurograph.learning import Curve, evaluate, evaluation, held_out_curves, interval, marks
+from neurograph.rules import Rule
 from neurograph.tasks.sources import Examples, draw
-from tests.helpers import QUICK, relative_error, tolerance
+from neurograph.topology import Population, build, generators
+from tests.support.helpers import QUICK, relative_error, tolerance
 
 KEY = jax.random.key(4)
 STEPS = (0, 1, 2, 5)
 BATCH = 8
 
 
-class Hebbian(eqx.Module):
-    """A matrix that adds up products of targets and data: a learner of four lines."""
+class Hebbian(Rule):
+    """Adds up products of targets and data: a rule of a few lines, for a network without hidden neurons."""
 
-    rate: jax.Array
-    sizes: tuple[int, int] = eqx.field(static=True)
+    rate: float | jax.Array
 
-    def start(self, key: jax.Array) -> jax.Array:
-        return jax.random.normal(key, self.sizes, self.rate.dtype)
+    def activate(self, u, activation):
+        return jnp.concatenate([u, jnp.zeros_like(u)])
 
-    def learn(self, network: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
-        return network + self.rate * target @ x.T / x.shape[1]
+    def feedback(self, a, target):
+        return jnp.stack([a[0], target])
 
-    def predict(self, network: jax.Array, x: jax.Array) -> jax.Array:
-        return network @ x
+    def receive_down(self, received, a, fed, activation):
+        return a if fed is None else fed
+
+    def pre(self, neurons):
+        return (neurons.forward[:1],)
+
+    def post(self, neurons):
+        return (neurons.backward[1:] / neurons.backward.shape[2],)
+
+    def update(self, synapses, seen):
+        return synapses._replace(forward=synapses.forward + self.rate * seen.sums[0])
 
 
-def hebbian(task: tasks.Task, rate: float = 0.3) -> Hebbian:
-    return Hebbian(jnp.asarray(rate, jnp.float64), (task.n_outputs, task.n_inputs))
-
-
-def rate_of(learner: Any) -> jax.Array:
-    return learner.rate
+def net_of(task: tasks.Task) -> CompiledGraph:
+    """Inputs and outputs, without hidden neurons."""
+    return compile_topology(generators.mlp([task.n_inputs, task.n_outputs]))
 
 
 def small(n: int = 60, n_classes: int = 3) -> tasks.Task:
@@ -77,17 +82,30 @@ def accuracy_by_hand(prediction: Any, target: Any) -> float:
     return float(np.mean(np.argmax(prediction, axis=0) == np.argmax(target, axis=0)))
 
 
-def plain_loop(learner: Any, task: tasks.Task, n_draws: int, *, held_out: bool = False, key: jax.Array = KEY):
+def plain_loop(
+    net: CompiledGraph,
+    rule: Rule,
+    task: tasks.Task,
+    n_draws: int,
+    *,
+    held_out: bool = False,
+    key: jax.Array = KEY,
+    initializer: Any = engine.initializers.glorot_uniform,
+):
     """Loss and accuracy `[draws, steps]`: each draw from fresh synapses, one learning step after the other."""
     losses, accuracies = np.full((2, n_draws, len(STEPS)), np.nan)
-    learn, predict = (
-        jax.jit(lambda *given, method=method: method(*given), compiler_options=QUICK)
-        for method in (learner.learn, learner.predict)
-    )
+    learn = jax.jit(lambda *given: engine.step(net, rule, *given)[0], compiler_options=QUICK)
+
+    @jax.jit
+    def predict(network, x):
+        if network.neurons is not None:  # a query of another size does not meet the states that are kept
+            network = dataclasses.replace(network, neurons=jnp.zeros((rule.n_states, net.n_neurons, x.shape[1])))
+        return engine.predict(net, rule, network, x)
+
     for number in range(n_draws):
         task_key, start_key, support_key = jax.random.split(jax.random.fold_in(key, number), 3)
         drawn = task.episode(task_key) if held_out else task.trial(task_key)
-        network = learner.start(start_key)
+        network = engine.init(start_key, net, rule, dtype=jnp.float64, initializer=initializer, batch_size=BATCH)
         for step in range(max(STEPS) + 1):
             if step in STEPS:
                 x, target = drawn.query_set()
@@ -99,72 +117,99 @@ def plain_loop(learner: Any, task: tasks.Task, n_draws: int, *, held_out: bool =
     return losses, accuracies
 
 
-def assert_same_curve(found: evaluation.Curve, losses: np.ndarray, accuracies: np.ndarray) -> None:
+def assert_same_curve(found: Curve, losses: np.ndarray, accuracies: np.ndarray) -> None:
     assert found.steps == STEPS
     assert relative_error(found.loss, losses) <= tolerance(np.float64)
     assert relative_error(found.accuracy, accuracies) <= tolerance(np.float64)
 
 
+def curve(task: tasks.Task, rate: float = 0.3, *, n_draws: int, **options: Any) -> Curve:
+    """Of the Hebbian rule."""
+    return evaluate(
+        KEY, net_of(task), Hebbian(rate), task, **{"batch_size": BATCH, "steps": STEPS, "n_draws": n_draws, **options}
+    )
+
+
 @pytest.mark.parametrize("task", [toy("blobs"), toy("xor"), small()], ids=["five classes", "one output", "stored"])
 def test_a_curve_equals_a_plain_loop(task):
-    learner = hebbian(task)
-    found = curve(KEY, learner, task, batch_size=BATCH, steps=STEPS, n_draws=3)
-    losses, accuracies = plain_loop(learner, task, 3)
+    found = curve(task, n_draws=3)
+    losses, accuracies = plain_loop(net_of(task), Hebbian(0.3), task, 3)
     assert_same_curve(found, losses, accuracies)
     assert len(np.unique(losses)) == losses.size, "every step and draw is another"
 
 
-def test_a_curve_of_a_genome_equals_a_loop_of_engine_steps():
-    """With kept states, which a query of another size must not meet."""
-    task, wiring = toy("xor"), generators.mlp([2, 4, 1])
-    graph, rule = compile_topology(wiring, n_states=2, batch_size=BATCH), rules.blur(keep_states=True)
-    genome = astype(Genome.random(jax.random.key(0), 2, update=-0.1), jnp.float64)
-    learner = GenomeLearner(graph, genome, rule, batch_size=BATCH, dtype=jnp.float64)
-    found = curve(KEY, learner, task, batch_size=BATCH, steps=STEPS, n_draws=2)
+def test_a_curve_of_kept_states_and_another_initializer_equals_a_plain_loop():
+    """A query of another size must not meet the states that are kept."""
+    task, initializer = toy("xor"), engine.initializers.he_normal
+    net = compile_topology(generators.mlp([2, 4, 1]), n_states=2, batch_size=BATCH)
+    rule = rules.as_arrays(rules.blur(jax.random.key(0), 2, eta=-0.1, keep_states=True), jnp.float64)
+    found = evaluate(KEY, net, rule, task, batch_size=BATCH, steps=STEPS, n_draws=2, initializer=initializer)
+    assert_same_curve(found, *plain_loop(net, rule, task, 2, initializer=initializer))
 
-    class Plainly(eqx.Module):
-        def start(self, key):
-            return engine.init(key, graph, genome, rule=rule, batch_size=BATCH, dtype=jnp.float64)
 
-        def learn(self, network, x, target):
-            return engine.step(graph, genome, network, x, target, rule=rule)[0]
-
-        def predict(self, network, x):
-            empty = jnp.zeros((2, wiring.n_neurons, x.shape[1]))
-            return engine.predict(graph, genome, dataclasses.replace(network, neurons=empty), x, rule=rule)
-
-    assert_same_curve(found, *plain_loop(Plainly(), task, 2))
+def test_rules_by_population_are_one_mapping():
+    task, (rule, faster) = toy("xor"), (rules.backprop(rate, loss=rules.squared_error) for rate in (0.1, 0.5))
+    wiring = generators.mlp([2, 4, 1])
+    together = compile_topology(wiring)
+    names = together.populations
+    apart = compile_topology(wiring, rules=names[1:2])
+    given: dict[str, Any] = {"task": task, "batch_size": BATCH, "steps": STEPS, "n_draws": 2}
+    one = evaluate(KEY, together, rule, **given)
+    same = evaluate(KEY, apart, {names[1]: rule, "*": rule}, **given)
+    assert relative_error(same.loss, one.loss) <= tolerance(np.float64)
+    other = evaluate(KEY, apart, {names[1]: faster, "*": rule}, **given)
+    assert relative_error(other.loss[:, 1:], one.loss[:, 1:]) > 1e-4
 
 
 def test_marks_ascend_from_0_and_end_where_asked():
-    assert [_marks(last) for last in (0, 1, 7, 10)] == [(0,), (0, 1), (0, 1, 2, 5, 7), (0, 1, 2, 5, 10)]
-    assert _marks(evaluation.STEPS[-1]) == evaluation.STEPS
+    assert [marks(last) for last in (0, 1, 7, 10)] == [(0,), (0, 1), (0, 1, 2, 5, 7), (0, 1, 2, 5, 10)]
+    assert marks(evaluation.STEPS[-1]) == evaluation.STEPS == learning.STEPS
     assert np.all(np.diff(evaluation.STEPS) > 0)
     task = small()
-    whole = curve(KEY, hebbian(task), task, batch_size=BATCH, steps=STEPS, n_draws=2)
-    last = curve(KEY, hebbian(task), task, batch_size=BATCH, steps=STEPS[-1:], n_draws=2)
-    np.testing.assert_array_equal(last.loss[:, 0], whole.loss[:, -1])
+    whole, last = curve(task, n_draws=2), curve(task, n_draws=2, steps=STEPS[-1:])
+    assert relative_error(last.loss[:, 0], whole.loss[:, -1]) <= tolerance(np.float64)
+
+
+@pytest.mark.parametrize("steps", [(), (-1, 2), (0, 2, 1), (5, 5), (3, 0)])
+def test_steps_that_do_not_ascend_from_0_are_an_error(steps):
+    with pytest.raises(ValueError, match=r"steps are \[.*\], but a curve goes forward; give ascending numbers"):
+        curve(small(), n_draws=1, steps=steps)
+
+
+def test_one_program_serves_all_numbers_of_a_rule_and_all_steps():
+    """Also of fields that are Python floats, which would else be constants of the program."""
+    traces = []
+
+    class Counted(Hebbian):
+        def feedback(self, a, target):
+            traces.append(1)
+            return Hebbian.feedback(self, a, target)
+
+    task, net = small(), net_of(small())
+    common: dict[str, Any] = {"batch_size": BATCH, "n_draws": 2}
+    first = evaluate(KEY, net, Counted(0.3), task, steps=(0, 4), **common)
+    n = len(traces)
+    assert n > 0
+    second = evaluate(KEY, net, Counted(0.5), task, steps=(1, 2), **common)
+    evaluate(KEY, net, Counted(jnp.asarray(0.4, jnp.float32)), task, steps=(0, 1), **common)
+    assert len(traces) == n
+    assert not np.any(first.loss == second.loss)
 
 
 def test_a_draw_is_the_same_whatever_their_number():
     task = small()
-    many = curve(KEY, hebbian(task), task, batch_size=BATCH, steps=STEPS, n_draws=5)
-    few = curve(KEY, hebbian(task), task, batch_size=BATCH, steps=STEPS, n_draws=2)
+    many, few = curve(task, n_draws=5), curve(task, n_draws=2)
     np.testing.assert_array_equal(few.loss, many.loss[:2])
     np.testing.assert_array_equal(few.accuracy, many.accuracy[:2])
 
 
 def test_draws_differ_in_synapses_and_in_batches():
     task = small()
-    found = curve(KEY, hebbian(task), task, batch_size=BATCH, steps=(0, 1), n_draws=4).loss
+    found = curve(task, n_draws=4, steps=(0, 1)).loss
     assert len(set(found[:, 0])) == 4, "synapses"
-
-    class Same(Hebbian):
-        def start(self, key):
-            return jnp.zeros(self.sizes)
-
-    learner = Same(jnp.asarray(0.3), (task.n_outputs, task.n_inputs))
-    found = curve(KEY, learner, task, batch_size=BATCH, steps=(0, 1), n_draws=4).loss
+    given = generators.mlp([task.n_inputs, task.n_outputs])
+    net = compile_topology(dataclasses.replace(given, weights=np.full((1, given.n_synapses), 0.1)))
+    found = evaluate(KEY, net, Hebbian(0.3), task, batch_size=BATCH, steps=(0, 1), n_draws=4).loss
     assert len(set(found[:, 0])) == 1
     assert len(set(found[:, 1])) == 4, "batches"
 
@@ -196,7 +241,7 @@ def test_an_interval_of_one_draw_or_of_what_is_not_finite_is_none():
 
 def test_bands_are_intervals_of_the_accuracy_at_each_mark():
     values = np.random.default_rng(5).random((4, 3))
-    mean, half = evaluation.bands(evaluation.Curve((0, 1, 2), -values, values))
+    mean, half = evaluation.bands(Curve((0, 1, 2), -values, values))
     expected = [stats.t.interval(0.95, 3, loc=np.mean(v), scale=stats.sem(v)) for v in values.T]
     np.testing.assert_allclose(np.stack([mean - half, mean + half], axis=1), expected)
 
@@ -206,11 +251,14 @@ def test_bands_are_intervals_of_the_accuracy_at_each_mark():
 
 @pytest.mark.parametrize("task", [small(), toy("blobs")], ids=["stored", "generated"])
 def test_held_out_curves_equal_plain_loops_over_episodes(task):
-    rates = (0.1, 1.0)
-    found = held_out_curves(KEY, hebbian(task), rate_of, rates, task, batch_size=BATCH, steps=STEPS, n_draws=2)
-    assert len(found) == len(rates)
+    rates, ticks = (0.1, 1.0), []
+    found = held_out_curves(
+        KEY, net_of(task), [Hebbian(rate) for rate in rates], task,
+        batch_size=BATCH, steps=STEPS, n_draws=2, tick=lambda: ticks.append(1),
+    )  # fmt: skip
+    assert len(found) == len(rates) == len(ticks)
     for each, rate in zip(found, rates, strict=True):
-        assert_same_curve(each, *plain_loop(hebbian(task, rate), task, 2, held_out=True))
+        assert_same_curve(each, *plain_loop(net_of(task), Hebbian(rate), task, 2, held_out=True))
 
 
 def test_held_out_curves_never_read_the_test_set_and_trials_do():
@@ -219,13 +267,12 @@ def test_held_out_curves_never_read_the_test_set_and_trials_do():
     blind = dataclasses.replace(
         task, test=task.test._replace(x=hidden), query_source=task.query_source._replace(x=hidden)
     )
-    options = {"batch_size": BATCH, "steps": STEPS, "n_draws": 3}
-    seen, unseen = (held_out_curves(KEY, hebbian(t), rate_of, (0.1, 1.0), t, **options) for t in (task, blind))
+    seen, unseen = ([curve(t, rate, n_draws=3, held_out=True) for rate in (0.1, 1.0)] for t in (task, blind))
     for one, other in zip(seen, unseen, strict=True):
         np.testing.assert_array_equal(one.loss, other.loss)
         np.testing.assert_array_equal(one.accuracy, other.accuracy)
         assert np.all(np.isfinite(one.loss))
-    found = curve(KEY, hebbian(blind), blind, **options)
+    found = curve(blind, n_draws=3)
     assert np.all(np.isnan(found.loss))
     assert np.all(found.accuracy == 0)
 
@@ -249,19 +296,19 @@ def characters() -> tasks.Task:
     )
 
 
-class Reader(eqx.Module):
-    """Predicts the datum, so that the loss tells what was shown."""
+class Reader(Rule):
+    """Learns nothing."""
 
-    rate: jax.Array
+    rate: float = 0.0
 
-    def start(self, key):
-        return jnp.zeros(())
+    def activate(self, u, activation):
+        return jnp.concatenate([u, jnp.zeros_like(u)])
 
-    def learn(self, network, x, target):
-        return network + jnp.max(x) * 0
 
-    def predict(self, network, x):
-        return x + network
+def repeating() -> CompiledGraph:
+    """One synapse of weight 1: it predicts the datum, so that the loss tells what was shown."""
+    populations = [(Population("x", "input"), 1), (Population("y", "output", bias=False), 1)]
+    return compile_topology(build([0], [1], populations, weights=[1.0]))
 
 
 def shown(loss: np.ndarray) -> np.ndarray:
@@ -270,11 +317,12 @@ def shown(loss: np.ndarray) -> np.ndarray:
 
 
 def test_each_draw_is_a_trial_of_its_own_classes():
-    task, learner = characters(), Reader(jnp.asarray(0.0))
-    found = curve(KEY, learner, task, batch_size=BATCH, steps=STEPS, n_draws=6)
-    assert_same_curve(found, *plain_loop(learner, task, 6))
+    task, net = characters(), repeating()
+    options: dict[str, Any] = {"batch_size": BATCH, "steps": STEPS, "n_draws": 6}
+    found = evaluate(KEY, net, Reader(), task, **options)
+    assert_same_curve(found, *plain_loop(net, Reader(), task, 6))
     assert len(set(found.loss[:, 0])) == 6
     assert np.all((shown(found.loss) >= 1000) & (shown(found.loss) < 1101))
-    (held_out,) = held_out_curves(KEY, learner, rate_of, (0.0,), task, batch_size=BATCH, steps=STEPS, n_draws=6)
+    (held_out,) = held_out_curves(KEY, net, [Reader()], task, **options)
     assert len(set(held_out.loss[:, 0])) == 6
     assert np.all((shown(held_out.loss) >= 5000) & (shown(held_out.loss) < 5101))

@@ -14,9 +14,9 @@ from jax.flatten_util import ravel_pytree
 from neurograph.meta import Objective, evolution
 from neurograph.meta.evolution import LAST, Evolution, Fitness, cma_es, fitness
 from neurograph.meta.learners import VALIDATION
-from neurograph.meta.population import LEAST, member
-from tests.helpers import tolerance
-from tests.meta_problems import (
+from neurograph.meta.population import LEAST_SIZE, member
+from tests.support.helpers import tolerance
+from tests.support.meta_problems import (
     INIT,
     PREDICT,
     assert_equal_trees,
@@ -26,7 +26,6 @@ from tests.meta_problems import (
     objective,
     problem,
     quick,
-    some_genome,
 )
 
 KEY = jax.random.key(8)
@@ -34,20 +33,20 @@ TARGET = 0.3
 LENGTH = 4
 
 
-RAVELLED = quick(jax.vmap(lambda genome: ravel_pytree(genome)[0]))
+RAVELLED = quick(jax.vmap(lambda rule: ravel_pytree(rule)[0]))
 
 
-def vectors_of(genomes) -> np.ndarray:
-    return np.asarray(RAVELLED(genomes))
+def vectors_of(rules) -> np.ndarray:
+    return np.asarray(RAVELLED(rules))
 
 
-def valley(key, genomes, problems, length, *, n_batches, objective) -> Fitness:
+def valley(key, rules, problems, length, *, n_batches, objective) -> Fitness:
     """In place of `fitness`: best where all numbers are `TARGET`; not finite where the first is above 1.
 
     The key decides a little, so that each generation is judged by its own.
     """
     assert (length, n_batches, problems) == (LENGTH, 3, ())
-    vectors = vectors_of(genomes)
+    vectors = vectors_of(rules)
     luck = float(jax.random.uniform(key)) * 1e-6
     accuracy = 1 / (1 + np.mean((vectors - TARGET) ** 2, axis=1)) - luck
     return Fitness(jnp.asarray(accuracy), jnp.asarray(vectors[:, 0] <= 1))
@@ -105,26 +104,24 @@ def values_of(vectors: Sequence[np.ndarray], generation: int) -> np.ndarray:
 def test_fitness_is_accuracy_after_learning_by_hand():
     problems, length, n_batches = (problem("xor"), problem("circle")), 2, 3
     asked: Objective = objective(replicas=2)
-    genomes = founders(3)
-    broken = eqx.tree_at(lambda g: g.neuron.nu, genomes, replace_fn=lambda nu: nu.at[1].set(jnp.nan))
+    rules = founders(3)
+    broken = eqx.tree_at(lambda g: g.nu, rules, replace_fn=lambda nu: nu.at[1].set(jnp.nan))
     found = fitness(KEY, broken, problems, length, n_batches=n_batches, objective=asked)
     shorter = fitness(KEY, broken, problems, 0, n_batches=n_batches, objective=asked)
     assert found.finite.tolist() == [True, False, True]
     accuracies = []
     for n in (0, 2):
-        genome, right = member(genomes, n), []
+        rule, right = member(rules, n), []
         for at, problem_key in zip(problems, jax.random.split(KEY, 2), strict=True):
             for key in jax.random.split(problem_key, 2):
                 episode_key, init_key, support_key, query_key = jax.random.split(key, 4)
                 episode = at.task.episode(episode_key)
-                network = INIT(
-                    init_key, at.graph, genome, rule=asked.rule, dtype=jnp.float64, initializer=asked.initializer
-                )
+                network = INIT(init_key, at.net, rule, dtype=jnp.float64, initializer=asked.initializer)
                 batches = [episode.support(jax.random.fold_in(support_key, i), asked.batch_size) for i in range(length)]
-                network, _ = learnt(genome, at, batches, network, asked.rule)
+                network, _ = learnt(rule, at, batches, network)
                 for one in jax.random.split(query_key, n_batches):
                     x, target = episode.query(one, asked.query_size)
-                    right.append(fraction_right(PREDICT(at.graph, genome, network, x, rule=asked.rule), target))
+                    right.append(fraction_right(PREDICT(at.net, rule, network, x), target))
         accuracies.append(np.mean(right))
         np.testing.assert_allclose(found.accuracy[n], accuracies[-1], rtol=tolerance(np.float64))
     assert accuracies[0] != accuracies[1]
@@ -158,14 +155,14 @@ def test_the_optimizer_is_told_what_it_asked_for_and_starts_again_from_the_best(
         start, sizes, sigma, population, seed = fake.made[-1].arguments
         if lives[-1] == 0:
             np.testing.assert_array_equal(start, best)
-            np.testing.assert_array_equal(sizes, np.maximum(np.abs(best), LEAST))
+            np.testing.assert_array_equal(sizes, np.maximum(np.abs(best), LEAST_SIZE))
         assert (sigma, population, seed) == (0.2, 4, 6 + 1 + restarts)
         assert (standing.replaced, standing.length, run.step) == (restarts, LENGTH, generation + 1)
         assert (standing.best_loss, standing.median_loss) == (values.min(), np.median(values))
         assert standing.best_accuracy == pytest.approx(1 - values.min())
         np.testing.assert_array_equal(ravel_pytree(run.best())[0], best)
     assert restarts == 2
-    np.testing.assert_array_equal(run.arrays()["told"], expected)
+    np.testing.assert_array_equal(run.arrays()["losses"], expected)
     np.testing.assert_array_equal(run.arrays()["best"], best)
     assert_equal_trees(run.start, member(founders(4), 0))
 
@@ -176,7 +173,7 @@ def test_what_is_not_finite_ranks_behind_all_and_is_counted(fake, monkeypatch):
     run = evolved(fake, 3)
     run.advance(1)
     vectors = vectors_of(founders(3))
-    np.testing.assert_array_equal(run.arrays()["told"], [[LAST, 1.0, LAST]])
+    np.testing.assert_array_equal(run.arrays()["losses"], [[LAST, 1.0, LAST]])
     np.testing.assert_array_equal(ravel_pytree(run.best())[0], vectors[1])
     assert run.standing().skipped == 2
     run.advance(1)
@@ -238,13 +235,18 @@ def test_what_does_not_fit_is_not_resumed(fake):
     run.advance(4)
     arrays = run.arrays()
     other = evolved(fake, 5)
-    for wrong in ({}, {"told": arrays["told"]}, {**arrays, "told": arrays["told"][:, 1:]}, {**arrays, "more": arrays}):
-        with pytest.raises(ValueError, match="missing, or of another population"):
+    for wrong in (
+        {},
+        {"losses": arrays["losses"]},
+        {**arrays, "losses": arrays["losses"][:, 1:]},
+        {**arrays, "more": arrays},
+    ):
+        with pytest.raises(ValueError, match="missing, or those of another population"):
             run.restore(wrong)
-    with pytest.raises(ValueError, match="missing, or of another population"):
+    with pytest.raises(ValueError, match="missing, or those of another population"):
         other.restore(arrays)
     for another in (evolved(fake, seed=7), evolved(fake, sigma=0.3)):
-        with pytest.raises(ValueError, match="goes another way than before, as another version of cma may"):
+        with pytest.raises(ValueError, match="does not repeat its earlier search; another version of cma"):
             another.restore(arrays)
 
 
@@ -267,14 +269,14 @@ def test_cma_finds_the_valley_by_draws_of_its_own(monkeypatch):
     for one in (same, other):
         one.advance(4)
     assert global_draws() == before
-    np.testing.assert_array_equal(run.arrays()["told"][:4], same.arrays()["told"])
-    assert not np.array_equal(same.arrays()["told"][1:], other.arrays()["told"][1:])
+    np.testing.assert_array_equal(run.arrays()["losses"][:4], same.arrays()["losses"])
+    assert not np.array_equal(same.arrays()["losses"][1:], other.arrays()["losses"][1:])
     found = values_of([run.arrays()["best"]], 0)[0]
     assert found < founders_loss / 5, (found, founders_loss)
 
 
 def test_where_nothing_is_better_cma_starts_again(monkeypatch):
-    same = lambda _, genomes, *__, **___: Fitness(jnp.full(6, 0.5), jnp.ones(6, bool))  # noqa: E731
+    same = lambda _, rules, *__, **___: Fitness(jnp.full(6, 0.5), jnp.ones(6, bool))  # noqa: E731
     monkeypatch.setattr(evolution, "fitness", same)
     run = evolved(cma_es, 6)
     run.advance(120)
@@ -282,10 +284,10 @@ def test_where_nothing_is_better_cma_starts_again(monkeypatch):
     assert_equal_trees(run.best(), run.start)
 
 
-def test_numbers_of_genomes_keep_their_type(fake):
+def test_numbers_of_rules_keep_their_type(fake):
     single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), founders(4))
     run = Evolution(KEY, single, (), objective(), length=LENGTH, n_batches=3, sigma=0.2, seed=6, maker=fake)
     run.advance(2)
     assert {leaf.dtype for leaf in jax.tree.leaves(run.best())} == {jnp.dtype(jnp.float32)}
     assert run.arrays()["best"].dtype == np.float64
-    assert jax.tree.structure(run.best()) == jax.tree.structure(some_genome())
+    assert jax.tree.structure(run.best()) == jax.tree.structure(member(founders(1), 0))

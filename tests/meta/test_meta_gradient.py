@@ -1,4 +1,4 @@
-"""Meta-steps against optax, genome by genome; failures, copies of the best, lengths, averages, traces."""
+"""Meta-steps against optax, rule by rule; failures, copies of the best, lengths, averages, traces."""
 
 import dataclasses
 import functools
@@ -12,13 +12,14 @@ import numpy as np
 import optax
 import pytest
 
-from neurograph import engine, generators
-from neurograph.meta import Curriculum, Method, Population, gradient, meta_step
+from neurograph import engine
+from neurograph.meta import Curriculum, Method, Population, meta_step, steps
 from neurograph.meta import population as populations
-from neurograph.meta.gradient import Report
 from neurograph.meta.population import best, founded, member, perturbed, reseeded
-from tests.helpers import tolerance
-from tests.meta_problems import (
+from neurograph.meta.steps import Report
+from neurograph.topology import generators
+from tests.support.helpers import tolerance
+from tests.support.meta_problems import (
     GRADIENT_NAN,
     LOSSES_NAN,
     assert_close_trees,
@@ -29,7 +30,7 @@ from tests.meta_problems import (
     problem,
     quick,
 )
-from tests.meta_problems import flat_fixture as flat_fixture
+from tests.support.meta_problems import flat_fixture as flat_fixture
 
 LIMIT = tolerance(np.float64)
 KEY = jax.random.key(31)
@@ -37,10 +38,10 @@ ASKED = objective()
 SCHEDULE = optax.cosine_decay_schedule(0.1, 10, 0.02)
 
 
-ALONE = Method(SCHEDULE, clip=4.0, curriculum=Curriculum(1, add=2, every=2, last=4), patience=2, noise=0.05, memory=0.9)
+OPTIMIZER = optax.chain(optax.clip_by_global_norm(4.0), optax.adam(SCHEDULE))
+ALONE = Method(OPTIMIZER, curriculum=Curriculum(1, add=2, every=2, last=4), patience=2, noise=0.05, memory=0.9)
 LENGTHS = [1, 1, 3, 3, 4, 4]
 TOGETHER = dataclasses.replace(ALONE, synchronise_every=3)
-OPTIMIZER = ALONE.optimizer()
 STEP = quick(meta_step, static_argnames=("objective", "method"))
 LANDSCAPE = quick(landscape, static_argnames="objective")
 PERTURBED = quick(perturbed)
@@ -57,38 +58,47 @@ def keys_of(step: int) -> list[jax.Array]:
 
 
 def with_update(population: Population, index: int, value: float) -> Population:
-    """A genome is given an eta of neurons, at which it may fail."""
-    return eqx.tree_at(lambda p: p.genomes.neuron.update, population, replace_fn=lambda v: v.at[index].set(value))
+    """A rule is given an eta of neurons, at which it may fail."""
+    return eqx.tree_at(lambda p: p.rules.eta, population, replace_fn=lambda v: v.at[index].set(value))
 
 
 def parts(population: Population, index: int) -> Any:
-    """All numbers that belong to one genome."""
-    own = (population.genomes, population.averages, population.optimizer, population.loss, population.accuracy)
+    """All numbers that belong to one rule."""
+    own = (population.rules, population.averages, population.optimizer, population.loss, population.accuracy)
     return jax.tree.map(lambda leaf: leaf[index], own)
 
 
 # --- following the gradient -----------------------------------------------------------------------------------------
 
 
-def test_each_genome_follows_optax_by_itself(flat):
-    """Clipping, Adam and the schedule; the moving averages of losses, accuracies and genomes by hand."""
+OPTIMIZERS = {
+    "clipping, Adam and a schedule": OPTIMIZER,
+    "decay of weights": optax.adamw(0.1, weight_decay=0.5),
+    "momentum, by norms of leaves": optax.chain(optax.adaptive_grad_clip(0.1), optax.sgd(0.1, momentum=0.5)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_rule_follows_optax_by_itself(flat, name):
+    """The optimizer receives the rule's numbers, too; moving averages of losses, accuracies and rules by hand."""
+    method = dataclasses.replace(ALONE, optimizer=OPTIMIZERS[name])
     start = founders(3)
-    population = founded(start, OPTIMIZER)
+    population = founded(start, method.optimizer)
     expected = [member(start, n) for n in range(3)]
-    adam = optax.chain(optax.clip_by_global_norm(4.0), optax.adam(SCHEDULE))
-    states = [adam.init(cast(Any, genome)) for genome in expected]
+    adam = method.optimizer
+    states = [adam.init(cast(Any, rule)) for rule in expected]
     averages, losses, accuracies = list(expected), [np.nan] * 3, [np.nan] * 3
 
     @quick
-    def by_hand(key, genome, state, length):
+    def by_hand(key, rule, state, length):
         loss = lambda g: landscape(key, g, (), length, objective=ASKED)  # noqa: E731
-        found, slope = loss(genome), jax.grad(lambda g: loss(g).loss)(genome)
-        updates, state = adam.update(slope, state)
-        return optax.apply_updates(genome, updates), state, found, optax.tree.norm(slope)
+        found, slope = loss(rule), jax.grad(lambda g: loss(g).loss)(rule)
+        updates, state = adam.update(slope, state, rule)
+        return optax.apply_updates(rule, updates), state, found, optax.tree.norm(slope)
 
     norms = []
     for number, length in enumerate(LENGTHS):
-        population, report = step(population)
+        population, report = step(population, method)
         assert int(report.length) == length
         for n in range(3):
             expected[n], states[n], found, norm = by_hand(keys_of(number)[0], expected[n], states[n], length)
@@ -98,7 +108,7 @@ def test_each_genome_follows_optax_by_itself(flat):
             np.testing.assert_allclose(report.loss[n], found.loss, rtol=LIMIT)
             np.testing.assert_allclose(report.gradient[n], norm, rtol=LIMIT)
             norms.append(float(norm))
-            assert_close_trees(member(population.genomes, n), expected[n], LIMIT)
+            assert_close_trees(member(population.rules, n), expected[n], LIMIT)
             assert_close_trees(member(population.averages, n), averages[n], LIMIT)
         np.testing.assert_allclose(population.loss, losses, rtol=LIMIT)
         np.testing.assert_allclose(population.accuracy, accuracies, rtol=LIMIT)
@@ -107,10 +117,10 @@ def test_each_genome_follows_optax_by_itself(flat):
     assert int(best(population)) == int(np.argmin(losses))
 
 
-def test_each_genomes_clip_is_its_own(flat):
-    """The others do not matter to a genome, however steep it is for them."""
+def test_each_rules_clip_is_its_own(flat):
+    """The others do not matter to a rule, however steep it is for them."""
     start = founders(3)
-    steep = eqx.tree_at(lambda g: g.neuron.nu, start, replace_fn=lambda nu: nu.at[1:].multiply(1e6))
+    steep = eqx.tree_at(lambda g: g.nu, start, replace_fn=lambda nu: nu.at[1:].multiply(1e6))
     one, other = (step(founded(g, OPTIMIZER))[0] for g in (start, steep))
     assert_equal_trees(parts(one, 0), parts(other, 0))
     moments = jax.tree.leaves(one.optimizer)[1:]
@@ -140,10 +150,10 @@ def test_what_is_not_finite_is_skipped_then_replaced(flat, at):
     for n in (0, 2):
         assert_equal_trees(parts(population, n), parts(clean, n))
     leader = int(np.argmin(np.asarray(population.loss)[[0, 2]])) * 2
-    source, copied = member(population.genomes, leader), member(population.genomes, 1)
+    source, copied = member(population.rules, leader), member(population.rules, 1)
     noise = jax.random.split(keys_of(int(before.step))[3], 3)[1]
     assert_close_trees(copied, PERTURBED(noise, source, 0.05), LIMIT)
-    assert not np.array_equal(copied.neuron.nu, source.neuron.nu)
+    assert not np.array_equal(copied.nu, source.nu)
     assert_equal_trees(member(population.averages, 1), copied)
     assert_equal_trees(parts(population, 1)[2:], parts(population, leader)[2:])
     assert population.failures.tolist() == [0, 0, 0]
@@ -158,9 +168,9 @@ def test_the_best_that_fails_is_replaced_by_the_next_best(flat):
         assert int(best(population)) == leader
         population, _ = step(population)
     assert int(best(population)) == second or float(population.loss[leader]) == float(population.loss[second])
-    assert float(population.genomes.neuron.update[leader]) != LOSSES_NAN
+    assert float(population.rules.eta[leader]) != LOSSES_NAN
     np.testing.assert_allclose(
-        population.genomes.synapse.post[leader], population.genomes.synapse.post[second], rtol=0.3, atol=0.02
+        population.rules.hebbian.post[leader], population.rules.hebbian.post[second], rtol=0.3, atol=0.02
     )
     assert (int(population.skipped), int(population.replaced)) == (2, 1)
     population, report = step(population)
@@ -193,14 +203,14 @@ def test_synchronising_copies_the_best_to_all(flat):
         assert_equal_trees(parts(population, leader), parts(expected, leader))
         noise = jax.random.split(keys_of(number - 1)[3], 3)
         for n in {0, 1, 2} - {leader}:
-            copied = PERTURBED(noise[n], member(expected.genomes, leader), 0.05)
-            assert_close_trees(member(population.genomes, n), copied, LIMIT)
-            assert_equal_trees(member(population.averages, n), member(population.genomes, n))
+            copied = PERTURBED(noise[n], member(expected.rules, leader), 0.05)
+            assert_close_trees(member(population.rules, n), copied, LIMIT)
+            assert_equal_trees(member(population.averages, n), member(population.rules, n))
             assert_equal_trees(parts(population, n)[2:], parts(population, leader)[2:])
         assert int(population.replaced) == 0
 
 
-def test_genomes_that_never_had_a_loss_come_last():
+def test_rules_that_never_had_a_loss_come_last():
     population = founded(founders(4), OPTIMIZER)
     for losses, expected in (
         ([np.nan, 3.0, 2.0, np.nan], 2),
@@ -212,19 +222,19 @@ def test_genomes_that_never_had_a_loss_come_last():
 
 
 def test_noise_is_in_proportion_to_numbers():
-    genome = member(founders(1), 0)
-    genome = eqx.tree_at(
-        lambda g: (g.neuron.nu, g.synapse.update),
-        genome,
+    rule = member(founders(1), 0)
+    rule = eqx.tree_at(
+        lambda g: (g.nu, g.hebbian.eta),
+        rule,
         (jnp.array([[0.0, 0.01], [3.0, -50.0]]), jnp.array(-1e-3)),
     )
-    draws = quick(jax.vmap(perturbed, in_axes=(0, None, None)))(jax.random.split(KEY, 4000), genome, 0.2)
+    draws = quick(jax.vmap(perturbed, in_axes=(0, None, None)))(jax.random.split(KEY, 4000), rule, 0.2)
     sizes = np.array([[0.1, 0.1], [3.0, 50.0]])
-    np.testing.assert_allclose(np.std(draws.neuron.nu, axis=0), 0.2 * sizes, rtol=0.06)
-    np.testing.assert_allclose(np.mean(draws.neuron.nu, axis=0), genome.neuron.nu, atol=0.02 * sizes.max(), rtol=0.05)
-    assert np.std(draws.synapse.update) == pytest.approx(0.2 * 1e-3, rel=0.06), "one number: no least size"
-    still = PERTURBED(KEY, genome, 0.0)
-    assert_equal_trees(still, genome)
+    np.testing.assert_allclose(np.std(draws.nu, axis=0), 0.2 * sizes, rtol=0.06)
+    np.testing.assert_allclose(np.mean(draws.nu, axis=0), rule.nu, atol=0.02 * sizes.max(), rtol=0.05)
+    assert np.std(draws.hebbian.eta) == pytest.approx(0.2 * 1e-3, rel=0.06), "one number: no least size"
+    still = PERTURBED(KEY, rule, 0.0)
+    assert_equal_trees(still, rule)
 
 
 def test_reseeding_fills_the_asked_places_alone():
@@ -237,14 +247,14 @@ def test_reseeding_fills_the_asked_places_alone():
         assert_equal_trees(parts(after, n), parts(population, n))
     assert after.loss.tolist() == [0.5, 1.0, 0.5, 0.5]
     assert after.failures.tolist() == [0, 6, 0, 8]
-    assert not np.array_equal(after.genomes.neuron.mu[0], after.genomes.neuron.mu[2])
+    assert not np.array_equal(after.rules.mu[0], after.rules.mu[2])
 
 
-def test_founders_around_a_genome_begin_with_it():
-    genome = member(founders(1), 0)
-    found = populations.around(KEY, genome, 3, 0.1)
-    assert_equal_trees(member(found, 0), genome)
-    assert not np.array_equal(found.neuron.nu[1], found.neuron.nu[2])
+def test_founders_around_a_rule_begin_with_it():
+    rule = member(founders(1), 0)
+    found = populations.around(KEY, rule, 3, 0.1)
+    assert_equal_trees(member(found, 0), rule)
+    assert not np.array_equal(found.nu[1], found.nu[2])
 
 
 # --- lengths --------------------------------------------------------------------------------------------------------
@@ -275,12 +285,12 @@ def test_random_lengths_are_uniform_up_to_the_stage():
 
 
 def test_warm_ups_are_log_uniform_in_their_share():
-    drawn = quick(jax.vmap(lambda key: gradient._warm_up(key, 7, 0.25)))(jax.random.split(KEY, 8000))
+    drawn = quick(jax.vmap(lambda key: steps._warm_up(key, 7, 0.25)))(jax.random.split(KEY, 8000))
     counts = np.bincount(drawn, minlength=8) / 8000
     assert len(counts) == 8
     ranges = np.log(np.arange(2, 9)) - np.log(np.arange(1, 8))
     np.testing.assert_allclose(counts, [0.75, *0.25 * ranges / np.log(8)], atol=0.02)
-    assert int(gradient._warm_up(KEY, 0, 1.0)) == 0
+    assert int(steps._warm_up(KEY, 0, 1.0)) == 0
 
 
 # --- compiled once --------------------------------------------------------------------------------------------------
@@ -288,16 +298,19 @@ def test_warm_ups_are_log_uniform_in_their_share():
 
 def test_one_trace_for_any_number_of_meta_steps_and_all_stages(monkeypatch):
     traces = Counter[str]()
-    for name in ("step", "predict"):
-        function = getattr(engine, name)
 
-        def counted(*args, name=name, function=function, **kwargs):
+    def counted(name, function):
+        def call(*args, **kwargs):
             traces[name] += 1
             return function(*args, **kwargs)
 
-        monkeypatch.setattr(engine, name, functools.wraps(function)(counted))
+        return functools.wraps(function)(call)
+
+    learn = functools.partial(engine.learn, step=counted("step", engine.step))
+    monkeypatch.setattr(engine, "learn", learn)
+    monkeypatch.setattr(engine, "predict", counted("predict", engine.predict))
     asked = dataclasses.replace(TOGETHER, curriculum=Curriculum(1, add=1, every=2, last=3, shortest=1))
-    advance = quick(functools.partial(gradient.advance, objective=objective(), method=asked))
+    advance = quick(functools.partial(steps.advance, objective=objective(), method=asked))
     population, problems = founded(founders(2), OPTIMIZER), (problem(wiring=generators.mlp([2, 1])),)
     whole = population
     for n in (1, 2, 0, 3):

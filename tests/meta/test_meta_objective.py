@@ -1,7 +1,8 @@
-"""How genomes are judged: unrolls against Python loops of the engine; gradients against central differences."""
+"""How rules are judged: unrolls against Python loops of the engine; gradients against central differences."""
 
 import functools
 import types
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from neurograph import engine, initializers, rules, tasks
+from neurograph import engine, tasks
 from neurograph.meta import Problem, mean_score, score
 from neurograph.meta import objective as objectives
 from neurograph.meta import population as populations
-from tests.helpers import tolerance
-from tests.meta_problems import (
+from tests.support.helpers import tolerance
+from tests.support.meta_problems import (
     DIGITS_WIRING,
     INIT,
     PREDICT,
@@ -25,7 +26,7 @@ from tests.meta_problems import (
     objective,
     problem,
     quick,
-    some_genome,
+    some_rule,
 )
 
 LIMIT = tolerance(np.float64)
@@ -40,31 +41,41 @@ def squares(prediction, target) -> float:
     return float(np.mean(np.sum((np.asarray(prediction) - np.asarray(target)) ** 2, axis=0) / 2))
 
 
+def absolute(prediction, target):
+    """A loss of the user's, of one example; and the same in NumPy, of a batch."""
+    return jnp.abs(prediction - target)
+
+
+def absolutes(prediction, target) -> float:
+    return float(np.mean(np.sum(np.abs(np.asarray(prediction) - np.asarray(target)), axis=0)))
+
+
 def cross_entropy(prediction, target) -> float:
     values = np.asarray(prediction, np.float64)
     logs = values - np.log(np.sum(np.exp(values), axis=0))
     return float(-np.mean(logs[np.argmax(target, axis=0), np.arange(values.shape[1])]))
 
 
-def unrolled(key, genome, at: Problem, length, warm_up, asked, loss):
+def unrolled(key, rule, at: Problem, length, warm_up, asked, loss):
     """Loss and accuracy of one unroll."""
     episode_key, init_key, support_key, query_key, early_key = jax.random.split(key, 5)
     episode = at.task.episode(episode_key)
-    draw = lambda key, n: [episode.support(jax.random.fold_in(key, i), asked.batch_size) for i in range(n)]  # noqa: E731
-    network = INIT(
-        init_key, at.graph, genome, rule=asked.rule, dtype=jnp.float64, initializer=asked.initializer, batch_size=None
-    )
-    network, _ = learnt(genome, at, draw(early_key, warm_up), network, asked.rule)
-    batches = draw(support_key, length)
-    network, predictions = learnt(genome, at, batches, network, asked.rule)
+
+    def draw(key, *ends):
+        return [episode.support(jax.random.fold_in(key, i), asked.batch_size) for i in range(*ends)]
+
+    network = INIT(init_key, at.net, rule, dtype=jnp.float64, initializer=asked.initializer)
+    network, _ = learnt(rule, at, draw(early_key, warm_up), network)
+    batches = draw(support_key, warm_up, warm_up + length)  # by the index of the step
+    network, predictions = learnt(rule, at, batches, network)
     x, target = episode.query(query_key, asked.query_size)
-    prediction = PREDICT(at.graph, genome, network, x, rule=asked.rule)
+    prediction = PREDICT(at.net, rule, network, x)
     online = np.mean([loss(p, t) for p, (_, t) in zip(predictions, batches, strict=True)])
     return (1 - asked.online) * loss(prediction, target) + asked.online * online, fraction_right(prediction, target)
 
 
-def scored(key, genome, at, length, warm_up, asked, loss):
-    found = [unrolled(k, genome, at, length, warm_up, asked, loss) for k in jax.random.split(key, asked.replicas)]
+def scored(key, rule, at, length, warm_up, asked, loss):
+    found = [unrolled(k, rule, at, length, warm_up, asked, loss) for k in jax.random.split(key, asked.replicas)]
     return np.mean(found, axis=0)
 
 
@@ -72,40 +83,39 @@ def scored(key, genome, at, length, warm_up, asked, loss):
 
 
 def test_a_score_is_a_loop_of_steps_and_shorter_unrolls_fit_in_a_larger_capacity(key):
-    at, genome = problem(), some_genome()
-    expected = [scored(key, genome, at, length, 0, objective(), squares) for length in (1, 2, 3)]
+    at, rule = problem(), some_rule()
+    expected = [scored(key, rule, at, length, 0, objective(), squares) for length in (1, 2, 3)]
     for n, (loss, accuracy) in enumerate(expected):
-        found = SCORE(key, genome, at, n + 1, objective=objective())
+        found = SCORE(key, rule, at, n + 1, objective=objective())
         assert found.loss.dtype == jnp.float64
         np.testing.assert_allclose(found, (loss, accuracy), rtol=LIMIT)
     assert len({float(loss) for loss, _ in expected}) == 3
-    smaller = SCORE(key, genome, at, 2, objective=objective(capacity=2))
-    np.testing.assert_allclose(smaller, SCORE(key, genome, at, 2, objective=objective()), rtol=LIMIT)
+    smaller = SCORE(key, rule, at, 2, objective=objective(capacity=2))
+    np.testing.assert_allclose(smaller, SCORE(key, rule, at, 2, objective=objective()), rtol=LIMIT)
 
 
 def test_replicas_online_share_warm_up_and_several_problems_are_means(key):
-    problems, genome = (problem("xor"), problem("circle")), some_genome(1)
-    asked = objective(
-        replicas=2, online=0.3, warm_up=2, capacity=4, initializer=initializers.INITIALIZERS["lecun_normal"]
-    )
+    problems, rule = (problem("xor"), problem("circle")), some_rule(1)
+    initializer = engine.initializers.INITIALIZERS["lecun_normal"]
+    asked = objective(replicas=2, online=0.3, warm_up=2, capacity=4, loss=absolute, initializer=initializer)
     assert_scores = functools.partial(np.testing.assert_allclose, rtol=LIMIT)
     for length, warm_up in ((3, 2), (1, 0)):
         keys = jax.random.split(key, 2)
-        expected = [scored(k, genome, p, length, warm_up, asked, squares) for k, p in zip(keys, problems, strict=True)]
-        assert_scores(MEAN_SCORE(key, genome, problems, length, warm_up, objective=asked), np.mean(expected, axis=0))
+        expected = [scored(k, rule, p, length, warm_up, asked, absolutes) for k, p in zip(keys, problems, strict=True)]
+        assert_scores(MEAN_SCORE(key, rule, problems, length, warm_up, objective=asked), np.mean(expected, axis=0))
         assert not np.allclose(expected[0], expected[1])
 
 
 def test_classes_are_judged_by_cross_entropy_and_never_by_the_test_set(key):
-    at, genome = problem("digits", DIGITS_WIRING), some_genome(2)
-    asked = objective(loss=rules.softmax_cross_entropy.loss, capacity=2)
-    found = SCORE(key, genome, at, 2, objective=asked)
-    np.testing.assert_allclose(found, scored(key, genome, at, 2, 0, asked, cross_entropy), rtol=LIMIT)
+    at, rule = problem("digits", DIGITS_WIRING), some_rule(2)
+    asked = objective(capacity=2)
+    found = SCORE(key, rule, at, 2, objective=asked)
+    np.testing.assert_allclose(found, scored(key, rule, at, 2, 0, asked, cross_entropy), rtol=LIMIT)
     nothing = jax.tree.map(lambda leaf: jnp.full_like(leaf, -1 if leaf.dtype == jnp.int32 else jnp.nan), at.task.test)
     blind = eqx.tree_at(lambda p: (p.task.test, p.task.query_source), at, (nothing, nothing))
     assert np.isnan(blind.task.query_set()[0]).all()
     for seed in range(4):
-        one, other = (SCORE(jax.random.key(seed), genome, p, 2, objective=asked) for p in (at, blind))
+        one, other = (SCORE(jax.random.key(seed), rule, p, 2, objective=asked) for p in (at, blind))
         assert np.isfinite(one.loss)
         np.testing.assert_array_equal(one, other)
 
@@ -119,18 +129,26 @@ def test_query_examples_are_never_learnt_from_in_the_same_unroll(monkeypatch):
     def see(name):
         return lambda x: shown[name].update(np.asarray(x).ravel().astype(int).tolist())
 
-    def step(graph, genome, network, x, target, *, rule):
+    def step(net, rule, network, x, target):
         jax.debug.callback(see("support"), x)
-        return network, types.SimpleNamespace(prediction=jnp.zeros_like(target))
+        return network + 1, types.SimpleNamespace(prediction=jnp.zeros_like(target))
 
-    def predict(graph, genome, network, x, *, rule):
+    def predict(net, rule, network, x):
         jax.debug.callback(see("query"), x)
         return jnp.zeros((task.n_outputs, x.shape[1]))
 
-    fake = types.SimpleNamespace(init=lambda *_, **__: jnp.zeros(()), step=step, predict=predict)
+    class Counter(eqx.Module):
+        step: jax.Array
+        dtype = jnp.float64
+
+        def __add__(self, n: int) -> "Counter":
+            return Counter(self.step + n)
+
+    learn = functools.partial(engine.learn, step=cast(Any, step))
+    fake = types.SimpleNamespace(init=lambda *_, **__: Counter(jnp.int32(0)), learn=learn, predict=predict)
     monkeypatch.setattr(objectives, "engine", fake)
-    asked, at = objective(capacity=4, warm_up=3, batch_size=40, query_size=60), Problem(problem().graph, task)
-    judge = quick(lambda key: objectives.score(key, some_genome(), at, 4, 3, objective=asked))
+    asked, at = objective(capacity=4, warm_up=3, batch_size=40, query_size=60), Problem(problem().net, task)
+    judge = quick(lambda key: objectives.score(key, some_rule(), at, 4, 3, objective=asked))
     of_test, seen = set(np.asarray(task.query_set()[0]).ravel().astype(int).tolist()), set()
     for seed in range(40):
         for found in shown.values():
@@ -148,9 +166,9 @@ def test_query_examples_are_never_learnt_from_in_the_same_unroll(monkeypatch):
 
 
 def test_the_meta_gradient_is_that_of_central_differences(key):
-    at, genome = problem(), some_genome(3)
+    at, rule = problem(), some_rule(3)
     asked = objective(online=0.25)
-    numbers, back = ravel_pytree(genome)
+    numbers, back = ravel_pytree(rule)
 
     def loss(numbers):
         return score(key, back(numbers), at, 2, objective=asked).loss
@@ -161,57 +179,55 @@ def test_the_meta_gradient_is_that_of_central_differences(key):
     up, down = np.split(np.asarray(quick(jax.vmap(loss))(np.concatenate([start + moves, start - moves]))), 2)
     expected = (up - down) / (2 * size)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
-    assert np.sum(np.abs(expected) > 1e-4) > 15, "most numbers of a genome matter"
+    assert np.sum(np.abs(expected) > 1e-4) > 15, "most numbers of a rule matter"
 
 
 def test_no_gradient_passes_through_the_warm_up(key):
     """It is that of an unroll which begins from the synapses that the warm-up left."""
-    at, genome, asked = problem(), some_genome(4), objective(warm_up=3, capacity=2)
-    grad = quick(jax.grad(lambda genome, n: score(key, genome, at, 2, n, objective=asked).loss))
+    at, rule, asked = problem(), some_rule(4), objective(warm_up=3, capacity=2)
+    grad = quick(jax.grad(lambda rule, n: score(key, rule, at, 2, n, objective=asked).loss))
     episode_key, init_key, support_key, query_key, early_key = jax.random.split(jax.random.split(key, 1)[0], 5)
     episode = at.task.episode(episode_key)
-    draw = lambda key, n: [episode.support(jax.random.fold_in(key, i), 5) for i in range(n)]  # noqa: E731
-    start = INIT(
-        init_key, at.graph, genome, rule=asked.rule, dtype=jnp.float64, initializer=asked.initializer, batch_size=None
-    )
-    batches, (x, target) = draw(support_key, 2), episode.query(query_key, 7)
+    draw = lambda key, *ends: [episode.support(jax.random.fold_in(key, i), 5) for i in range(*ends)]  # noqa: E731
+    start = INIT(init_key, at.net, rule, dtype=jnp.float64, initializer=asked.initializer)
+    x, target = episode.query(query_key, 7)
 
     @quick
     @jax.grad
-    def expected(genome, network):
+    def expected(rule, network, batches):
         for one in batches:
-            network, _ = engine.step(at.graph, genome, network, *one, rule=asked.rule)
-        return asked.loss(engine.predict(at.graph, genome, network, x, rule=asked.rule), target)
+            network, _ = engine.step(at.net, rule, network, *one)
+        return at.task.mean_loss(engine.predict(at.net, rule, network, x), target)
 
-    gradients = []
     for n in (3, 0):
-        warm, _ = learnt(genome, at, draw(early_key, n), start, asked.rule)
-        gradients.append(ravel_pytree(grad(genome, n))[0])
-        np.testing.assert_allclose(gradients[-1], ravel_pytree(expected(genome, warm))[0], rtol=1e-8, atol=1e-10)
-    assert not np.allclose(*gradients, rtol=1e-3), "the warm-up itself matters"
+        warm, _ = learnt(rule, at, draw(early_key, n), start)
+        batches, found = draw(support_key, n, n + 2), ravel_pytree(grad(rule, n))[0]
+        np.testing.assert_allclose(found, ravel_pytree(expected(rule, warm, batches))[0], rtol=1e-8, atol=1e-10)
+        cold = ravel_pytree(expected(rule, start, batches))[0]
+        assert np.allclose(found, cold, rtol=1e-3) == (n == 0), "the warm-up itself matters"
 
 
 def test_synapses_have_the_type_of_the_task(key):
-    genome = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), some_genome())
-    at = Problem(problem().graph, tasks.load("xor", dtype=jnp.float32))
-    shape = jax.eval_shape(functools.partial(score, objective=objective(capacity=1)), key, genome, at, 1)
+    rule = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), some_rule())
+    at = Problem(problem().net, tasks.load("xor", dtype=jnp.float32))
+    shape = jax.eval_shape(functools.partial(score, objective=objective(capacity=1)), key, rule, at, 1)
     assert shape.loss.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("in_turn", [True, False])
-def test_genomes_in_turn_and_side_by_side_are_each_by_itself(key, monkeypatch, in_turn):
-    at, how, genomes = problem(), objective(capacity=1, replicas=2), founders()
-    numbers = at.graph.n_neurons * 2 * how.batch_size * how.replicas
+def test_rules_in_turn_and_side_by_side_are_each_by_itself(key, monkeypatch, in_turn):
+    at, how, stack = problem(), objective(capacity=1, replicas=2), founders()
+    numbers = at.net.n_neurons * 2 * how.batch_size * how.replicas
     monkeypatch.setattr(objectives, "IN_TURN", numbers if in_turn else numbers + 1)
 
-    def judge(genome):
-        return score(key, genome, at, 1, objective=how).loss
+    def judge(rule):
+        return score(key, rule, at, 1, objective=how).loss
 
-    def all_of_them(genomes):
-        return objectives.of_each(judge, genomes, (at,), how)
+    def all_of_them(stack):
+        return objectives.of_each(judge, stack, (at,), how)
 
-    program = jax.make_jaxpr(all_of_them)(genomes)
-    over_genomes = [e for e in program.eqns if e.primitive.name == "scan" and e.params["length"] == 3]
-    assert bool(over_genomes) == in_turn
-    expected = [quick(judge)(populations.member(genomes, n)) for n in range(3)]
-    np.testing.assert_allclose(quick(all_of_them)(genomes), expected, rtol=1e-12)
+    program = jax.make_jaxpr(all_of_them)(stack)
+    over_rules = [e for e in program.eqns if e.primitive.name == "scan" and e.params["length"] == 3]
+    assert bool(over_rules) == in_turn
+    expected = [quick(judge)(populations.member(stack, n)) for n in range(3)]
+    np.testing.assert_allclose(quick(all_of_them)(stack), expected, rtol=1e-12)

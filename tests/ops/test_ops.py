@@ -8,13 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurograph import Population, compile_topology, ops
-from neurograph.ops import _tables
+from neurograph import Population, ops
+from neurograph.compile import compile_topology
+from neurograph.ops import _arrays
 from neurograph.topology import build
-from tests import dense
-from tests.helpers import QUICK, relative_error, thorough, tolerance
-from tests.sums import (
+from tests.support import dense
+from tests.support.helpers import QUICK, relative_error, thorough, tolerance
+from tests.support.sums import (
     LATE_BLOCKS,
+    OWN_RULES,
+    SHARED,
     TANGLE,
     K,
     Plan,
@@ -24,12 +27,11 @@ from tests.sums import (
     through_second_order,
 )
 
-SHARED, APART = {}, {"genomes": "by_population"}
 PLANS = {
-    "auto, k": ({**APART}, K),
-    "dense, 1": ({**APART, "lowering": "dense"}, 1),
+    "auto, k": ({**OWN_RULES}, K),
+    "dense, 1": ({**OWN_RULES, "lowering": "dense"}, 1),
     "segment sums, k": ({**SHARED, "lowering": "segment_sum"}, K),
-    "segment sums in one loop, 1": ({**APART, "lowering": "segment_sum", "schedule": "scan"}, 1),
+    "segment sums in one loop, 1": ({**OWN_RULES, "lowering": "segment_sum", "schedule": "scan"}, 1),
     "gathers in one loop, 3x2, k": ({**SHARED, "lowering": "padded_gather", "schedule": "scan", "tile": (3, 2)}, K),
     "gathers, 2x3, 1": ({**SHARED, "lowering": "padded_gather", "tile": (2, 3)}, 1),
     "gathers level by level, 1x1, k": (
@@ -48,17 +50,17 @@ EVERY += [
 
 
 @functools.cache
-def expected(name: str, channels: int, apart: bool):
-    plan = Plan(APART if apart else SHARED, {"tangle": TANGLE, "late blocks": LATE_BLOCKS}[name])
+def expected(name: str, channels: int, own_rules: bool):
+    plan = Plan(OWN_RULES if own_rules else SHARED, {"tangle": TANGLE, "late blocks": LATE_BLOCKS}[name])
     function = through_second_order(plain_sums(plan, channels), sum_operands(plan, channels, 2))
     return jax.jit(function, compiler_options=QUICK)(*sum_operands(plan, channels, 1))
 
 
 def assert_equal_to_dense_sums(options, channels, name="tangle"):
     plan = Plan(options, {"tangle": TANGLE, "late blocks": LATE_BLOCKS}[name])
-    function = through_second_order(sums(plan, plan.compiled(), channels), sum_operands(plan, channels, 2))
+    function = through_second_order(sums(plan.compiled(), channels), sum_operands(plan, channels, 2))
     found = jax.jit(function, compiler_options=QUICK)(*sum_operands(plan, channels, 1))
-    wanted = expected(name, channels, "genomes" in options)
+    wanted = expected(name, channels, "rules" in options)
     for what, mine, plainly in zip(("values", "gradient", "second"), found, wanted, strict=True):
         for one, other in zip(jax.tree.leaves(mine), jax.tree.leaves(plainly), strict=True):
             assert relative_error(one, other) < tolerance(np.float64), what
@@ -77,39 +79,39 @@ def test_matmuls_from_parts_of_a_stage_equal_dense_matrices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("genomes", [SHARED, APART], ids=("one genome", "a genome each"))
+@pytest.mark.parametrize("rules", [SHARED, OWN_RULES], ids=("one rule", "three rules"))
 @pytest.mark.parametrize("channels", [1, K])
 @pytest.mark.parametrize("options", EVERY, ids=str)
-def test_sums_and_derivatives_of_every_plan(options, channels, genomes):
-    assert_equal_to_dense_sums({**options, **genomes}, channels)
+def test_sums_and_derivatives_of_every_plan(options, channels, rules):
+    assert_equal_to_dense_sums({**options, **rules}, channels)
 
 
 def test_the_plans_have_what_they_are_to_show():
-    mixed = Plan(APART).compiled().wiring
+    mixed = Plan(OWN_RULES).compiled().wiring
     assert {m.lowering for m in mixed.matmuls} == {"dense", "scattered"}
     assert {g.lowering for g in (*mixed.up, *mixed.down)} == {"padded_gather"}
-    assert set(Plan(APART).lines) == {0, 1}
+    assert mixed.n_rules == 3
     tables = [g.table for g in Plan({"lowering": "padded_gather", "tile": (3, 2)}).compiled().wiring.up]
     assert any(isinstance(t, ops.Tiles) and t.splits for t in tables)
     assert any(isinstance(t, ops.Tiles) and t.accumulates for t in tables)
     loop = Plan({"lowering": "padded_gather", "schedule": "scan"}).compiled().wiring
     assert any(g.internal for g in loop.up)
-    assert max(len(stage.kinds) for stage in loop.stages) > 2
+    assert max(len(stage.types) for stage in loop.stages) > 2
 
 
 def compiled_operands(plan: Plan, graph, channels: int, dtype=float):
     """As `sum_operands`, in the parts of the wiring."""
     w, a, y = (values.astype(dtype) for values in sum_operands(plan, channels, 1))
     parts = dense.Parts(graph)
-    return parts.weights(w), parts.rows(a), parts.to_lines(y)
+    return parts.weights(w), parts.rows(a), parts.to_rules(y)
 
 
-def on_parts(plan: Plan, wiring, channels: int):
+def on_parts(wiring, channels: int):
     def three(w, a, y):
         return (
-            ops.propagate(plan.lines, wiring, w, a),
-            ops.propagate_T(plan.lines, wiring, w, y),
-            ops.edge_dot(plan.lines, channels, wiring, a, y),
+            ops.propagate(wiring, w, a),
+            ops.propagate_T(wiring, w, y),
+            ops.edge_dot(channels, wiring, a, y),
         )
 
     return three
@@ -119,7 +121,7 @@ def on_parts(plan: Plan, wiring, channels: int):
 @pytest.mark.parametrize(
     ("options", "topology"),
     [
-        (APART, TANGLE),
+        (OWN_RULES, TANGLE),
         ({"lowering": "dense"}, TANGLE),
         ({"lowering": "padded_gather", "schedule": "scan", "tile": (3, 2)}, TANGLE),
         ({}, LATE_BLOCKS),
@@ -131,7 +133,7 @@ def test_no_scatter_in_any_derivative(options, topology, channels):
     plan = Plan(options, topology)
     graph = plan.compiled()
     operands = compiled_operands(plan, graph, channels)
-    function = through_second_order(on_parts(plan, graph.wiring, channels), operands)
+    function = through_second_order(on_parts(graph.wiring, channels), operands)
     assert "scatter" not in str(jax.make_jaxpr(function)(*operands))
 
 
@@ -139,17 +141,19 @@ def test_segment_sums_do_scatter():
     """So the test above can fail."""
     plan = Plan({"lowering": "segment_sum"})
     graph = plan.compiled()
-    function = on_parts(plan, graph.wiring, K)
+    function = on_parts(graph.wiring, K)
     assert "scatter" in str(jax.make_jaxpr(function)(*compiled_operands(plan, graph, K)))
 
 
-@pytest.mark.parametrize("options", [APART, {"lowering": "padded_gather", "tile": (3, 2)}, {"lowering": "segment_sum"}])
+@pytest.mark.parametrize(
+    "options", [OWN_RULES, {"lowering": "padded_gather", "tile": (3, 2)}, {"lowering": "segment_sum"}]
+)
 def test_vmap_equals_a_loop(options):
     """Over synapses alone, as in a population of draws, and over states alone; of the gradient, too."""
     plan = Plan(options)
     graph = plan.compiled()
     w, a, y = compiled_operands(plan, graph, K)
-    function = on_parts(plan, graph.wiring, K)
+    function = on_parts(graph.wiring, K)
 
     def gradient(w, a):
         return jax.grad(lambda w, a: sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(function(w, a, y))))(w, a)
@@ -179,7 +183,7 @@ def test_vmap_equals_a_loop(options):
 
 @pytest.mark.parametrize("topology", [TANGLE, LATE_BLOCKS], ids=("tangle", "late blocks"))
 @pytest.mark.parametrize(
-    "options", [APART, {"lowering": "dense"}, {"lowering": "padded_gather"}, {"lowering": "segment_sum"}], ids=str
+    "options", [OWN_RULES, {"lowering": "dense"}, {"lowering": "padded_gather"}, {"lowering": "segment_sum"}], ids=str
 )
 def test_numbers_of_neurons_are_laid_on_their_synapses_and_collected(options, topology):
     """Each is the transpose of the other, and so its derivative; twice, since each derivative is the other one."""
@@ -203,13 +207,13 @@ def test_numbers_of_neurons_are_laid_on_their_synapses_and_collected(options, to
             assert relative_error(found, wanted) < tolerance(np.float64)
 
 
-@pytest.mark.parametrize("options", [APART, {"lowering": "dense"}, {"lowering": "segment_sum"}], ids=str)
+@pytest.mark.parametrize("options", [OWN_RULES, {"lowering": "dense"}, {"lowering": "segment_sum"}], ids=str)
 def test_the_gradient_of_a_part_is_its_part_of_the_gradient(options):
     """What a gradient of 0 leaves out: the gradients of results, one at a time, add up to that of their sum."""
     plan = Plan(options)
     graph = plan.compiled()
     operands = compiled_operands(plan, graph, K)
-    function = on_parts(plan, graph.wiring, K)
+    function = on_parts(graph.wiring, K)
 
     def gradient(chosen):
         def value(*operands):
@@ -271,9 +275,9 @@ def test_bfloat16_is_summed_in_float32(options, direction):
     weights = parts.weights(jnp.asarray(beyond_bfloat16(topology.n_synapses), jnp.bfloat16))
     states = jnp.ones((1, topology.n_neurons, 2), jnp.bfloat16)
     if direction == ops.UP:
-        found = parts.of_lines(ops.propagate((0,), graph.wiring, weights, parts.rows(states)))[0, :, n + 12]
+        found = parts.of_rules(ops.propagate(graph.wiring, weights, parts.rows(states)))[0, :, n + 12]
     else:
-        found = parts.neurons(ops.propagate_T((0,), graph.wiring, weights, parts.to_lines(states[None])))[:, 0]
+        found = parts.neurons(ops.propagate_T(graph.wiring, weights, parts.to_rules(states[None])))[:, 0]
     assert found.dtype == jnp.bfloat16
     exact = float(n + 255)
     np.testing.assert_allclose(found.astype(float), exact, rtol=ULP)
@@ -290,7 +294,7 @@ def in_bfloat16(values) -> float:
 
 @pytest.mark.parametrize("lowering", ["dense", "padded_gather", "segment_sum"])
 def test_terms_of_several_stages_are_summed_in_float32(lowering):
-    """A neuron that hears each of a chain of 16: as many matmuls, or tables, in one sum."""
+    """A neuron that receives from each of a chain of 16: as many matmuls, or tables, in one sum."""
     n = 16
     pairs = [(i, i + 1) for i in range(n)] + [(i, n + 1) for i in range(n + 1)]
     populations = [Population("in", "input"), Population("chain", "hidden"), Population("out", "output")]
@@ -303,7 +307,7 @@ def test_terms_of_several_stages_are_summed_in_float32(lowering):
     parts = dense.Parts(graph)
     states = jnp.ones((1, n + 2, 1), jnp.bfloat16)
     weights = parts.weights(jnp.asarray(values, jnp.bfloat16))
-    found = parts.of_lines(ops.propagate((0,), graph.wiring, weights, parts.rows(states)))[0, 0, n + 1]
+    found = parts.of_rules(ops.propagate(graph.wiring, weights, parts.rows(states)))[0, 0, n + 1]
     np.testing.assert_allclose(found.astype(float), 256.0 + n, rtol=ULP)
 
 
@@ -315,17 +319,17 @@ def test_inner_products_of_bfloat16_are_summed_in_float32(lowering, channels):
     parts = dense.Parts(graph)
     a = jnp.broadcast_to(jnp.asarray(beyond_bfloat16(300), jnp.bfloat16)[:, None], (K, 5, 300))
     y = jnp.ones((1, K, 5, 300), jnp.bfloat16)
-    found = ops.edge_dot((0,), channels, graph.wiring, parts.rows(a), parts.to_lines(y))
+    found = ops.edge_dot(channels, graph.wiring, parts.rows(a), parts.to_rules(y))
     exact = np.full((channels, 3), 555.0 * (K if channels == 1 else 1))
     np.testing.assert_allclose(parts.synapses(found).astype(float), exact, rtol=ULP)
 
 
-@pytest.mark.parametrize("options", [APART, {"lowering": "segment_sum"}], ids=("auto", "segment sums"))
+@pytest.mark.parametrize("options", [OWN_RULES, {"lowering": "segment_sum"}], ids=("auto", "segment sums"))
 def test_gradients_have_the_dtypes_of_their_operands(options):
     plan = Plan(options)
     graph = plan.compiled()
     operands = compiled_operands(plan, graph, 1, jnp.bfloat16)
-    function = on_parts(plan, graph.wiring, 1)
+    function = on_parts(graph.wiring, 1)
     shapes = jax.eval_shape(function, *operands)
     cotangents = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), shapes)
     gradient = jax.eval_shape(lambda *args: jax.vjp(function, *args)[1](cotangents), *operands)
@@ -339,6 +343,6 @@ def test_memory_that_nothing_was_written_to_is_not_used(tile, monkeypatch):
     """An accelerator hands out what others left there; here it is NaN."""
     plan = Plan({"lowering": "padded_gather", "tile": tile, "schedule": "scan"})
     graph = plan.compiled()
-    monkeypatch.setattr(_tables, "empty", lambda shape, dtype: jnp.full(shape, jnp.nan, dtype))
-    found = on_parts(plan, graph.wiring, 1)(*compiled_operands(plan, graph, 1))
+    monkeypatch.setattr(_arrays, "empty", lambda shape, dtype: jnp.full(shape, jnp.nan, dtype))
+    found = on_parts(graph.wiring, 1)(*compiled_operands(plan, graph, 1))
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(found))

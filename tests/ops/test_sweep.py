@@ -8,15 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurograph import Population, compile_topology, ops
-from neurograph.ops import _tables
+from neurograph import Population, ops
+from neurograph.compile import compile_topology
+from neurograph.ops import _arrays
 from neurograph.topology import build
-from tests import dense
-from tests.helpers import QUICK, relative_error, thorough, tolerance
-from tests.ops.test_ops import APART, EVERY, SHARED, ULP, beyond_bfloat16
-from tests.sums import (
+from tests.ops.test_ops import EVERY, ULP, beyond_bfloat16
+from tests.support import dense
+from tests.support.helpers import QUICK, relative_error, thorough, tolerance
+from tests.support.sums import (
     BATCH,
     LATE_BLOCKS,
+    OWN_RULES,
+    SHARED,
     TANGLE,
     K,
     Plan,
@@ -29,22 +32,22 @@ from tests.sums import (
 
 LOOP = {"lowering": "padded_gather", "schedule": "scan"}
 PLANS = {
-    "auto, k, up": ({**APART}, K, ops.UP),
-    "dense, 1, down": ({**APART, "lowering": "dense"}, 1, ops.DOWN),
+    "auto, k, up": ({**OWN_RULES}, K, ops.UP),
+    "dense, 1, down": ({**OWN_RULES, "lowering": "dense"}, 1, ops.DOWN),
     "segment sums in one loop, 1, up": ({**SHARED, "lowering": "segment_sum", "schedule": "scan"}, 1, ops.UP),
-    "segment sums, k, down": ({**APART, "lowering": "segment_sum"}, K, ops.DOWN),
+    "segment sums, k, down": ({**OWN_RULES, "lowering": "segment_sum"}, K, ops.DOWN),
     "one loop, 3x2, k, up": ({**SHARED, **LOOP, "tile": (3, 2)}, K, ops.UP),
     "one loop, 2x3, k, down": ({**SHARED, **LOOP, "tile": (2, 3)}, K, ops.DOWN),
-    "loops, 5x4, 1, up": ({**APART, **LOOP, "tile": (5, 4)}, 1, ops.UP),
-    "loops, 1x1, k, down": ({**APART, **LOOP, "tile": (1, 1)}, K, ops.DOWN),
+    "loops, 5x4, 1, up": ({**OWN_RULES, **LOOP, "tile": (5, 4)}, 1, ops.UP),
+    "loops, 1x1, k, down": ({**OWN_RULES, **LOOP, "tile": (1, 1)}, K, ops.DOWN),
     "loops, 1, down": ({**SHARED, "lowering": "padded_gather"}, 1, ops.DOWN),
 }
 TOPOLOGIES = {"tangle": TANGLE, "late blocks": LATE_BLOCKS}
 
 
 @functools.cache
-def expected(name: str, channels: int, apart: bool, direction: str):
-    plan = Plan(APART if apart else SHARED, TOPOLOGIES[name])
+def expected(name: str, channels: int, own_rules: bool, direction: str):
+    plan = Plan(OWN_RULES if own_rules else SHARED, TOPOLOGIES[name])
     along = sweep_operands(plan, channels, direction, 2)
     function = jax.jit(through_second_order(plain_sweep(plan, direction), along), compiler_options=QUICK)
     return function(*sweep_operands(plan, channels, direction, 1))
@@ -55,7 +58,7 @@ def assert_equal_to_dense_pass(options, channels, direction, name="tangle"):
     along = sweep_operands(plan, channels, direction, 2)
     function = jax.jit(through_second_order(sweep(plan, plan.compiled(), direction), along), compiler_options=QUICK)
     found = function(*sweep_operands(plan, channels, direction, 1))
-    wanted = expected(name, channels, "genomes" in options, direction)
+    wanted = expected(name, channels, "rules" in options, direction)
     for what, mine, plainly in zip(("values", "gradient", "second"), found, wanted, strict=True):
         assert jax.tree.structure(mine) == jax.tree.structure(plainly)
         for one, other in zip(jax.tree.leaves(mine), jax.tree.leaves(plainly), strict=True):
@@ -80,18 +83,18 @@ def test_a_pass_with_matmuls_from_parts_of_a_stage(direction):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
-@pytest.mark.parametrize("genomes", [SHARED, APART], ids=("one genome", "a genome each"))
+@pytest.mark.parametrize("rules", [SHARED, OWN_RULES], ids=("one rule", "three rules"))
 @pytest.mark.parametrize("channels", [1, K])
 @pytest.mark.parametrize("options", EVERY, ids=str)
-def test_a_pass_and_its_derivatives_under_every_plan(options, channels, genomes, direction):
-    assert_equal_to_dense_pass({**options, **genomes}, channels, direction)
+def test_a_pass_and_its_derivatives_under_every_plan(options, channels, rules, direction):
+    assert_equal_to_dense_pass({**options, **rules}, channels, direction)
 
 
 @pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
 @pytest.mark.parametrize(
     ("options", "topology"),
     [
-        (APART, TANGLE),
+        (OWN_RULES, TANGLE),
         ({"lowering": "dense"}, TANGLE),
         ({**LOOP, "tile": (3, 2)}, TANGLE),
         ({}, LATE_BLOCKS),
@@ -102,9 +105,9 @@ def test_no_scatter_in_any_derivative(options, topology, direction):
     """In compiled order: to it, and back from it, the tests themselves gather."""
     plan = Plan(options, topology)
     graph = plan.compiled()
-    w, theta = in_parts(plan, graph, direction, 1)
-    function = through_second_order(functools.partial(passed, plan, graph, direction), (w, theta))
-    assert "scatter" not in str(jax.make_jaxpr(function)(w, theta))
+    w, given = in_parts(plan, graph, direction, 1)
+    function = through_second_order(functools.partial(passed, plan, graph, direction), (w, given))
+    assert "scatter" not in str(jax.make_jaxpr(function)(w, given))
 
 
 def in_parts(plan: Plan, graph, direction: str, seed: int):
@@ -112,67 +115,68 @@ def in_parts(plan: Plan, graph, direction: str, seed: int):
     w, rows, shared = sweep_operands(plan, K, direction, seed)
     parts = dense.Parts(graph)
     by_name = {name: parts.rows(values) for name, values in rows.items()}
-    theta = tuple(
-        ops.Theta(
+    given = tuple(
+        ops.Given(
             {name: values[s] for name, values in by_name.items()},
-            tuple(jax.tree.map(lambda leaf, k=kind: leaf[k.population], shared) for kind in graph.kinds(s)),
+            tuple(jax.tree.map(lambda leaf, one=one: leaf[one.rule], shared) for one in graph.types(s)),
         )
         for s in range(len(graph.wiring.stages))
     )
-    return parts.weights(w), theta
+    return parts.weights(w), given
 
 
-def passed(plan: Plan, graph, direction: str, w, theta, wants=(True, True, True)):
-    cell = neuron(direction, max(plan.lines) + 1)
+def passed(plan: Plan, graph, direction: str, w, given, wants=(True, True, True)):
+    cell = neuron(direction, plan.n_rules)
     shape = (K, BATCH, w[-1].dtype)
-    return ops.sweep(cell, direction, plan.lines, shape, wants, graph.wiring, w, theta)
+    return ops.sweep(cell, direction, shape, wants, graph.wiring, w, given)
 
 
 @pytest.mark.parametrize(
     ("options", "direction"),
-    [(APART, ops.DOWN), ({**LOOP, "tile": (3, 2)}, ops.UP), ({"lowering": "segment_sum"}, ops.DOWN)],
+    [(OWN_RULES, ops.DOWN), ({**LOOP, "tile": (3, 2)}, ops.UP), ({"lowering": "segment_sum"}, ops.DOWN)],
     ids=("auto", "one loop", "segment sums"),
 )
 def test_vmap_equals_a_loop(options, direction):
-    """Over synapses, over what neurons bring, and over what their population shares; of gradients, too."""
+    """Over synapses, over what neurons bring, and over what neurons of a rule share; of gradients, too."""
     plan = Plan(options)
     graph = plan.compiled()
-    w, theta = in_parts(plan, graph, direction, 1)
+    w, given = in_parts(plan, graph, direction, 1)
 
-    def value_and_slope(factor, w, theta):
-        def value(f):
-            scaled = jax.tree.map(lambda leaf: f["w"] * leaf, w)
-            own = tuple(
-                ops.Theta(*(jax.tree.map(lambda leaf, f=f[k]: f * leaf, part) for k, part in t._asdict().items()))
-                for t in theta
-            )
-            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(passed(plan, graph, direction, scaled, own)))
+    def pass_and_gradient(f, w, given):
+        scaled = jax.tree.map(lambda leaf: f["w"] * leaf, w)
+        own = tuple(
+            ops.Given(*(jax.tree.map(lambda leaf, f=f[k]: f * leaf, part) for k, part in one._asdict().items()))
+            for one in given
+        )
 
-        return jax.value_and_grad(value)(factor)
+        def value(w, given):
+            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(passed(plan, graph, direction, w, given)))
 
-    one = jax.jit(value_and_slope, compiler_options=QUICK)
+        return passed(plan, graph, direction, scaled, own), jax.grad(value, argnums=(0, 1))(scaled, own)
+
+    one = jax.jit(pass_and_gradient, compiler_options=QUICK)
     for name in ("w", "rows", "shared"):
         factors = {key: jnp.ones(3) if key != name else jnp.array([0.5, -1.0, 2.0]) for key in ("w", "rows", "shared")}
         axes = {key: 0 if key == name else None for key in factors}
         shared = {key: values if key == name else values[0] for key, values in factors.items()}
-        together = jax.jit(jax.vmap(value_and_slope, in_axes=(axes, None, None)), compiler_options=QUICK)
-        several = together(shared, w, theta)
+        together = jax.jit(jax.vmap(pass_and_gradient, in_axes=(axes, None, None)), compiler_options=QUICK)
+        several = together(shared, w, given)
         for n in range(3):
-            alone = one({key: values[n] for key, values in factors.items()}, w, theta)
+            alone = one({key: values[n] for key, values in factors.items()}, w, given)
             for many, single in zip(jax.tree.leaves(several), jax.tree.leaves(alone), strict=True):
-                np.testing.assert_allclose(many[n], single, rtol=tolerance(np.float64))
+                assert relative_error(many[n], single) < tolerance(np.float64)
 
 
 @pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
 def test_the_gradient_of_a_stage_is_its_part_of_the_gradient(direction):
     """What a gradient of 0 leaves out: the gradients of stages, one at a time, add up to that of their sum."""
-    plan = Plan(APART)
+    plan = Plan(OWN_RULES)
     graph = plan.compiled()
     operands = in_parts(plan, graph, direction, 1)
 
     def gradient(chosen):
-        def value(w, theta):
-            leaves = jax.tree.leaves(passed(plan, graph, direction, w, theta))
+        def value(w, given):
+            leaves = jax.tree.leaves(passed(plan, graph, direction, w, given))
             return sum(jnp.sum(jnp.sin(leaf)) for n, leaf in enumerate(leaves) if n in chosen)
 
         return jax.tree.leaves(jax.jit(jax.grad(value, argnums=(0, 1)), compiler_options=QUICK)(*operands))
@@ -184,15 +188,15 @@ def test_the_gradient_of_a_stage_is_its_part_of_the_gradient(direction):
         assert relative_error(sum(parts), whole) < tolerance(np.float64)
 
 
-@pytest.mark.parametrize("options", [APART, LOOP], ids=("auto", "one loop"))
+@pytest.mark.parametrize("options", [OWN_RULES, LOOP], ids=("auto", "one loop"))
 def test_only_what_is_wanted_comes_back(options):
     plan = Plan(options)
     graph = plan.compiled()
-    w, theta = in_parts(plan, graph, ops.UP, 1)
-    whole = passed(plan, graph, ops.UP, w, theta)
+    w, given = in_parts(plan, graph, ops.UP, 1)
+    whole = passed(plan, graph, ops.UP, w, given)
     for n, name in enumerate(ops.Pass._fields):
         wants = (n == 0, n == 1, n == 2)
-        some = passed(plan, graph, ops.UP, w, theta, wants)
+        some = passed(plan, graph, ops.UP, w, given, wants)
         assert [field is not None for field in some] == list(wants)
         for one, other in zip(jax.tree.leaves(some), jax.tree.leaves(getattr(whole, name)), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -205,14 +209,14 @@ def test_only_what_is_wanted_comes_back(options):
 class Relay:
     """Sends what it received, inputs what they bring."""
 
-    def receives(self, kind) -> bool:
-        return kind.role != "input"
+    def receives(self, neuron_type) -> bool:
+        return neuron_type.role != "input"
 
-    def sends(self, kind) -> bool:
+    def sends(self, neuron_type) -> bool:
         return True
 
-    def __call__(self, kind, received, rows, shared):
-        a = received[0] if self.receives(kind) else rows
+    def __call__(self, neuron_type, received, rows, shared):
+        a = received[0] if self.receives(neuron_type) else rows
         return (), (a,)
 
 
@@ -227,7 +231,7 @@ class Relay:
     ids=str,
 )
 def test_bfloat16_is_summed_in_float32_within_a_loop(options):
-    """An input, 300 neurons that relay it, one that hears all of these: 256 and 299 times 1."""
+    """An input, 300 neurons that relay it, one that receives from all of these: 256 and 299 times 1."""
     n = 300
     pairs = [(0, 1 + i) for i in range(n)] + [(1 + i, n + 1) for i in range(n)]
     populations = [Population("in", "input"), Population("h", "hidden"), Population("out", "output")]
@@ -238,13 +242,13 @@ def test_bfloat16_is_summed_in_float32_within_a_loop(options):
     parts = dense.Parts(graph)
     weights = parts.weights(jnp.asarray(values, jnp.bfloat16))
     ones = parts.rows(jnp.ones((1, n + 2, 1), jnp.bfloat16))
-    theta = tuple(ops.Theta(rows, ((),) * len(graph.kinds(s))) for s, rows in enumerate(ones))
+    given = tuple(ops.Given(rows, ((),) * len(graph.types(s))) for s, rows in enumerate(ones))
     shape = (1, 1, jnp.dtype(jnp.bfloat16))
-    done = ops.sweep(Relay(), ops.UP, (0,), shape, (False, True, False), graph.wiring, weights, theta)
+    done = ops.sweep(Relay(), ops.UP, shape, (False, True, False), graph.wiring, weights, given)
     assert done.received is not None
-    heard = parts.of_lines(done.received)[0, 0, n + 1]
-    assert heard.dtype == jnp.bfloat16
-    np.testing.assert_allclose(heard.astype(float), n + 255.0, rtol=ULP)
+    found = parts.of_rules(done.received)[0, 0, n + 1]
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(found.astype(float), n + 255.0, rtol=ULP)
 
 
 @pytest.mark.parametrize("direction", [ops.UP, ops.DOWN])
@@ -253,14 +257,14 @@ def test_memory_that_nothing_was_written_to_is_not_used(tile, direction, monkeyp
     """An accelerator hands out what others left there; here it is NaN."""
     plan = Plan({**LOOP, "tile": tile})
     graph = plan.compiled()
-    w, theta = in_parts(plan, graph, direction, 1)
+    w, given = in_parts(plan, graph, direction, 1)
 
-    def value(w, theta):
-        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(passed(plan, graph, direction, w, theta)))
+    def value(w, given):
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(passed(plan, graph, direction, w, given)))
 
     both = jax.value_and_grad(value, argnums=(0, 1))
-    clean = jax.jit(both, compiler_options=QUICK)(w, theta)
-    monkeypatch.setattr(_tables, "empty", lambda shape, dtype: jnp.full(shape, jnp.nan, dtype))
-    found = jax.jit(lambda *operands: both(*operands), compiler_options=QUICK)(w, theta)
+    clean = jax.jit(both, compiler_options=QUICK)(w, given)
+    monkeypatch.setattr(_arrays, "empty", lambda shape, dtype: jnp.full(shape, jnp.nan, dtype))
+    found = jax.jit(lambda *operands: both(*operands), compiler_options=QUICK)(w, given)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(clean), strict=True):
         np.testing.assert_array_equal(one, other)

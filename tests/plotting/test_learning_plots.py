@@ -1,20 +1,27 @@
-"""Learning curves, matrices of a transfer, meta-learning's curves and maps of genomes: what is drawn, and where."""
+"""Learning curves, matrices of a transfer, meta-learning's curves and maps of rules: what is drawn, and where."""
 
+import os
 import pathlib
-from typing import Any
+import subprocess
+import sys
+import tempfile
+from typing import Any, cast
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from neurograph import Genome, plotting
+from neurograph import plotting, rules
 from neurograph.plotting.figures import INK, check_path
-from neurograph.plotting.genome_map import DARK, MATRICES, MOST_NUMBERED, genome_map
+from neurograph.plotting.genome_map import DARK, MOST_NUMBERED, genome_map
 from neurograph.plotting.learning import learning_curves, matrix_of, transfer_matrix
 from neurograph.plotting.meta_curves import meta_curves
 
@@ -35,7 +42,7 @@ def named(axes: Axes) -> dict[str, Any]:
 
 
 def texts(axes: Axes) -> list[str]:
-    """Of cells, row by row."""
+    """The numbers of cells, row by row."""
     cells = [text for text in axes.texts if not isinstance(text, Annotation)]
     return [text.get_text() for text in sorted(cells, key=lambda each: each.get_position()[::-1])]
 
@@ -145,47 +152,107 @@ def test_a_run_whose_genomes_are_all_lost_can_be_drawn():
 # --- genomes ----------------------------------------------------------------------------------------------------------
 
 
-def values_of(genome: Genome, part: str, field: str) -> np.ndarray:
-    return np.asarray(getattr(getattr(genome, part), field))
+def captions(figure: Figure) -> list[str]:
+    return [part.get_supxlabel() for part in figure.subfigs]
 
 
-def test_a_genome_is_its_matrices_with_their_numbers(tmp_path: pathlib.Path):
-    genome = Genome.random(jax.random.key(0), 3, update=-0.02)
-    figure = genome_map(genome, tmp_path / "g.png", title="mine")
-    assert [axes.get_title() for axes in figure.axes] == [row[2] for row in MATRICES[:4]]
-    for axes, (part, field, _, rows, columns) in zip(figure.axes, MATRICES[:4], strict=True):
-        values = values_of(genome, part, field)
-        assert (axes.get_ylabel(), axes.get_xlabel()) == (rows, columns)
+def test_a_rule_is_its_matrices_with_their_numbers(tmp_path: pathlib.Path):
+    rule = rules.blur(jax.random.key(0), 3, eta=-0.02)
+    figure = genome_map(rule, tmp_path / "g.png", title="mine")
+    matrices = {"nu": rule.nu, "mu": rule.mu, "hebbian.pre": rule.hebbian.pre, "hebbian.post": rule.hebbian.post}
+    assert [axes.get_title() for axes in figure.axes] == list(matrices)
+    for axes, (name, values) in zip(figure.axes, matrices.items(), strict=True):
+        ends = ("channel", "state") if name == "hebbian.post" else ("state", "channel")
+        assert (axes.get_ylabel(), axes.get_xlabel()) == ends
         np.testing.assert_allclose([float(text) for text in texts(axes)], values.ravel(), rtol=5e-2)  # two digits
         (image,) = axes.images
         low, high = image.get_clim()
         assert high == -low == pytest.approx(np.abs(values).max())
         np.testing.assert_allclose(np.asarray(image.get_array()), values)
         for text in axes.texts:
-            if not isinstance(text, Annotation):
-                column, row = map(int, text.get_position())
-                dark = abs(values[row, column]) > DARK * high
-                assert text.get_color() == ("white" if dark else INK)
-    (caption,) = [text for axes in figure.axes for text in axes.texts if isinstance(text, Annotation)]
-    assert caption.get_text() == "f 1, η 1, f̃ 1, η̃ -0.02"
-    assert figure.get_suptitle() == "mine"
+            column, row = map(int, text.get_position())
+            dark = abs(values[row, column]) > DARK * high
+            assert text.get_color() == ("white" if dark else INK)
+    assert captions(figure) == ["hebbian.f 1, hebbian.eta -0.02, f 1, eta 1"]
+    assert figure.subfigs[0].get_suptitle() == "mine"
     assert (tmp_path / "g.png").stat().st_size > 1000
 
 
-def test_genomes_of_populations_are_rows_and_what_one_lacks_is_blank():
-    both = Genome.random(jax.random.key(1), 2, update=-0.1, forward_synapse=True)
-    figure = genome_map({"hidden": both, "*": Genome.backprop(0.5)})
-    grid = np.reshape(np.array(figure.axes, dtype=object), (2, len(MATRICES)))
+def test_rules_of_populations_are_rows_and_what_one_lacks_is_blank():
+    both = rules.blur(jax.random.key(1), 2, eta=-0.1, forward_update=True)
+    figure = genome_map({"hidden": both, "*": rules.backprop(0.5, n_channels=2)})
+    grid = np.reshape(np.array(figure.axes, dtype=object), (2, 6))
     assert [[axes.axison for axes in row] for row in grid] == [[True] * 6, [True] * 4 + [False] * 2]
     assert texts(grid[1, 3]) == ["0", "1", "1", "0"]
-    captions = [text.get_text() for row in grid for text in row[0].texts if isinstance(text, Annotation)]
-    assert captions == ["hidden: f 1, η 1, f̃ 1, η̃ -0.1", "*: f 1, η 1, f̃ 1, η̃ -0.5"]
+    assert captions(figure) == [
+        "hidden: hebbian.f 1, hebbian.eta -0.1, f 1, eta 1, forward_hebbian.f 1, forward_hebbian.eta -0.1",
+        "*: hebbian.f 1, hebbian.eta -0.5, f 1, eta 1",
+    ]
+
+
+class Own(rules.Rule):
+    """A rule of another class, with numbers of every shape."""
+
+    layers: list[Any]
+    rate: float = 0.5
+    short: Any = (0.25, 2.0)
+    long: Any = eqx.field(default_factory=lambda: jnp.arange(MOST_NUMBERED + 1.0))
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 8])
+def test_a_rule_of_any_class_is_drawn(n_layers: int):
+    figure = genome_map(Own([jnp.ones((2, 3, 4))] * n_layers, short=jnp.array([0.25, 2.0])))
+    shown = {axes.get_title(): np.shape(cast(Any, axes.images[0].get_array())) for axes in figure.axes if axes.axison}
+    assert shown == {**{f"layers.{n}": (2, 12) for n in range(n_layers)}, "long": (1, MOST_NUMBERED + 1)}
+    assert captions(figure) == ["rate 0.5, short [0.25, 2]"]
+
+
+def test_a_rule_without_matrices_is_its_numbers():
+    figure = genome_map(rules.OjaSubspace(0.25))
+    assert [axes.axison for axes in figure.axes] == [False]
+    assert captions(figure) == ["learning_rate 0.25"]
+
+
+@pytest.mark.parametrize("name", rules.names())
+def test_nothing_overlaps_in_the_pictures_of_shipped_rules(name: str):
+    figure = genome_map(rules.load(name), title=name)
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    boxes = [box for axes in figure.axes if axes.axison and (box := axes.get_tightbbox(renderer)) is not None]
+    boxes += [text.get_window_extent(renderer) for part in figure.subfigs for text in part.texts if text.get_text()]
+    for n, box in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+        for other in boxes[:n]:
+            assert box.x1 <= other.x0 or other.x1 <= box.x0 or box.y1 <= other.y0 or other.y1 <= box.y0
+    for axes in figure.axes:
+        cells = [text.get_window_extent(renderer) for text in axes.texts]
+        width = axes.bbox.width / (np.shape(cast(Any, axes.images[0].get_array()))[1] if axes.images else 1)
+        assert all(cell.width <= width for cell in cells)
 
 
 @pytest.mark.parametrize(("n_states", "numbered"), [(MOST_NUMBERED, True), (MOST_NUMBERED + 1, False)])
 def test_large_matrices_have_no_numbers(n_states, numbered):
-    axes = genome_map(Genome.random(jax.random.key(0), n_states)).axes[0]
+    axes = genome_map(rules.blur(jax.random.key(0), n_states)).axes[0]
     assert len(texts(axes)) == (n_states**2 if numbered else 0)
+
+
+def test_matplotlib_is_imported_only_when_something_is_drawn():
+    code = """
+import sys
+from neurograph import plotting
+from neurograph.plotting import genome_map, learning, meta_curves
+assert not any(name.partition(".")[0] == "matplotlib" for name in sys.modules)
+figure = plotting.curves([{"step": 0, "loss": 1.0}], sys.argv[1])
+assert type(figure.canvas).__name__ == "FigureCanvasAgg"
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "MPLBACKEND": "tkagg", "DISPLAY": ""}
+        path = pathlib.Path(folder) / "a.png"
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environment)
+        assert path.stat().st_size > 1000
 
 
 # --- places -----------------------------------------------------------------------------------------------------------

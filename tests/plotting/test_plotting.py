@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from neurograph import generators, plotting
+from neurograph import plotting
 from neurograph.plotting.draw import MOST_LEVELS, MOST_NEURONS, MOST_SYNAPSES
 from neurograph.plotting.overview import summarise
-from neurograph.topology import Population, Topology, build, from_arrays, levels
-from tests.strategies import topologies
+from neurograph.topology import Population, Topology, build, from_arrays, generators, levels
+from tests.support.strategies import topologies
 
 
 def _layered(sizes: list[int], p: float, seed: int = 0) -> Topology:
@@ -272,7 +272,7 @@ def test_overview_groups_by_role_where_populations_are_too_many():
     hidden = list(range(1, 2 * n + 1))
     topology = build([0] * 2 * n + hidden, hidden + [2 * n + 1] * 2 * n, populations)
     overview = summarise(topology)
-    assert [overview.kinds[kind] for kind in overview.kind] == [(r, r) for r in ("input", "hidden", "output")]
+    assert [overview.names[name] for name in overview.name] == [(r, r) for r in ("input", "hidden", "output")]
     assert overview.size.tolist() == [1, 2 * n, 1]
 
 

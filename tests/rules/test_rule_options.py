@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from neurograph import Population, compile_topology, engine
-from neurograph.compile import GENOMES, LOWERINGS
-from neurograph.topology import build
-from tests import cases
-from tests.helpers import (
+from neurograph import engine
+from neurograph.compile import LOWERINGS, compile_topology
+from neurograph.topology import Population, build
+from tests.support import cases
+from tests.support.helpers import (
     STEP,
     assert_same_steps,
     engine_steps,
@@ -23,10 +23,10 @@ from tests.helpers import (
     thorough,
     tolerance,
 )
-from tests.reference import Options
+from tests.support.reference import Options
 
 STEPS, BATCH, K = 3, 4, 3
-JITTED = jax.jit(engine.step, static_argnames="rule")
+JITTED = jax.jit(engine.step)
 
 
 def layered():
@@ -58,9 +58,9 @@ def tangled():
 
 WIRINGS = {"layered": layered, "tangled": tangled}
 GRAPHS = {
-    (name, genomes): compile_topology(wiring(), lowering="segment_sum", genomes=genomes)
+    (name, whose): compile_topology(wiring(), lowering="segment_sum", rules=names)
     for name, wiring in WIRINGS.items()
-    for genomes in GENOMES
+    for whose, names in (("shared", ()), ("by_population", [p.name for p in wiring().populations]))
 }
 """One graph for all options, so that one by one the operations are compiled once for all."""
 
@@ -181,7 +181,7 @@ def genes_of(options: Options, k: int, seed: int = 0):
 
 
 def population_genes(topology, options: Options, k: int, seed: int = 0):
-    """A genome of its own for every population but the first hidden one, which takes the default."""
+    """A rule of its own for every population but the first hidden one, which takes the default."""
     names = [p.name for p in topology.populations]
     names[names.index("hidden" if "hidden" in names else "first")] = "*"
     return {name: genes_of(options, k, seed + index) for index, name in enumerate(names)}
@@ -220,13 +220,13 @@ PER_POPULATION = ["published defaults", "k states kept", "multiplicative", "symm
 
 
 @pytest.mark.parametrize("name", thorough(PER_POPULATION, [name for n, name in enumerate(PER_POPULATION) if n % 3]))
-def test_a_genome_for_each_population(name):
+def test_a_rule_for_each_population(name):
     options, topology = Options(**ALONE[name]), tangled()
     assert_same(topology, GRAPHS["tangled", "by_population"], options, population_genes(topology, options, K), K)
 
 
 @pytest.mark.parametrize("name", ["k states kept", "for good and rescaled"])
-def test_a_genome_for_each_layer(name):
+def test_a_rule_for_each_layer(name):
     options, topology = Options(**ALONE[name]), layered()
     assert_same(
         topology, GRAPHS["layered", "by_population"], options, population_genes(topology, options, K), K, step=STEP

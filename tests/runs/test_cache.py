@@ -11,8 +11,7 @@ import platformdirs
 import pytest
 
 from neurograph import cache
-from tests.command_line import SHORT, Outcome, Run
-from tests.command_line import run_fixture as run_fixture
+from tests.support.command_line import SHORT, Outcome, Run
 
 DIRECTORY = "jax_compilation_cache_dir"
 
@@ -172,7 +171,7 @@ def test_the_second_command_compiles_only_what_is_damaged_and_finds_the_same_num
         return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in kept.iterdir()}
 
     first = programs_after("cold")
-    (damaged,) = kept.glob("jit_advance-*")
+    (damaged,) = kept.glob("jit__advance-*")
     os.truncate(damaged, first[damaged][1] // 2)
     second = programs_after("warm")
     assert second.keys() == first.keys()

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from neurograph.config import ConfigError, MetaConfig, RuleConfig, meta_config
-from neurograph.config._meta import CurriculumConfig
-from neurograph.initializers import INITIALIZERS
+from neurograph.engine.initializers import INITIALIZERS
+from neurograph.rules.options import PRESET_OPTIONS
+from neurograph.runs.settings import ConfigError, MetaConfig, RuleConfig, meta_config
+from neurograph.runs.settings._meta import CurriculumConfig
 
 INT32 = 2**31 - 1
 AT_LEAST_ONE = ("genomes", "meta_steps", "unroll", "batch_size", "query_size", "query_batches", "replicas", "patience")
 COUNTS = (*AT_LEAST_ONE, "synchronise_every", "curriculum.every", "curriculum.last", "curriculum.shortest")
 WHOLE_FROM_ZERO = ("warm_up", "curriculum.add")
 POSITIVE = ("update", "learning_rate", "clip", "sigma")
-FROM_ZERO = ("spread", "noise")
+FROM_ZERO = ("spread", "noise", "weight_decay")
 SHARES = ("online", "memory")
 CHOICES = {
     "method": ("gradient", "cma"),
@@ -24,7 +25,7 @@ CHOICES = {
     "dtype": ("float32", "float64"),
     "device": ("cpu", "gpu"),
     "initializer": tuple(INITIALIZERS),
-    "rule": ("backprop", "blur", "published"),
+    "rule": (*PRESET_OPTIONS, "feedback_alignment", "oja_subspace"),
 }
 WHOLE = (*COUNTS, *WHOLE_FROM_ZERO, "n_states", "seed")
 NUMBERS = (*POSITIVE, *FROM_ZERO, *SHARES)

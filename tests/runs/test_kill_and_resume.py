@@ -19,24 +19,26 @@ OPTIONS = ["--steps", str(STEPS), "--seed", "7", "--device", "cpu"]
 OPTIONS += [part for name, steps in EVERY.items() for part in ("--set", f"{name}_every={steps}")]
 
 
-def command(folder: pathlib.Path) -> list[str]:
+def command(folder: pathlib.Path, rule: str) -> list[str]:
     """Starts the run, or continues it where its folder is one already."""
     arguments = (
-        ["--resume", str(folder)] if (folder / "config.yaml").exists() else ["mlp", *OPTIONS, "--out", str(folder)]
+        ["--resume", str(folder)]
+        if (folder / "config.yaml").exists()
+        else ["mlp", *OPTIONS, "--rule", rule, "--out", str(folder)]
     )
     return [sys.executable, "-m", "neurograph", "train", *arguments]
 
 
-def finish(folder: pathlib.Path) -> None:
-    done = subprocess.run(command(folder), capture_output=True, text=True, cwd=folder.parent, check=False)
+def finish(folder: pathlib.Path, rule: str) -> None:
+    done = subprocess.run(command(folder, rule), capture_output=True, text=True, cwd=folder.parent, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def kill(folder: pathlib.Path, rng: np.random.Generator, *, while_training: bool) -> None:
+def kill(folder: pathlib.Path, rule: str, rng: np.random.Generator, *, while_training: bool) -> None:
     """Kills the run at a random moment: of its start, or once it learns."""
     size = (folder / "metrics.jsonl").stat().st_size if (folder / "metrics.jsonl").exists() else 0
     with subprocess.Popen(
-        command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder.parent
+        command(folder, rule), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder.parent
     ) as process:
         metrics = folder / "metrics.jsonl"
         while while_training and not (metrics.exists() and metrics.stat().st_size > size):
@@ -50,17 +52,18 @@ def kill(folder: pathlib.Path, rng: np.random.Generator, *, while_training: bool
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-def test_killed_ten_times_and_resumed_is_uninterrupted(tmp_path):
+@pytest.mark.parametrize("rule", ["backprop", "adam"])
+def test_killed_ten_times_and_resumed_is_uninterrupted(tmp_path, rule):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(whole)
+    finish(whole, rule)
     rng = np.random.default_rng()
     reached = []
     for number in range(KILLS):
-        kill(cut, rng, while_training=number % 3 > 0)
+        kill(cut, rule, rng, while_training=number % 3 > 0)
         reached.append(runs.load_checkpoint(cut).step if (cut / "config.yaml").exists() else 0)
     assert reached == sorted(reached)
     assert 0 < reached[-1] < STEPS, f"the kills came after steps {reached}; choose other numbers"
-    finish(cut)
+    finish(cut, rule)
     name = f"checkpoints/step_{STEPS:08d}.safetensors"
     assert (cut / name).read_bytes() == (whole / name).read_bytes()
     assert (cut / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()

@@ -1,15 +1,18 @@
 """A run keeps the costs that it began with: what `neurograph tune` measures later changes no bit of it."""
 
+import json
 import pathlib
 
 import pytest
 
-from neurograph import cache, costs, experiment, generators, runs
-from neurograph.compile import compile_topology
-from neurograph.config import TrainConfig
-from neurograph.costs import Costs
-from neurograph.experiment import compile_experiment, open_run, prepare, reopen_run
-from neurograph.runs import RunError
+from neurograph import cache, runs
+from neurograph.compile import compile_topology, costs
+from neurograph.compile.costs import Costs
+from neurograph.runs import RunError, resolve
+from neurograph.runs.run import loop, open_run
+from neurograph.runs.settings import TrainConfig
+from neurograph.runs.training import load, prepare, resume
+from neurograph.topology import generators
 
 STEPS = 20
 WIRING = generators.random_dag(2, 1, 60, n_levels=2, in_degree=30)
@@ -35,7 +38,8 @@ def started(folder: pathlib.Path):
 
 def train(run, folder: pathlib.Path, calls: int = STEPS) -> None:
     asked = iter(range(STEPS + 1))
-    for _ in experiment.train(run, compile_experiment(run), folder, stop=lambda: next(asked) >= calls):
+    assert run.folder == folder
+    for _ in loop(run, stop=lambda: next(asked) >= calls):
         pass
 
 
@@ -65,7 +69,7 @@ def cut(tmp_path, measured, whole):
 
 
 def test_a_run_resumed_after_tuning_is_the_uninterrupted_one(cut, whole):
-    run = reopen_run(cut)
+    run = resume(cut)
     assert run.costs == costs.DEFAULT["cpu"]
     train(run, cut)
     assert last(cut) == whole
@@ -74,7 +78,7 @@ def test_a_run_resumed_after_tuning_is_the_uninterrupted_one(cut, whole):
 def test_other_costs_would_have_changed_its_bits(cut, whole):
     """So that the test above can fail. A folder of a version that kept no costs opens, and keeps them from then on."""
     (cut / "costs_cpu.json").unlink()
-    run = reopen_run(cut)
+    run = resume(cut)
     assert run.costs == OTHER
     train(run, cut)
     assert last(cut) != whole
@@ -88,12 +92,12 @@ def test_the_costs_of_a_run_are_those_it_is_compiled_by(tmp_path, measured, monk
         asked.append(options["costs"])
         return compile_topology(wiring, **options)
 
-    monkeypatch.setattr(experiment, "compile_topology", noting)
+    monkeypatch.setattr(resolve, "compile_topology", noting)
     costs.write(measured, OTHER)
     run = started(tmp_path / "run")
-    assert run.graph.wiring.matmuls == ()
+    assert run.net.wiring.matmuls == ()
     costs.write(measured, Costs(tile=77.0))
-    again = reopen_run(tmp_path / "run")
+    again = resume(tmp_path / "run")
     assert asked == [run.costs, again.costs] == [OTHER, OTHER]
 
 
@@ -102,16 +106,16 @@ def test_each_kind_of_device_has_its_costs(tmp_path, monkeypatch):
     with monkeypatch.context() as on_gpu:
         on_gpu.setattr(costs, "platform", lambda: "gpu")
         assert runs.read_costs(tmp_path / "run") is None
-        assert reopen_run(tmp_path / "run").costs == costs.DEFAULT["gpu"]
+        assert resume(tmp_path / "run").costs == costs.DEFAULT["gpu"]
         assert runs.read_costs(tmp_path / "run") == costs.DEFAULT["gpu"]
-    assert reopen_run(tmp_path / "run").costs == costs.DEFAULT["cpu"]
+    assert resume(tmp_path / "run").costs == costs.DEFAULT["cpu"]
 
 
 def test_loading_a_run_writes_nothing(tmp_path):
     started(tmp_path / "run")
     (tmp_path / "run" / "costs_cpu.json").unlink()
     before = sorted(path.name for path in (tmp_path / "run").iterdir())
-    experiment.load_run(tmp_path / "run")
+    load(tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
 
 
@@ -122,7 +126,7 @@ def test_a_damaged_file_is_told(tmp_path, keep):
     text = path.read_text()
     path.write_text(text[: int(len(text) * keep)])
     with pytest.raises(RunError, match=r"costs_cpu\.json' cannot be read .*; put it back as it was") as told:
-        experiment.load_run(tmp_path / "run")
+        load(tmp_path / "run")
     assert "\n" not in str(told.value)
 
 
@@ -131,3 +135,12 @@ def test_where_nothing_is_kept_a_run_still_keeps_its_costs(tmp_path, monkeypatch
     assert cache.folder() is None
     started(tmp_path / "run")
     assert runs.read_costs(tmp_path / "run") == costs.DEFAULT["cpu"]
+
+
+def test_a_cost_of_a_later_version_has_its_default_in_an_earlier_run(tmp_path):
+    started(tmp_path / "run")
+    path = tmp_path / "run" / "costs_cpu.json"
+    values = json.loads(path.read_text())
+    del values["tile"]
+    path.write_text(json.dumps(values))
+    assert resume(tmp_path / "run").costs == costs.DEFAULT["cpu"]

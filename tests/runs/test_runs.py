@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import pathlib
 import shutil
 
@@ -12,16 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurograph import Genome, experiment, generators, runs, topology, views
-from neurograph import genome as genomes
-from neurograph.checkpoints import from_checkpoint
+from neurograph import rules, runs, topology
 from neurograph.compile import compile_topology
-from neurograph.config import TrainConfig
-from neurograph.costs import DEFAULT
-from neurograph.experiment import Divergence, compile_experiment, finish, open_run, prepare
-from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged
-from neurograph.training import CAPACITY
-from tests.strategies import LABELS, WEIGHTS, topologies
+from neurograph.compile.costs import DEFAULT
+from neurograph.engine import views
+from neurograph.rules import RuleError
+from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged, resolve, training
+from neurograph.runs.checkpoints import from_arrays
+from neurograph.runs.run import finish, loop, open_run
+from neurograph.runs.settings import TrainConfig
+from neurograph.runs.trained import trained_topology
+from neurograph.runs.training import CAPACITY, Divergence, Training, prepare
+from neurograph.topology import generators
+from tests.support.strategies import LABELS, WEIGHTS, topologies
 
 WIRING = generators.mlp([2, 5, 1])
 ODD = {"steps": 60, "batch_size": 8, "log_every": 7, "evaluate_every": 11, "checkpoint_every": 13, "task": "xor"}
@@ -32,13 +36,17 @@ RULES = {
     "kept states": {"rule": {"name": "blur", "keep_states": True}},
     "supervised at times": {"rule": {"name": "published", "supervised_every": 3}},
     "a genome for each": {"rule": {"name": "blur"}, "genome": {"*": "random", "hidden_1": "random"}},
+    "memory of synapses": {"rule": "adam"},
+    "another memory": {"rule": {"name": "momentum", "moments": "lars"}, "n_states": 3},
+    "backprop and random": {"genome": {"hidden_1": "random", "*": "backprop"}},
+    "another class": {"rule": {"name": "feedback_alignment", "options": {"learning_rate": 0.3}}},
 }
 
 
 @pytest.fixture(autouse=True)
 def _legs_of_any_length(monkeypatch):
     """Legs of any length, whatever the speed of the computer."""
-    monkeypatch.setattr(experiment, "SECONDS_PER_CALL", 1e9)
+    monkeypatch.setattr(Training, "seconds_per_call", 1e9)
 
 
 def prepared(**options):
@@ -46,9 +54,8 @@ def prepared(**options):
 
 
 def train(run, folder, *, stop=lambda: False):
-    compiled = compile_experiment(run)
-    statuses = list(experiment.train(run, compiled, folder, stop=stop))
-    return statuses, compiled
+    assert run.folder == folder
+    return list(loop(run, stop=stop))
 
 
 def started(folder, **options):
@@ -83,10 +90,10 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, optio
     steps = [0]
     while steps[-1] < ODD["steps"]:
         # legs of one to three steps, and another number of them each time
-        monkeypatch.setattr(experiment, "CAPACITY", int(rng.integers(1, 4)))
-        run = experiment.reopen_run(cut)
-        assert int(run.network.step) == steps[-1]
-        statuses, _ = train(run, cut, stop=after_calls(int(rng.integers(2, 12))))
+        monkeypatch.setattr(Training, "most_per_call", int(rng.integers(1, 4)))
+        run = training.resume(cut)
+        assert int(run.state.step) == steps[-1]
+        statuses = train(run, cut, stop=after_calls(int(rng.integers(2, 12))))
         steps.append(statuses[-1].step)
     assert len(steps) > 3
     latest, expected = runs.load_checkpoint(cut), runs.load_checkpoint(whole)
@@ -111,7 +118,7 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch)
     """Each write of the folder, in turn, is the last one that happens."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train(started(whole), whole)
-    write, append = runs.write_atomically, runs.append_metrics
+    write, append = runs.folder.write_atomically, runs.folder.append_metrics
     survived = 0
 
     class Killed(BaseException):
@@ -131,20 +138,20 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch)
         shutil.rmtree(cut, ignore_errors=True)
         started(cut)
         left = survived
-        monkeypatch.setattr(runs, "write_atomically", last(write))
-        monkeypatch.setattr(runs, "append_metrics", last(append))
+        monkeypatch.setattr(runs.folder, "write_atomically", last(write))
+        monkeypatch.setattr(runs.folder, "append_metrics", last(append))
         try:
-            train(experiment.load_run(cut), cut)
+            train(training.load(cut), cut)
             killed = False
         except Killed:
             killed = True
-        monkeypatch.setattr(runs, "write_atomically", write)
-        monkeypatch.setattr(runs, "append_metrics", append)
-        (cut / "checkpoints" / ".step_00000099.safetensors.partial").write_bytes(b"cut short")
+        monkeypatch.setattr(runs.folder, "write_atomically", write)
+        monkeypatch.setattr(runs.folder, "append_metrics", append)
+        (cut / "checkpoints" / ".step_00000099.safetensors.12345.partial").write_bytes(b"cut short")
         if (cut / "metrics.jsonl").exists():
             with open(cut / "metrics.jsonl", "a") as file:
                 file.write('{"step": 59, "lo')
-        train(experiment.reopen_run(cut), cut)
+        train(training.resume(cut), cut)
         assert kept(cut) == kept(whole)
         if not killed:
             return
@@ -155,40 +162,42 @@ def test_more_steps_can_be_asked_for_and_are_kept(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train(started(whole), whole)
     train(started(cut, steps=26), cut)
-    run = experiment.reopen_run(cut, steps=ODD["steps"])
+    run = training.resume(cut, steps=ODD["steps"])
     train(run, cut, stop=after_calls(3))
-    train(experiment.reopen_run(cut), cut)
+    train(training.resume(cut), cut)
     assert runs.load_checkpoint(cut).step == ODD["steps"]
     assert (
         runs.load_checkpoint(cut).arrays["forward"].tobytes() == runs.load_checkpoint(whole).arrays["forward"].tobytes()
     )
-    with pytest.raises(RunError, match=f"has done {ODD['steps']} steps already, more than the 3 asked for"):
-        experiment.reopen_run(cut, steps=3)
+    with pytest.raises(
+        RunError, match=f"has done {ODD['steps']} steps already, more than the 3 requested; give --steps 60"
+    ):
+        training.resume(cut, steps=3)
 
 
 def test_legs_do_not_matter_to_the_numbers():
     run = prepared()
-    compiled = compile_experiment(run)
-    at_once, _ = compiled.advance(copy(run.network), 20)
-    network = copy(run.network)
+    programs = run.programs
+    at_once, *_ = programs.advance(copy(run.state), 20)
+    network = copy(run.state)
     for n in (1, 0, 12, 7):
-        network, report = compiled.advance(network, n)
-        assert np.isfinite(np.asarray(report.loss)).sum() == n
+        network, loss, *_ = programs.advance(network, n)
+        assert np.count_nonzero(loss) == n
     for one, other in zip(jax.tree.leaves(at_once), jax.tree.leaves(network), strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match="takes 0 to"):
-        compiled.advance(run.network, CAPACITY + 1)
+        programs.advance(run.state, CAPACITY + 1)
 
 
 @pytest.mark.parametrize("options", RULES.values(), ids=RULES)
 def test_the_memory_of_a_network_is_that_of_the_next(options):
     run = prepared(**options)
-    compiled = compile_experiment(run)
-    before = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(run.network)}
-    network, _ = compiled.advance(run.network, 3)
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(run.network))
+    programs = run.programs
+    before = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(run.state)}
+    network, *_ = programs.advance(run.state, 3)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(run.state))
     assert {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(network)} == before
-    compiled.evaluate(network)
+    programs.evaluate(network)
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(network))
 
 
@@ -196,8 +205,8 @@ def test_a_run_holds_its_synapses_once(tmp_path):
     wiring = generators.mlp([2, 101, 1])
     run = prepare(wiring, TrainConfig.model_validate(ODD), pathlib.Path())
     open_run(run, tmp_path)
-    size = max(leaf.nbytes for leaf in jax.tree.leaves(run.network))
-    alive = []
+    size = max(leaf.nbytes for leaf in jax.tree.leaves(run.state))
+    alive, first = [], jax.tree.leaves(run.state)[0]
 
     def stop():
         alive.append(sum(array.nbytes == size and array.dtype == "float32" for array in jax.live_arrays()))
@@ -207,7 +216,7 @@ def test_a_run_holds_its_synapses_once(tmp_path):
     assert len(alive) > 5
     assert set(alive) == {1}
     with pytest.raises(RuntimeError, match="deleted"):
-        np.asarray(jax.tree.leaves(run.network)[0])
+        np.asarray(first)
 
 
 # --- divergence -----------------------------------------------------------------------------------------------------
@@ -221,25 +230,25 @@ def test_divergence_keeps_the_last_good_network(tmp_path, monkeypatch, capacity,
         "steps": 200,
     }
     run = prepared(**exploding, learning_rate=1.0, checkpoint_every=checkpoint_every)
-    compiled = compile_experiment(run)
+    programs = run.programs
     # the oracle goes step by step
-    networks, in_loss, in_synapses = [run.network], False, False
+    networks, in_loss, in_synapses = [run.state], False, False
     while not (in_loss or in_synapses):
-        network, report = compiled.advance(copy(networks[-1]), 1)
-        in_loss, in_synapses = not np.isfinite(report.loss[0]), not bool(report.finite)
+        network, loss, _, finite = programs.advance(copy(networks[-1]), 1)
+        in_loss, in_synapses = not np.isfinite(loss[0]), not bool(finite)
         networks.append(network)
     diverged = len(networks) - 1
     good = diverged - 2 if in_loss else diverged - 1
     assert good > 0
     open_run(run, tmp_path)
-    monkeypatch.setattr(experiment, "CAPACITY", capacity)
+    monkeypatch.setattr(Training, "most_per_call", capacity)
     what = "its loss is not finite" if in_loss else "its update left a synapse that is not finite"
     with pytest.raises(Divergence, match=f"diverged at step {diverged}: {what}. The synapses after step {good}, "):
-        list(experiment.train(run, compiled, tmp_path))
+        list(loop(run))
     checkpoint = runs.load_checkpoint(tmp_path)
     assert checkpoint.step == good
-    np.testing.assert_array_equal(checkpoint.arrays["forward"], views.synapses(run.graph, networks[good].forward))
-    summary = finish(run, compiled, tmp_path, {"diverged": True})
+    np.testing.assert_array_equal(checkpoint.arrays["forward"], views.synapses(run.net, networks[good].forward))
+    summary = finish(run, {"diverged": True})
     assert (summary["steps"], summary["finished"]) == (good, False)
     assert json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail) == summary
 
@@ -270,10 +279,11 @@ def test_trained_synapses_come_back_in_the_users_order(tmp_path, options):
     run = prepare(shuffled, TrainConfig.model_validate({**ODD, "steps": 5, **options}), pathlib.Path())
     open_run(run, tmp_path)
     train(run, tmp_path)
-    network = from_checkpoint(runs.load_checkpoint(tmp_path), run.graph, run.network)
-    assert topology.equal(experiment.trained_topology(tmp_path), views.trained(shuffled, run.graph, network))
-    again = prepare(experiment.trained_topology(tmp_path), run.config, pathlib.Path())
-    for one, other in zip(again.network.synapses, network.synapses, strict=True):
+    checkpoint = runs.load_checkpoint(tmp_path)
+    network = from_arrays(checkpoint.arrays, checkpoint.step, run.net, run.state)
+    assert topology.equal(trained_topology(tmp_path), views.trained(shuffled, run.net, network))
+    again = prepare(trained_topology(tmp_path), run.config, pathlib.Path())
+    for one, other in zip(again.state.synapses, network.synapses, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -314,8 +324,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder, keep):
     paths = sorted((folder / "checkpoints").iterdir())
     halve(paths[-1], keep)
     with pytest.warns(RunWarning, match=f"{paths[-1].name}.*truncated.*Step 52 is used in its place"):
-        run = experiment.reopen_run(folder)
-    assert int(run.network.step) == 52
+        run = training.resume(folder)
+    assert int(run.state.step) == 52
     before = runs.read_metrics(folder)
     assert max(record["step"] for record in before) == 49
     train(run, folder)
@@ -323,9 +333,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder, keep):
     for path in paths:
         halve(path, keep)
     with pytest.raises(RunError, match=r"truncated.*Nor can the 2 before it. Start the run anew"):
-        experiment.load_run(folder)
+        training.load(folder)
     with pytest.raises(RunError, match="truncated"):
-        experiment.trained_topology(folder)
+        trained_topology(folder)
 
 
 def test_a_checkpoint_of_another_run_does_not_fit(folder, tmp_path):
@@ -333,20 +343,21 @@ def test_a_checkpoint_of_another_run_does_not_fit(folder, tmp_path):
     started(other, dtype="float64")
     latest = sorted((folder / "checkpoints").iterdir())[-1]
     shutil.copy(other / "checkpoints" / "step_00000000.safetensors", latest)
-    with pytest.raises(RunError, match=r"does not fit the run: forward is float64 .*it must be float32"):
-        experiment.load_run(folder)
+    with pytest.raises(RunError, match=r"does not fit the run: bias is float64 .*it must be float32"):
+        training.load(folder)
     shutil.copy(folder / "topology.safetensors", latest)
     with pytest.warns(RunWarning, match="does not say its step"):
-        experiment.load_run(folder)
+        training.load(folder)
 
 
 BROKEN_CONFIGS = {
     "empty": ("", "damaged: it has no mapping 'train'"),
     "not closed": ("train: {", "damaged: while parsing"),
     "a list": ("- 1\n", "damaged: it has no mapping 'train'"),
-    "a number for train": ("train: 3\n", "damaged: it has no mapping 'train'"),
-    "unknown key": ("train: {stepz: 3}\n", "damaged: stepz: "),
-    "wrong type": ("train: {steps: many, seed: -1}\n", "damaged: steps: .*; seed: "),
+    "a number for train": ("train: 3\nneurograph: 0.1.0\n", "damaged: it has no mapping 'train'"),
+    "cut short": ("topology: a\ntrain: {steps: 3}\n", "damaged: it is cut short"),
+    "unknown key": ("train: {stepz: 3}\nneurograph: 0.1.0\n", "damaged: stepz: "),
+    "wrong type": ("train: {steps: many, seed: -1}\nneurograph: 0.1.0\n", "damaged: steps: .*; seed: "),
     "no text": (b"\xff\xfe\x00", "damaged: "),
 }
 
@@ -355,7 +366,7 @@ BROKEN_CONFIGS = {
 def test_a_damaged_configuration_is_told(folder, content, sentence):
     (folder / "config.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(RunError, match=sentence) as told:
-        experiment.load_run(folder)
+        training.load(folder)
     assert "\n" not in str(told.value)
     assert "http" not in str(told.value)
 
@@ -365,13 +376,13 @@ def test_a_missing_or_cut_file_is_told(folder, file):
     path = folder / file
     if path.is_file():
         halve(path)
-        with pytest.raises((RunError, genomes.GenomeError), match=file.partition(".")[0]):
-            experiment.load_run(folder)
+        with pytest.raises((RunError, RuleError), match=file.partition(".")[0]):
+            training.load(folder)
         path.unlink()
     else:
         shutil.rmtree(path)
-    with pytest.raises((RunError, genomes.GenomeError), match=f"{file.partition('.')[0]}|no checkpoint"):
-        experiment.load_run(folder)
+    with pytest.raises((RunError, RuleError), match=f"{file.partition('.')[0]}|no checkpoint"):
+        training.load(folder)
 
 
 def test_files_that_are_not_ours_are_told(tmp_path):
@@ -384,6 +395,26 @@ def test_files_that_are_not_ours_are_told(tmp_path):
     save_file({"a": np.zeros(2)}, tmp_path / "newer.safetensors", {"neurograph": newer})
     with pytest.raises(RunError, match=f"has format version {runs.FORMAT_VERSION + 1}"):
         runs.read_arrays(tmp_path / "newer.safetensors", "checkpoint")
+
+
+def test_metrics_and_rules_reach_the_disk(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def noting(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        return fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    for name, write in {
+        "metrics.jsonl": lambda: runs.append_metrics(tmp_path, [{"step": 1}]),
+        "genome.txt": lambda: rules.save(rules.backprop(), tmp_path / "genome.txt"),
+    }.items():
+        synced.clear()
+        write()
+        assert synced == [(tmp_path / name).stat().st_ino, tmp_path.stat().st_ino]
+    synced.clear()
+    runs.append_metrics(tmp_path, [{"step": 2}])
+    assert synced == [(tmp_path / "metrics.jsonl").stat().st_ino]
 
 
 def test_folders_that_cannot_be_made(tmp_path, finished):
@@ -417,13 +448,13 @@ def test_rewinding_drops_what_will_be_measured_again(tmp_path_factory, steps, at
 
 
 def test_a_genome_file_stands_for_itself(tmp_path):
-    genomes.save(Genome.backprop(0.3, 3), tmp_path / "mine.txt")
+    rules.save(rules.backprop(0.3, n_states=3, loss=rules.squared_error), tmp_path / "mine.txt")
     run = prepare(WIRING, TrainConfig.model_validate({**ODD, "genome": "mine.txt"}), tmp_path)
     assert run.config.genome == str((tmp_path / "mine.txt").resolve())
     open_run(run, tmp_path / "run")
     (tmp_path / "mine.txt").unlink()
-    back = experiment.load_run(tmp_path / "run")
-    for one, other in zip(jax.tree.leaves(run.genome), jax.tree.leaves(back.genome), strict=True):
+    back = training.load(tmp_path / "run")
+    for one, other in zip(jax.tree.leaves(run.resolved.rule), jax.tree.leaves(back.resolved.rule), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -436,16 +467,16 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_each_population_has_its_genome(tmp_path, way):
     """Here one under which what hidden neurons send never changes, nor the bias of those that hear them alone."""
-    still = Genome.backprop(0.0)
-    genomes.save(still, tmp_path / "still.txt")
-    genomes.save({"*": Genome.backprop(0.3), "hidden_1": still}, tmp_path / "both.txt")
+    moving, still = (rules.backprop(rate, loss=rules.squared_error) for rate in (0.3, 0.0))
+    rules.save(still, tmp_path / "still.txt")
+    rules.save({"*": moving, "hidden_1": still}, tmp_path / "both.txt")
     run = prepare(WIRING, TrainConfig.model_validate({**ODD, "steps": 5, **way}), tmp_path)
-    assert run.graph.families == ((0,), (1,), (2,))
+    assert run.net.rules == ("hidden_1", "*")
     open_run(run, tmp_path / "run")
     before = runs.load_checkpoint(tmp_path / "run").arrays
     for name in ("still.txt", "both.txt"):
         (tmp_path / name).unlink()
-    train(experiment.load_run(tmp_path / "run"), tmp_path / "run")
+    train(training.load(tmp_path / "run"), tmp_path / "run")
     after = runs.load_checkpoint(tmp_path / "run").arrays
     is_hidden = WIRING.roles == topology.HIDDEN
     np.testing.assert_array_equal((before["forward"] != after["forward"])[0], ~is_hidden[WIRING.senders])
@@ -455,7 +486,7 @@ def test_each_population_has_its_genome(tmp_path, way):
 def test_a_mapping_of_one_genome_is_that_genome(tmp_path):
     for name, genome in {"one": "backprop", "mapping": {"*": "backprop"}}.items():
         run = prepared(steps=5, learning_rate=0.3, genome=genome)
-        assert run.graph.families == ((0, 1, 2),)
+        assert run.net.rules == ("*",)
         open_run(run, tmp_path / name)
         train(run, tmp_path / name)
     one, other = (runs.load_checkpoint(tmp_path / name).arrays["forward"] for name in ("one", "mapping"))
@@ -469,6 +500,6 @@ def test_a_run_is_compiled_for_its_states_and_batch(monkeypatch):
         asked.append(options)
         return compile_topology(wiring, **options)
 
-    monkeypatch.setattr(experiment, "compile_topology", noting)
+    monkeypatch.setattr(resolve, "compile_topology", noting)
     prepared(rule={"name": "blur"}, n_states=3, batch_size=5)
-    assert asked == [{"n_states": 3, "batch_size": 5, "costs": DEFAULT["cpu"], "genomes": "shared"}]
+    assert asked == [{"n_states": 3, "batch_size": 5, "costs": DEFAULT["cpu"], "rules": ()}]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neurograph import datasets
-from neurograph.datasets._prepare import overlaps, prepared
-from tests import data_files
-from tests.data_files import IDX, Half, assert_same, load, write_emnist, write_mnist, write_omniglot
+from neurograph.tasks import datasets
+from neurograph.tasks.datasets._prepare import overlaps, prepared
+from tests.support import data_files
+from tests.support.data_files import IDX, Half, assert_same, load, write_emnist, write_mnist, write_omniglot
 
 ALL = range(10)
 
@@ -145,7 +145,7 @@ def test_omniglot_is_never_cropped(size):
 def test_chunks_make_no_difference(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (11, 28, 28), dtype=np.uint8)
     whole = prepared(images, 14)
-    monkeypatch.setattr("neurograph.datasets._prepare._CHUNK", 4)
+    monkeypatch.setattr("neurograph.tasks.datasets._prepare._CHUNK", 4)
     np.testing.assert_array_equal(prepared(images, 14), whole)
 
 

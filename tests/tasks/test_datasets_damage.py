@@ -13,10 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neurograph import datasets
-from neurograph.datasets import DataError, _load, _omniglot
-from tests import data_files
-from tests.data_files import IDX, N_TEST, N_TRAIN, Half, assert_same, load, write_emnist, write_mnist, write_omniglot
+from neurograph.tasks import datasets
+from neurograph.tasks.datasets import DataError, _load, _omniglot
+from tests.support import data_files
+from tests.support.data_files import (
+    IDX,
+    N_TEST,
+    N_TRAIN,
+    Half,
+    assert_same,
+    load,
+    write_emnist,
+    write_mnist,
+    write_omniglot,
+)
 
 # --- damage ---------------------------------------------------------------------------------------------------------
 
@@ -247,8 +257,8 @@ FIRST = "0003_02.png"
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda n, b: (n, b[:60]), "is no intact PNG file"),
-        (lambda n, b: (n, b"GIF89a"), "is no intact PNG file"),
+        (lambda n, b: (n, b[:60]), "is not an intact PNG file"),
+        (lambda n, b: (n, b"GIF89a"), "is not an intact PNG file"),
         (lambda n, b: (n, data_files.png(np.zeros((105, 104), bool))), "is a picture of 104 x 105 pixels"),
         (lambda n, b: None, "has 3 drawings of character 2 and 2 of character 3"),
         (lambda n, b: (n.replace("0003", "x"), b), "/x_02.png'; its drawings must be 'images_background/"),

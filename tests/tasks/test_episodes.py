@@ -9,8 +9,8 @@ import pytest
 
 from neurograph import tasks
 from neurograph.tasks.sources import Window
-from tests import data_files
-from tests.data_files import N_CHARACTERS, N_DRAWINGS, N_TRAIN, write_mnist, write_omniglot
+from tests.support import data_files
+from tests.support.data_files import N_CHARACTERS, N_DRAWINGS, N_TRAIN, write_mnist, write_omniglot
 
 KEY = jax.random.key(8)
 DRAWINGS = 21

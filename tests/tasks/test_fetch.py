@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from neurograph import datasets
-from neurograph.datasets import DATA_SETS, DataError
-from tests.data_files import IDX, assert_same, load, serving, write_emnist, write_mnist, write_omniglot
+from neurograph.tasks import datasets
+from neurograph.tasks.datasets import DATA_SETS, DataError
+from tests.support.data_files import IDX, assert_same, load, serving, write_emnist, write_mnist, write_omniglot
 
 GZ = [f"{name}.gz" for name in IDX]
 
@@ -138,8 +138,9 @@ def test_what_fails_is_told_and_leaves_nothing_behind(tmp_path, monkeypatch, sou
             path.unlink()
         with pytest.raises(DataError) as error:
             datasets.load_pictures("mnist", size=28, classes=range(10))
+    md5 = DATA_SETS["mnist"].files[0].md5
     reasons = {
-        "changed": f"what came does not have the checksum {DATA_SETS['mnist'].files[0].md5} (MD5), and was not kept",
+        "changed": f"the file that it sent does not have the checksum {md5} (MD5), and was not kept",
         "cut short": "the connection broke off",
         "gone": "the server answers 404",
         "offline": "no connection",
@@ -157,8 +158,8 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch, source):
 
     with serving(source) as server:
         sources(monkeypatch, source, server.url)
-        monkeypatch.setattr("neurograph.datasets._fetch._Bar.update", interrupted)
-        monkeypatch.setattr("neurograph.datasets._fetch._Bar.__bool__", lambda _: True, raising=False)
+        monkeypatch.setattr("neurograph.tasks.datasets._fetch._Bar.update", interrupted)
+        monkeypatch.setattr("neurograph.tasks.datasets._fetch._Bar.__bool__", lambda _: True, raising=False)
         with pytest.raises(KeyboardInterrupt):
             datasets.fetch(DATA_SETS["mnist"], datasets.place_of(tmp_path / "mine"))
     assert not (tmp_path / "mine").exists()

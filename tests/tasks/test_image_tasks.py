@@ -13,8 +13,8 @@ import pytest
 from neurograph import tasks
 from neurograph.tasks import spec
 from neurograph.tasks.images import scaling
-from tests import data_files
-from tests.data_files import N_TEST, N_TRAIN, write_emnist, write_mnist, write_omniglot
+from tests.support import data_files
+from tests.support.data_files import N_TEST, N_TRAIN, write_emnist, write_mnist, write_omniglot
 
 KEY = jax.random.key(3)
 
@@ -99,9 +99,9 @@ def test_written_classes_are_read_back():
         ("mnist:29x29", {}, "cannot be 29x29; they are stored in 28x28, .* The nearest is 28x28"),
         ("mnist:0x0", {}, "cannot be 0x0; .* The nearest is 1x1"),
         ("mnist:10x12", {}, "images are square, and cannot be 10x12; did you mean 10x10?"),
-        ("mnist:10x", {}, "'10x' is no size of images; give one such as 28x28"),
-        ("mnist", {"size": 10.5}, "'10.5' is no size"),
-        ("mnist", {"size": True}, "'True' is no size"),
+        ("mnist:10x", {}, "'10x' is not a size of images; give one such as 28x28"),
+        ("mnist", {"size": 10.5}, "'10.5' is not a size"),
+        ("mnist", {"size": True}, "'True' is not a size"),
         ("mnist:0-10", {}, "there is no class '10'; the nearest is '9'"),
         ("mnist:0-x", {}, "there is no class 'x'; its classes are 0-9"),
         ("emnist_letters:A-AB", {}, "there is no class 'AB'"),

@@ -19,7 +19,7 @@ from neurograph.tasks.toys import TOYS
 
 KEY = jax.random.key(11)
 N_EXAMPLES = 2000
-HERE = ("digits", *TOYS)
+HERE = ("digits", *TOYS)  # those of regression are in test_regression
 """Tasks that need no files."""
 
 
@@ -29,7 +29,7 @@ HERE = ("digits", *TOYS)
 @given(st.lists(st.integers(0, 4), min_size=1), st.sampled_from([jnp.float32, jnp.int32]))
 @settings(deadline=None, max_examples=20)
 def test_targets_mark_the_true_class(labels, dtype):
-    target = np.asarray(tasks.targets(jnp.array(labels), 5, dtype))
+    target = np.asarray(tasks.encode(jnp.array(labels), "signs", 5, dtype))
     assert target.dtype == dtype
     for column, label in zip(target.T, labels, strict=True):
         assert column[label] == 1
@@ -38,14 +38,17 @@ def test_targets_mark_the_true_class(labels, dtype):
 
 def test_a_single_output_is_positive_for_class_1():
     labels = jnp.array([0, 1, 1, 0])
-    assert np.array_equal(tasks.targets(labels, 1)[0], 2 * np.asarray(labels) - 1)
+    assert np.array_equal(tasks.encode(labels, "signs", 1)[0], 2 * np.asarray(labels) - 1)
 
 
 def test_accuracy_equals_a_loop():
     rng = np.random.default_rng(0)
     for n_outputs in (1, 2, 5):
         labels = jnp.array(rng.integers(0, max(n_outputs, 2), 50))
-        target, prediction = tasks.targets(labels, n_outputs), jnp.array(rng.normal(size=(n_outputs, 50)), jnp.float32)
+        target, prediction = (
+            tasks.encode(labels, "signs", n_outputs),
+            jnp.array(rng.normal(size=(n_outputs, 50)), jnp.float32),
+        )
         right = 0
         for i in range(50):
             values = [float(v) for v in prediction[:, i]]
@@ -59,7 +62,7 @@ def test_accuracy_equals_a_loop():
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_wrong(n_outputs, bad):
-    target = tasks.targets(jnp.array([1, 1]), n_outputs)
+    target = tasks.encode(jnp.array([1, 1]), "signs", n_outputs)
     assert float(tasks.accuracy(target.at[-1, 0].set(bad), target)) == 0.5
 
 
@@ -124,7 +127,7 @@ def test_digits_can_be_learnt():
     task = tasks.load("digits")
     nearest = KNeighborsClassifier(3).fit(task.support_source.x, task.support_source.labels)
     x, target = task.query_set()
-    prediction = tasks.targets(jnp.asarray(nearest.predict(x.T)), task.n_outputs)
+    prediction = tasks.encode(jnp.asarray(nearest.predict(x.T)), "signs", task.n_outputs)
     assert float(tasks.accuracy(prediction, target)) > 0.95
 
 
@@ -372,8 +375,7 @@ BAD_CSV = {
     "a,label\n1,\n": r"line 2: the label \(column 'label'\) is missing",
     "a,label\n1,x\n2,x\n": "all 2 examples are of class 'x'",
     "a,label\n1,x\n2,y\n3,y\n": "class 'x' has 1 example",
-    "a,label\n1,0.5\n2,1.5\n": "the label of example 1 is 0.5",
-    'a,label\n"1,x\n': "is no CSV file",
+    'a,label\n"1,x\n': "is not a CSV file",
 }
 
 
@@ -384,6 +386,13 @@ def test_bad_csv_is_a_sentence(tmp_path: pathlib.Path, text: str):
     with pytest.raises(tasks.TaskError, match=BAD_CSV[text]) as error:
         tasks.load(str(path))
     assert "bad.csv" in str(error.value)
+
+
+def test_a_class_is_no_fraction(tmp_path: pathlib.Path):
+    path = tmp_path / "bad.csv"
+    path.write_text("a,label\n1,0.5\n2,1.5\n")
+    with pytest.raises(tasks.TaskError, match=r"'bad\.csv': the label of example 1 is 0\.5"):
+        tasks.load(str(path), kind="classification")
 
 
 def test_bad_files_are_sentences(tmp_path: pathlib.Path):
@@ -401,9 +410,9 @@ def test_bad_files_are_sentences(tmp_path: pathlib.Path):
         (tmp_path / "missing.csv", "does not exist"),
         (tmp_path / "missing.npz", "does not exist"),
         (folder, "is a directory"),
-        (binary, "is no UTF-8 text"),
-        (fake, "is no .npz file"),
-        (pickled, "is no .npz file of plain arrays"),
+        (binary, "is not UTF-8 text"),
+        (fake, "is not an .npz file"),
+        (pickled, "is not an .npz file of plain arrays"),
         (single, "holds a single array"),
         (other, "has the arrays images; it needs x and y"),
     ]:

@@ -13,9 +13,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurograph import generators, projections
-from neurograph.projections import Pairs, Sheet
-from neurograph.topology import Topology, TopologyError, levels
+from neurograph.topology import Topology, TopologyError, generators, levels, projections
+from neurograph.topology.projections import Pairs, Sheet
 
 # Tests of chance have fixed seeds; under the right law a fixed seed fails with this probability.
 LEAST_P_VALUE = 1e-3

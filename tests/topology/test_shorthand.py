@@ -6,15 +6,15 @@ import json
 import networkx as nx
 import pytest
 
-from neurograph import config, topology
-from neurograph.config import ConfigError
-from tests.command_line import SHORT, assert_complains
-from tests.command_line import run_fixture as run_fixture
+from neurograph import topology
+from neurograph.topology import files
+from neurograph.topology.files import ConfigError
+from tests.support.command_line import SHORT, assert_complains
 
 
 @pytest.mark.parametrize("sizes", [[2, 1], [2, 3, 1], [4, 3, 5, 2]])
 def test_layers_are_joined_all_to_all(sizes):
-    wiring = config.load_topology("mlp:" + "-".join(map(str, sizes)))
+    wiring = files.load("mlp:" + "-".join(map(str, sizes)))
     expected = nx.complete_multipartite_graph(*sizes)
     layer = nx.get_node_attributes(expected, "subset")
     wanted = {(i, j) for i, j in itertools.permutations(expected, 2) if layer[j] - layer[i] == 1}
@@ -37,7 +37,7 @@ def test_layers_are_joined_all_to_all(sizes):
 )
 def test_what_is_no_list_of_layers_is_told(what, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        config.load_topology(what)
+        files.load(what)
 
 
 def test_it_stands_on_the_command_line(run):

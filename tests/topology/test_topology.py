@@ -36,7 +36,7 @@ from neurograph.topology import (
     to_networkx,
     validate,
 )
-from tests.strategies import FINITE, LABELS, topologies
+from tests.support.strategies import FINITE, LABELS, topologies
 
 PROPERTY = settings(max_examples=50, deadline=None)
 

@@ -5,12 +5,15 @@ import itertools
 import re
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse
 
 from neurograph.topology import (
+    ACTIVATION_NAMES,
     Population,
     Topology,
     TopologyError,
@@ -46,6 +49,14 @@ def layers(*populations: Population) -> Topology:
 
 
 IN, OUT = Population("in", "input"), Population("out", "output")
+
+
+class Unhashable:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, x):
+        return x
+
 
 BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     "cycle": (
@@ -136,6 +147,18 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         ),
         "population output has two values for activation: neuron y has 'tanh', neuron z has 'relu'",
     ),
+    "unknown activation": (
+        lambda: layers(IN, Population("out", "output", activation="tahn")),
+        "population out has activation 'tahn', which is unknown; did you mean 'tanh'?",
+    ),
+    "activation of another type": (
+        lambda: layers(IN, Population("out", "output", activation=3)),  # type: ignore[arg-type]
+        "population out has activation 3; give one of identity, tanh, ",
+    ),
+    "activation not hashable": (
+        lambda: layers(IN, Population("out", "output", activation=Unhashable())),
+        "a hashable elementwise function of arrays.",
+    ),
     "population not text": (
         lambda: from_networkx(graph_of(("a", "z"), z={"role": "output", "population": 3})),
         "neuron z: population is 3; the name of a population is text.",
@@ -224,6 +247,14 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         "which is no JSON",
     ),
 }
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATION_NAMES, None, jax.nn.gelu, jnp.tanh, str.upper])
+def test_names_and_functions_may_be_activations(activation):
+    topology = layers(IN, Population("out", "output", activation=activation))
+    again = from_networkx(to_networkx(topology))
+    assert again.populations == topology.populations
+    assert getattr(activation, "__name__", activation or "out") in repr(topology)
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -1,0 +1,76 @@
+"""How messages put things: counts, values, the word that was probably meant; and the errors that carry messages."""
+
+import difflib
+from collections.abc import Collection
+
+
+class UserError(ValueError):
+    """What a user gave is wrong; the message names the object, the value found, the rule broken and the fix.
+
+    Every error that the package raises about its input derives from it. Any other `ValueError` is a defect.
+    """
+
+
+def closest(word: object, valid: Collection[str], cutoff: float = 0.6) -> str | None:
+    """Finds the valid word that is spelt most like a given one, whatever the letter case; None where none is like it.
+
+    Args:
+        word: what was given.
+        valid: the words to choose from.
+        cutoff: the least similarity, from 0 (any word) to 1 (the same word).
+
+    >>> closest("Sise", ["size", "shape"])
+    'size'
+    """
+    folded = {name.lower(): name for name in valid}
+    close = difflib.get_close_matches(str(word).strip().lower(), folded, n=1, cutoff=cutoff)
+    return folded[close[0]] if close else None
+
+
+def nearest(word: object, valid: Collection[str], otherwise: str | None = None) -> str:
+    """Ends a sentence about an unknown word.
+
+    Args:
+        word: what was given.
+        valid: the words that are known.
+        otherwise: what to write where no valid word is near; by default all of them.
+
+    >>> nearest("sise", ["size", "shape"])
+    "did you mean 'size'?"
+    >>> nearest("colour", ["size", "shape"])
+    "valid are 'size', 'shape'."
+    """
+    close = closest(word, valid)
+    if close is not None:
+        return f"did you mean {close!r}?"
+    if otherwise is not None:
+        return otherwise
+    return f"valid are {', '.join(map(repr, valid))}." if valid else "there are none."
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Gives a value as messages quote it, cut off where it is long.
+
+    >>> shown("x" * 100, limit=10)
+    "'xxxxx ..."
+    """
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 4] + " ..."
+
+
+def count(number: int, what: str) -> str:
+    """Gives a number and a noun that agree.
+
+    >>> count(1, "neuron"), count(1000, "neuron")
+    ('1 neuron', '1,000 neurons')
+    """
+    return f"{number:,} {what}{'s' * (int(number) != 1)}"
+
+
+def readable(n_bytes: float) -> str:
+    """`12.3 MB` and the like (powers of 1000)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"

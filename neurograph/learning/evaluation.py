@@ -1,0 +1,165 @@
+"""How a rule learns: its loss and score on unseen examples after 0, 1, 2, 5 ... steps, over draws of synapses."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from .. import engine
+from .._text import UserError
+from ..compile import CompiledGraph
+from ..engine.initializers import Initializer, glorot_uniform
+from ..tasks import Task
+from .baselines import functions_for, learner
+
+STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""The numbers of learning steps after which a rule is evaluated by default."""
+
+
+def marks(last: int) -> tuple[int, ...]:
+    """The numbers of steps in `STEPS` below `last`, and `last` itself.
+
+    >>> marks(7)
+    (0, 1, 2, 5, 7)
+    """
+    return (*(step for step in STEPS if step < last), last)
+
+
+class Curve(NamedTuple):
+    """How a rule or an optimizer learns; one row for each draw.
+
+    Attributes:
+        steps: the numbers of learning steps after which it was evaluated.
+        loss: the task's mean loss on the trial's query set.
+        accuracy: the task's score on the trial's query set: the accuracy, or R^2 for a regression.
+    """
+
+    steps: tuple[int, ...]
+    loss: Float[np.ndarray, "draws steps"]
+    accuracy: Float[np.ndarray, "draws steps"]
+
+
+class Interval(NamedTuple):
+    """Mean over draws, and half the width of its 95 % interval (Student's t)."""
+
+    mean: float
+    half: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ± {self.half:.3f}"
+
+
+def interval(values: np.ndarray) -> Interval:
+    """The 95 % interval of the mean of independent draws, `mean ± t_{0.975, n - 1} s / sqrt(n)`.
+
+    `half` is NaN where there is one draw alone, or a value that is not finite.
+
+    >>> interval(np.array([0.9, 0.9]))
+    Interval(mean=0.9, half=0.0)
+    """
+    n = len(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        half = float("nan")
+        if n > 1:
+            from scipy import stats
+
+            half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+        return Interval(float(np.mean(values)), half)
+
+
+def bands(found: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Mean accuracy at each number of steps, and half the width of its 95 % interval, for a plot."""
+    parts = [interval(values) for values in found.accuracy.T]
+    return np.array([part.mean for part in parts]), np.array([part.half for part in parts])
+
+
+def evaluate(
+    key: Key[Array, ""],
+    net: CompiledGraph,
+    rule: Any,
+    task: Task,
+    *,
+    steps: Sequence[int] = STEPS,
+    n_draws: int = 10,
+    batch_size: int = 128,
+    initializer: Initializer = glorot_uniform,
+    held_out: bool = False,
+) -> Curve:
+    """Evaluates the loss and the score after some numbers of steps, over draws of synapses, batches and trials.
+
+    Rules of one structure share a compiled program, whatever their numbers.
+
+    Args:
+        key: makes all draws: rules that get the same key learn from the same batches, and from the same synapses where
+            they have equally many.
+        net: the compiled graph.
+        rule: a rule, a mapping of populations to rules, an optimizer of optax, or a `Descent`.
+        task: what is learnt; each draw is a trial of it, judged on the trial's query set.
+        steps: the numbers of learning steps; they ascend, from 0 or more.
+        n_draws: the number of draws.
+        batch_size: the number of examples in a support batch.
+        initializer: draws the synapses.
+        held_out: whether each draw is an episode, which is made from support examples alone, instead of a trial; so
+            that a number may be chosen by the result.
+
+    Raises:
+        ValueError: the steps are negative, do not ascend, or there are none.
+    """
+    steps = tuple(int(step) for step in steps)
+    if not steps or steps[0] < 0 or any(b <= a for a, b in itertools.pairwise(steps)):
+        raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers of 0 or more.")
+    rule = learner(rule, task.dtype)
+    numbers, points = jnp.arange(n_draws), jnp.asarray(steps, jnp.int32)
+    loss, score = _curve(key, net, rule, task, numbers, points, held_out, batch_size, initializer)
+    return Curve(steps, np.asarray(loss, np.float64), np.asarray(score, np.float64))
+
+
+@eqx.filter_jit
+def _curve(key, net, rule, task: Task, numbers, steps, held_out: bool, batch_size: int, initializer: Initializer):
+    """Computes loss and score, each `[draws, steps]`."""
+    init, step, predict = functions_for(rule, task)
+
+    def one(number):
+        task_key, start_key, support_key = jax.random.split(jax.random.fold_in(key, number), 3)
+        drawn = task.episode(task_key) if held_out else task.trial(task_key)
+        x_query, target_query = drawn.query_set()
+
+        def up_to(state, mark):
+            more = mark - state.step
+            state, _ = engine.learn(support_key, net, rule, state, drawn, steps=more, batch_size=batch_size, step=step)
+            prediction = predict(net, rule, state, x_query)
+            return state, (drawn.mean_loss(prediction, target_query), drawn.score(prediction, target_query))
+
+        state = init(start_key, net, rule, dtype=task.dtype, initializer=initializer, batch_size=batch_size)
+        return jax.lax.scan(up_to, state, steps)[1]
+
+    return jax.lax.map(one, numbers)
+
+
+def held_out_curves(
+    key: Key[Array, ""],
+    net: CompiledGraph,
+    rules: Sequence[Any],
+    task: Task,
+    *,
+    tick: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> list[Curve]:
+    """Evaluates each of several rules on held-out support examples, one call to the device for each.
+
+    Args:
+        key, net, task: see `evaluate`.
+        rules: what to evaluate.
+        tick: called after each of them; it may raise to end the evaluation.
+        options: further arguments of `evaluate`.
+    """
+    found = []
+    for rule in rules:
+        found.append(evaluate(key, net, rule, task, held_out=True, **options))
+        tick()
+    return found

@@ -1,0 +1,49 @@
+"""What all sums share: directions, the precision of sums, how rows are read, sums over the batch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Rows = Float[Array, "channels rows batch"]
+
+UP, DOWN = "up", "down"
+"""Directions: with the forward signals, from senders to receivers; and against them."""
+
+einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+def accumulator(dtype) -> jnp.dtype:
+    """The type in which values of a type are summed: float32 at least."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def rows_of(a: Rows, index) -> Rows:
+    """Some rows of an array."""
+    return a.at[:, index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+def empty(shape, dtype) -> Array:
+    """An array that is written before it is read."""
+    return jax.lax.empty(shape, dtype)
+
+
+def n_bytes(tree: object) -> int:
+    """The memory of a tree's arrays."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+def sum_last(values: Array) -> Array:
+    """Sums many rows of moderate length along their last axis, `sum_b v[..., b]`.
+
+    On a CPU it multiplies a matrix by a vector of ones: XLA runs this several times faster than a reduction, and
+    computes what is summed on the way.
+    """
+
+    def times_ones(v):
+        rows = v.reshape(-1, v.shape[-1])
+        sums = jnp.matmul(rows, jnp.ones(v.shape[-1], v.dtype), precision=jax.lax.Precision.HIGHEST)
+        return sums.reshape(v.shape[:-1])
+
+    return jax.lax.platform_dependent(values, cpu=times_ones, default=lambda v: jnp.sum(v, axis=-1))

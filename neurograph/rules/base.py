@@ -1,0 +1,250 @@
+"""`Rule`: what the engine asks of a learning rule, as small functions of arrays. A rule knows no graph.
+
+    forward pass     send_up -> (sums along synapses) -> receive_up -> activate
+    feedback         at the outputs
+    backward pass    send_down -> (sums along synapses) -> receive_down
+    update           pre, post -> (Hebbian sums) -> update
+
+Arrays of neurons are `[states, neurons, batch]`, messages `[channels, neurons, batch]`, values of synapses
+`[channels, ...]`. The engine calls the same function for a stage of neurons, for a block of synapses, or for a single
+neuron; so all of them work elementwise over neurons, or over synapses.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .._text import UserError
+
+States = Float[Array, "states neurons batch"]
+Messages = Float[Array, "channels neurons batch"]
+if TYPE_CHECKING:
+    Number = Array
+else:
+    Number = Array | np.ndarray
+"""What holds the numbers of a rule; the engine makes arrays of its dtype of them."""
+Values = Float[Array, "channels ..."]
+"""One number for each channel and synapse."""
+Activation = Callable[[Array], Array]
+"""An elementwise function, such as `jnp.tanh`; its derivative comes from `jax.jvp`."""
+
+
+class RuleError(UserError):
+    """A rule, or the file of one, is not usable; the message names the place, the value found and the fix."""
+
+
+class Neurons(NamedTuple):
+    """What a synapse sees of the neurons at one of its ends.
+
+    Attributes:
+        forward: states after the forward pass.
+        backward: states after feedback and the backward pass.
+        memory: what `Rule.remember` keeps, a pytree of `[_, neurons]`.
+    """
+
+    forward: States
+    backward: States
+    memory: Any = ()
+
+
+class Synapses(NamedTuple):
+    """What the synapses of edges i -> j hold.
+
+    Attributes:
+        forward: w_ij.
+        backward: w_ji; None where they are tied to the forward ones, and of the unit neuron, which receives nothing.
+        memory: what `update` keeps beside them, a pytree of arrays with one number for each channel and synapse.
+    """
+
+    forward: Values
+    backward: Values | None
+    memory: Any = ()
+
+
+class Seen(NamedTuple):
+    """What `Rule.update` sees beside the synapses themselves.
+
+    Attributes:
+        sums: for each pair of features of `pre` and `post` the Hebbian sum `D_m = sum_b pre_m post_m`.
+        lower, upper: `Rule.statistics` of the neurons at either end, laid on the synapses.
+        into: the first of `Rule.totals`, summed over all synapses into the receiver, that of the unit neuron included.
+        out_of: the second of `Rule.totals`, summed over all synapses that leave the sender.
+        step: index of the learning step, from 0.
+    """
+
+    sums: tuple[Values, ...]
+    lower: Any
+    upper: Any
+    into: Any
+    out_of: Any
+    step: Int[Array, ""]
+
+
+class Rule(eqx.Module):
+    """A learning rule. A subclass defines its numbers as fields, which are the *genome*: a pytree of float leaves that
+    `jax.grad`, `jax.vmap`, optax and CMA-ES act on. Options that shape the program are static fields.
+
+    The defaults are those of the simplest rules: synapses of one channel, tied, and no backward pass to the inputs.
+    """
+
+    # --- what the engine must know before it runs: constants, static fields or properties ---
+
+    n_states = 2
+    """k, the number of states of every neuron."""
+    n_channels = 1
+    """Channels of each synapse: one for each message, or 1, which serves all."""
+    symmetric = True
+    """Whether backward synapses start as copies of the forward ones."""
+    single_state = False
+    """Whether all channels of a synapse start equal."""
+    reads_input_states = False
+    """Whether the backward pass reaches the inputs, since the update reads what they receive."""
+    short_inputs = False
+    """Whether the functions take the states of inputs as `[1, inputs, batch]`, without the others, which are 0."""
+    first_channel_down = 0
+    """The first channel of a synapse that messages travel along on the way down."""
+    keep_states = False
+    """Whether states live on from step to step; else every step starts from zero."""
+    supervised_every = 1
+    """Feedback, backward pass and update happen when the index of the step is a multiple of it."""
+
+    @property
+    def stores_backward(self) -> bool:
+        """Whether backward synapses have values of their own; else they share the forward ones."""
+        return not self.symmetric
+
+    @property
+    def n_sum_channels(self) -> int:
+        """Channels of the Hebbian sums: one for each channel of the features, or 1, which is the sum over them."""
+        return self.n_channels
+
+    @property
+    def normalization(self) -> str | None:
+        """`within_sums`: what a neuron receives is scaled by `norm_factor`; `persistent`: the synapses are."""
+        return None
+
+    @property
+    def early(self) -> "Rule | None":
+        """A rule whose update, from the states after the forward pass, comes before feedback; None: there is none."""
+        return None
+
+    def default_activation(self, role: str) -> Activation:
+        """The activation of neurons whose population has none of its own; `role` is "hidden" or "output"."""
+        return identity if role == "output" else jnp.tanh
+
+    # --- the forward pass ---
+
+    def send_up(self, a: States) -> Messages:
+        """What travels along forward synapses; by the rule of the sender."""
+        return a[:1]
+
+    def receive_up(self, received: Messages, kept: States | None) -> Messages:
+        """The pre-activation from the sum over in-neighbours and unit neuron, and the states kept from the last step.
+
+        By the rule of the in-neighbours where these have one in common, else by the neuron's own.
+        """
+        return received if kept is None else received + kept
+
+    def activate(self, u: Messages, activation: Activation) -> States:
+        """States after the forward pass from the pre-activation."""
+        raise NotImplementedError(f"{type(self).__name__} must define activate(u, activation).")
+
+    # --- the backward pass ---
+
+    def feedback(self, a: Float[Array, "states outputs batch"], target: Array) -> Float[Array, "states outputs batch"]:
+        """What the states of the outputs become after the forward pass; `a[0]` is the prediction."""
+        return a
+
+    def send_down(self, a: States) -> Messages:
+        """What travels along backward synapses; by the rule of the neuron that receives it."""
+        return a[-1:]
+
+    def receive_down(self, received: Messages, a: States, fed: States | None, activation: Activation) -> States:
+        """States after the backward pass.
+
+        Args:
+            received: the sum over out-neighbours.
+            a: states after the forward pass.
+            fed: of outputs that have out-neighbours: states after feedback; of other neurons None.
+            activation: that of the forward pass.
+        """
+        return a
+
+    # --- the update ---
+
+    def pre(self, neurons: Neurons) -> tuple[Messages, ...]:
+        """Features of the lower neuron i of each edge i -> j, one for each Hebbian sum."""
+        return ()
+
+    def post(self, neurons: Neurons) -> tuple[Messages, ...]:
+        """Features of the upper neuron j, one for each Hebbian sum; by the rule of i, as everything about a synapse."""
+        return ()
+
+    def statistics(self, neurons: Neurons) -> tuple[Any, Any]:
+        """Numbers that the update of synapses reads of the neuron at their lower, and at their upper end: pytrees of
+        `[_, neurons]`, or None."""
+        return None, None
+
+    def totals(self, synapses: Synapses, sums: tuple[Values, ...]) -> tuple[Any, Any]:
+        """Numbers of synapses that are summed at the receiver, and at the sender: pytrees of `[channels, ...]`."""
+        return None, None
+
+    def norm_factor(self, squares: Float[Array, "channels neurons"]) -> Float[Array, "channels neurons"]:
+        """Factor of all that a neuron receives, from the sum of its synapses' squares (see `normalization`)."""
+        return 1 / jnp.sqrt(squares + 1e-9)
+
+    def update(self, synapses: Synapses, seen: Seen) -> Synapses:
+        """New values and memory of synapses."""
+        return synapses
+
+    # --- memory ---
+
+    def synapse_memory(self, w: Values) -> Any:
+        """The memory that synapses of these first values begin with."""
+        return ()
+
+    def neuron_memory(self, a: States) -> Any:
+        """The memory that neurons begin with, a pytree of `[_, neurons]`; `a` has their number of states, all 0."""
+        return ()
+
+    def remember(self, neurons: Neurons) -> Any:
+        """The memory of neurons after a step."""
+        return neurons.memory
+
+
+Rules = Rule | dict[str, Rule]
+"""One rule for all, or one for each population by name, with `"*"` for all others."""
+
+
+def identity(x: Array) -> Array:
+    """The activation that changes nothing."""
+    return x
+
+
+def value_and_slope(activation: Activation, u: Array) -> tuple[Array, Array]:
+    """`sigma(u)` and `sigma'(u)`, elementwise."""
+    return jax.jvp(activation, (u,), (jnp.ones_like(u),))
+
+
+def as_arrays(rule: Any, dtype: Any) -> Any:
+    """The rule, or a pytree of rules, with every number as an array of `dtype`.
+
+    Raises:
+        RuleError: a leaf is no floating-point number.
+    """
+
+    def convert(path, leaf):
+        if isinstance(leaf, float) or (eqx.is_array_like(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.floating)):
+            return jnp.asarray(leaf, dtype)
+        where = jax.tree_util.keystr(path).lstrip(".")
+        raise RuleError(
+            f"the rule's field {where!r} is {leaf!r}, which is no floating-point number; write a number of the genome "
+            "as a float or an array of floats, and declare any other option eqx.field(static=True)."
+        )
+
+    return jax.tree_util.tree_map_with_path(convert, rule)

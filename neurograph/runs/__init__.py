@@ -1,0 +1,30 @@
+"""Runs: their folders (`folder`) and their settings (`settings`)."""
+
+from . import folder as folder
+from . import settings as settings
+from .folder import FORMAT_VERSION as FORMAT_VERSION
+from .folder import KEPT_CHECKPOINTS as KEPT_CHECKPOINTS
+from .folder import KINDS as KINDS
+from .folder import Checkpoint as Checkpoint
+from .folder import RunError as RunError
+from .folder import RunWarning as RunWarning
+from .folder import Unlogged as Unlogged
+from .folder import append_metrics as append_metrics
+from .folder import create as create
+from .folder import drop_checkpoints as drop_checkpoints
+from .folder import finite as finite
+from .folder import load_checkpoint as load_checkpoint
+from .folder import next_free as next_free
+from .folder import read_arrays as read_arrays
+from .folder import read_config as read_config
+from .folder import read_costs as read_costs
+from .folder import read_metrics as read_metrics
+from .folder import read_topology as read_topology
+from .folder import rewind as rewind
+from .folder import save_checkpoint as save_checkpoint
+from .folder import write_arrays as write_arrays
+from .folder import write_atomically as write_atomically
+from .folder import write_config as write_config
+from .folder import write_costs as write_costs
+from .folder import write_summary as write_summary
+from .folder import write_topology as write_topology

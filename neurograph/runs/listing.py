@@ -1,0 +1,89 @@
+"""What `neurograph genomes` shows: the names that a rule can be given by, and the file of each."""
+
+import pathlib
+from typing import Any, NamedTuple, cast
+
+import jax
+
+from .. import rules
+from ..rules import Rule, RuleFile, Rules, files
+from .resolve import read_rule
+from .settings import COMPUTED
+
+
+class Entry(NamedTuple):
+    """A rule by name.
+
+    Attributes:
+        name: as it is given to `--genome`.
+        n_states: k; None where it is whatever is requested.
+        rule: its class and options, in short.
+        learned: tasks and wirings that it was meta-learned on; None where it is computed, or the file does not say.
+        accuracy, after_steps: its score at the end of meta-learning, and after how many learning steps.
+        computed: whether it is made when it is named, and no file.
+    """
+
+    name: str
+    n_states: int | None
+    rule: str | None
+    learned: str | None
+    accuracy: float | None
+    after_steps: int | None
+    computed: bool
+
+
+def entries() -> list[Entry]:
+    """The computed ones, then those that come with the package.
+
+    Raises:
+        RuleError: a file is damaged.
+    """
+    known = {"backprop": "backprop"}
+    computed = [Entry(name, None, known.get(name), None, None, None, True) for name in COMPUTED]
+    return [*computed, *(_entry(name, files.read(name)) for name in files.names())]
+
+
+def _entry(name: str, file: RuleFile) -> Entry:
+    scores = file.provenance.get("scores")
+    scores = scores if isinstance(scores, dict) else {}
+    some = file.rule if isinstance(file.rule, Rule) else next(iter(file.rule.values()))
+    learned = _learned(file.provenance)
+    accuracy, after_steps = scores.get("accuracy"), scores.get("after_steps")
+    return Entry(name, some.n_states, in_short(file.rule), learned, accuracy, after_steps, False)
+
+
+def in_short(rule: Rules) -> str:
+    """The class of a rule, and the names of the options by which it differs from the defaults."""
+    some = rule if isinstance(rule, Rule) else next(iter(rule.values()))
+    name, options = files.described(some)
+    return name + (f" with {', '.join(options)}" if options else "")
+
+
+def _learned(provenance: dict[str, Any]) -> str | None:
+    """`tasks on wirings`, each once."""
+    found = []
+    for key in ("tasks", "wirings"):
+        values = provenance.get(key)
+        values = values if isinstance(values, list) else []
+        found.append(", ".join(dict.fromkeys(str(value).partition(": ")[0] for value in values)))
+    return " on ".join(part for part in found if part) or None
+
+
+def file_of(what: str) -> tuple[RuleFile, str]:
+    """A rule by name or path: all that its file says, and the file's text.
+
+    Raises:
+        RuleError: there is none, or it is damaged.
+    """
+    if what in COMPUTED:
+        file = _computed(what)
+        return file, files.dumps(file.rule, file.provenance, initializer=file.initializer)
+    file = read_rule(what)
+    return file, cast(pathlib.Path, files.find(what)).read_text(encoding="utf-8")
+
+
+def _computed(name: str) -> RuleFile:
+    if name == "backprop":
+        return RuleFile(rules.backprop())
+    about = {"computed": "2 states, drawn by seed 0; commands draw it by their own seed, with the states requested"}
+    return RuleFile(rules.blur(jax.random.fold_in(jax.random.key(0), 1), 2), about)

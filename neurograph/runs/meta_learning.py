@@ -1,0 +1,293 @@
+"""Meta-learning as a process: a population of rules is improved, and the best is tested and written at the end."""
+
+import datetime
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+from pydantic import ValidationError
+
+from .. import __version__
+from ..compile import compile_topology
+from ..compile.costs import Costs, known
+from ..engine.initializers import INITIALIZERS
+from ..learning import evaluate
+from ..meta import Objective, Problem
+from ..meta.learners import Standing
+from ..rules import files as rule_files
+from ..rules import losses
+from ..tasks import Task
+from ..topology import Topology
+from . import folder as files
+from . import run
+from .folder import RunError, Unlogged
+from .resolve import anchored, known_initializer, one_rule
+from .search import MOST_STEPS, check, founders_of, learner_of, pairs_of
+from .settings import COMPUTED, MetaConfig, TrainConfig, as_document
+
+VALIDATION_DRAWS = 16
+"""Unrolls of each problem by which the best of the last population is chosen."""
+TEST_DRAWS = 8
+TESTED = (1, 2, 5, 10, 20, 50, 100)
+"""Learning steps after which the best rule is tested at the end, besides the longest unroll's."""
+
+
+class Status(NamedTuple):
+    """Where a run stands.
+
+    Attributes:
+        step: meta-steps done.
+        standing: of the population.
+        steps_per_second: of the latest call.
+    """
+
+    step: int
+    standing: Standing
+    steps_per_second: float
+
+
+class MetaLearning:
+    """A population that is improved; for the methods see `run.Process`.
+
+    Attributes:
+        topologies, costs: the wirings, and the costs by which they were compiled.
+        pairs: wirings and tasks that fit each other.
+        problems: these, compiled.
+        learner: improves the rules.
+        origin: provenance of the rule that it began with, where that has one.
+        command: that began it; empty where it was not the command line.
+    """
+
+    kind = "meta"
+    most_per_call = MOST_STEPS
+    seconds_per_call = 1.0
+    checkpoint_every: int | None = None
+
+    def __init__(
+        self,
+        topologies: Sequence[Topology],
+        config: MetaConfig,
+        pairs: Sequence[tuple[Topology, Task]],
+        start: rule_files.RuleFile | None,
+        costs: Costs,
+        command: str,
+    ):
+        self.topologies, self.config, self.costs, self.pairs = tuple(topologies), config, costs, tuple(pairs)
+        self.command, self.folder, self.unlogged = command, pathlib.Path(), Unlogged()
+        self.origin = {} if start is None else start.provenance
+        founders = founders_of(config, start, pairs)
+        check(config, [topology for topology, _ in pairs], founders)
+        compiled: dict[int, Any] = {}
+        for topology, _ in pairs:
+            if id(topology) not in compiled:
+                batch = config.batch_size * config.size
+                compiled[id(topology)] = compile_topology(
+                    topology, n_states=founders.n_states, batch_size=batch, costs=costs
+                )
+        self.problems = tuple(Problem(compiled[id(topology)], task) for topology, task in pairs)
+        self.objective = Objective(
+            initializer=INITIALIZERS[config.initializer],
+            capacity=config.longest,
+            batch_size=config.batch_size,
+            query_size=config.query_size,
+            replicas=config.replicas,
+            loss=None if config.loss is None else losses.LOSSES[config.loss],
+            online=config.online,
+            warm_up=config.warm_up,
+        )
+        self.learner = learner_of(config, self.objective, self.problems, founders)
+        self.marks = (max(1, config.meta_steps // 400),)
+        self._standing: Standing | None = None
+
+    @property
+    def step(self) -> int:
+        return self.learner.step
+
+    @property
+    def n_steps(self) -> int:
+        return self.config.meta_steps
+
+    def about(self) -> dict[str, Any]:
+        names = [topology.name for topology in self.topologies]
+        # with nulls: one may stand for a default that is none
+        return {"command": self.command, "topologies": names, "meta": as_document(self.config)}
+
+    def write(self) -> None:
+        for number, topology in enumerate(self.topologies):
+            files.write_topology(self.folder, topology, f"topology_{number}")
+        files.write_costs(self.folder, self.costs)
+        rule_files.save(self.learner.start, self.folder / "start.txt", self.origin, initializer=self.config.initializer)
+
+    def begin(self) -> None:
+        pass
+
+    def advance(self, n: int) -> None:
+        self.learner.advance(n)
+        self._standing = self.learner.standing()
+
+    def record(self) -> dict[str, Any] | None:
+        assert self._standing is not None
+        due = self.step == self.n_steps or self.step % self.marks[0] == 0
+        return self._standing._asdict() if due else None
+
+    def status(self, steps_per_second: float) -> Status:
+        assert self._standing is not None
+        return Status(self.step, self._standing, steps_per_second)
+
+    def arrays(self) -> dict[str, Any]:
+        return self.learner.arrays()
+
+    def saved(self) -> None:
+        self.keep_best()
+        self.draw()
+
+    def draw(self) -> None:
+        """Brings the plot of the run up to date."""
+        from ..plotting.meta_curves import meta_curves
+
+        records = files.read_metrics(self.folder)
+        if len(records) > 1:
+            meta_curves(records, self.folder / "curves.png", title=self.folder.name)
+
+    def keep_best(self, found: dict[str, Any] | None = None) -> None:
+        """Writes the best rule so far to `genome.txt`, with its provenance."""
+        rule_files.save(
+            self.learner.best(),
+            self.folder / "genome.txt",
+            {**self._provenance(), **(found or {})},
+            initializer=self.config.initializer,
+        )
+
+    def _provenance(self) -> dict[str, Any]:
+        """How the rule came about, without a path of this computer."""
+        config = self.config
+        own = config.model_dump(mode="json", exclude={"rule", "initializer", "tasks", "device", "seed"})
+        own["task_options"] = {name: value for name, value in config.task_options.items() if name != "data_dir"}
+        own["genome"] = pathlib.Path(config.genome).stem
+        defaults = MetaConfig().model_dump(mode="json")
+        return {
+            "neurograph": __version__,
+            "date": datetime.date.today().isoformat(),
+            **({"command": self.command} if self.command else {}),
+            "tasks": list(dict.fromkeys(task.name for _, task in self.pairs)),
+            "wirings": [
+                f"{topology.name}: {topology.n_neurons:,} neurons, {topology.n_synapses:,} synapses"
+                for topology in self.topologies
+            ],
+            "meta_steps_done": self.step,
+            "seed": config.seed,
+            "settings": {name: value for name, value in own.items() if defaults[name] != value},
+            **({"began_with": self.origin} if self.origin else {}),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Chooses the best rule by fresh unrolls, tests it and writes it.
+
+        The test sets come last: nothing is chosen by them.
+        """
+        scores = self.learner.validate(VALIDATION_DRAWS)
+        chosen = {"loss": round(scores.loss, 4), "accuracy": round(scores.accuracy, 4)}
+        tested = self._tested() if math.isfinite(scores.loss) else []
+        about = {**chosen, "after_steps": self.learner.final_length, "draws": VALIDATION_DRAWS}
+        self.keep_best({"scores": about, "test": tested})
+        self.draw()
+        return {
+            **chosen,
+            "accuracies": [round(value, 4) for value in scores.accuracies],
+            **self.learner.standing()._asdict(),
+            "meta_steps": self.step,
+            "finished": self.step >= self.n_steps,
+            "test": tested,
+            "genome": str(self.folder / "genome.txt"),
+        }
+
+    def _tested(self) -> list[dict[str, Any]]:
+        """Mean test accuracy of the best rule on every problem, after some numbers of steps."""
+        steps, found = sorted({*TESTED, self.learner.final_length}), []
+        for (topology, task), problem in zip(self.pairs, self.problems, strict=True):
+            tested = evaluate(
+                jax.random.key(self.config.seed), problem.net, self.learner.best(), task, steps=steps,
+                n_draws=TEST_DRAWS, batch_size=self.config.batch_size, initializer=self.objective.initializer,
+            )  # fmt: skip
+            means = tested.accuracy.mean(0)
+            accuracy = {step: round(float(value), 4) for step, value in zip(steps, means, strict=True)}
+            found.append({"task": task.name, "wiring": topology.name, "draws": TEST_DRAWS, "accuracy": accuracy})
+        return found
+
+
+def prepare(
+    topologies: Sequence[Topology],
+    config: MetaConfig,
+    base: pathlib.Path = pathlib.Path(),
+    costs: Costs | None = None,
+    start: rule_files.RuleFile | None = None,
+    command: str = "",
+) -> MetaLearning:
+    """Resolves names, pairs wirings with tasks, compiles, and founds the population.
+
+    Args:
+        topologies: the wirings; each is paired with every task whose inputs and outputs it has.
+        config: the settings.
+        base: where relative paths in them start.
+        costs: to compile by; None takes those known of this machine.
+        start: the rule to start from, in place of the settings', as a resumed run has kept it.
+        command: that began the run.
+
+    Raises:
+        ValueError: (of its kinds) something is not there, or does not fit.
+    """
+    given = {name: getattr(config, name) for name in ("rule", "initializer") if name in config.model_fields_set}
+    first = anchored(TrainConfig(task=config.tasks[0], genome=config.genome, **given), base)
+    trainings = [anchored(config.training(task), base) for task in config.tasks]
+    config = config.model_copy(
+        update={
+            "tasks": tuple(training.task for training in trainings),
+            "task_options": trainings[0].task_options,
+            "genome": first.genome,
+        }
+    )
+    pairs = pairs_of(topologies, trainings)
+    if start is None and config.genome not in COMPUTED:
+        # the file's rule, with options only where they were given
+        start = one_rule(str(config.genome), config.training(config.tasks[0]), pairs[0][1], 0)
+        if start.initializer is not None and "initializer" not in config.model_fields_set:
+            config = config.model_copy(update={"initializer": known_initializer(start.initializer)})
+    return MetaLearning(topologies, config, pairs, start, known().costs if costs is None else costs, command)
+
+
+def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearning:
+    """A run at its latest checkpoint, ready to go on; what was measured after it is dropped.
+
+    Args:
+        folder: the run's.
+        command: that continues it; kept beside the one that began it, where it changes the settings.
+        changes: of the settings; only `meta_steps` and `device` may change.
+
+    Raises:
+        RunError: the folder holds no such run, or a damaged one; or more is done than is requested.
+    """
+    stored = run.stored(folder, MetaLearning.kind, changes)
+    try:
+        config = MetaConfig.model_validate(stored.settings)
+    except ValidationError as error:
+        raise files.damaged_config(folder, error) from error
+    names = stored.document.get("topologies")
+    if not isinstance(names, list) or not names:
+        raise RunError(f"'{folder / 'config.yaml'}' is damaged: it has no list 'topologies'. Start the run anew.")
+    topologies = [files.read_topology(folder, f"topology_{n}") for n in range(len(names))]
+    start = rule_files.read(folder / "start.txt") if config.genome not in COMPUTED else None
+    given = {name: value for name, value in changes.items() if value is not None}
+    changed = any(stored.document["meta"].get(name) != value for name, value in given.items())
+    commands = [str(stored.document.get("command") or ""), command if changed else ""]
+    process = prepare(topologies, config, folder, files.read_costs(folder), start, " && ".join(filter(None, commands)))
+    try:
+        process.learner.restore(stored.checkpoint.arrays)
+    except (KeyError, ValueError) as error:
+        path = stored.checkpoint.path
+        raise RunError(f"checkpoint '{path}' does not fit the run ({error}). Start the run anew.") from error
+    run.reopen(process, folder, "--meta-steps")
+    if given:
+        run.write_config(process)
+    return process

@@ -1,0 +1,143 @@
+"""What a search for rules consists of, by its settings: problems, the first rules, and the method."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from .._text import UserError, count
+from ..meta import Curriculum, Method, Objective, Problem
+from ..meta import population as populations
+from ..meta.evolution import Evolution
+from ..meta.learners import ByGradient, Learner
+from ..rules import Rule, RuleError, as_arrays, losses
+from ..rules import files as rule_files
+from ..rules.options import PRESET_OPTIONS
+from ..tasks import Task
+from ..topology import Topology, check_fits
+from .resolve import loss_of, one_rule, resolve_task
+from .settings import MetaConfig, RuleConfig, TrainConfig
+
+MOST_STEPS = 2**31 - 1
+"""The most steps that an int32 counts."""
+
+
+def check(config: MetaConfig, topologies: Sequence[Topology], founders: Any) -> None:
+    """Raises a UserError where values, each right by itself, do not go together."""
+    n_numbers = sum(leaf.size for leaf in jax.tree.leaves(founders)) // config.size
+    if n_numbers < 2 and config.method == "cma":
+        raise UserError(
+            f"the rule has {count(n_numbers, 'number')}, but CMA-ES needs 2 or more; use the method gradient."
+        )
+    if config.method == "cma" and config.size < 2:
+        raise UserError("genomes is 1, but CMA-ES compares genomes; give 2 or more.")
+    if founders.keep_states and config.query_size != config.batch_size:
+        raise UserError(
+            f"the rule keeps states, one for each example of a batch, but batch_size is {config.batch_size} and "
+            f"query_size {config.query_size}; make them equal."
+        )
+    last_stage = config.unroll + config.curriculum.add * ((config.meta_steps - 1) // config.curriculum.every)
+    if last_stage > MOST_STEPS:
+        raise UserError(
+            f"the curriculum comes to unrolls of {last_stage:,} steps, more than the {MOST_STEPS:,} that can be "
+            "counted; give a smaller curriculum.add, or a larger curriculum.every."
+        )
+    for topology in topologies:
+        if config.loss == "softmax_cross_entropy" and len(topology.outputs) == 1:
+            raise UserError(
+                f"loss is softmax_cross_entropy, but topology {topology.name!r} has a single output, whose softmax is "
+                "always 1; use mean_squared_error, or a wiring with one output for each class."
+            )
+
+
+def pairs_of(topologies: Sequence[Topology], trainings: Sequence[TrainConfig]) -> list[tuple[Topology, Task]]:
+    """Every wiring with every task that it fits; each must find a partner."""
+    pairs: list[tuple[Topology, Task]] = []
+    for training in trainings:
+        loaded = [(topology, resolve_task(training, topology)) for topology in topologies]
+        fitting = [
+            (topology, task)
+            for topology, task in loaded
+            if (len(topology.inputs), len(topology.outputs)) == (task.n_inputs, task.n_outputs)
+        ]
+        if not fitting:
+            _, task = loaded[0]
+            check_fits(topologies[0], task.n_inputs, task.n_outputs, task.name)
+        pairs += fitting
+    for topology in topologies:
+        if not any(topology is partner for partner, _ in pairs):
+            task = resolve_task(trainings[0], topology)
+            check_fits(topology, task.n_inputs, task.n_outputs, task.name)
+    return pairs
+
+
+def founders_of(config: MetaConfig, start: rule_files.RuleFile | None, pairs: Sequence[tuple[Topology, Task]]) -> Any:
+    """The first rules, stacked."""
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    dtype, task = jnp.dtype(config.dtype), pairs[0][1]
+    training = config.training(config.tasks[0])
+    if start is None and training.rule.name not in PRESET_OPTIONS:
+        found = as_arrays(one_rule(config.genome, training, task, 0).rule, dtype)
+        founders = populations.around(key, found, config.size, config.spread)
+    elif config.genome == "random" and start is None:
+        training = training.model_copy(
+            update={"n_states": config.n_states or 4, "learning_rate": config.update or 0.01}
+        )
+        rules = [one_rule("random", training, task, n).rule for n in range(config.size)]
+        founders = populations.stacked([as_arrays(rule, dtype) for rule in rules])
+    else:
+        found = start or one_rule(config.genome, training, task, 0, lean=False)
+        if not isinstance(found.rule, Rule):
+            raise RuleError("meta-learning starts from one rule for all populations; the file holds several.")
+        founders = populations.around(key, as_arrays(found.rule, dtype), config.size, config.spread)
+    if config.n_states not in (None, founders.n_states):
+        raise RuleError(
+            f"genome '{config.genome}' has {founders.n_states} states, n_states is {config.n_states}; make them equal, "
+            "or leave n_states out."
+        )
+    if start is None and loss_of(founders) is not None and not _names_loss(training.rule):
+        of_tasks = {task.loss: task.name for _, task in pairs}
+        if len(of_tasks) > 1:
+            raise UserError(
+                f"the tasks {', '.join(of_tasks.values())} have different losses, of which the rule descends one; "
+                "name it by rule.feedback, or, for a class of rules, by rule.options.loss."
+            )
+    descends = {loss_of(founders)} - {None}
+    if descends == {losses.softmax_cross_entropy} and any(len(topology.outputs) == 1 for topology, _ in pairs):
+        raise UserError(
+            "the rule descends softmax_cross_entropy, but a wiring has a single output, whose softmax is always 1; "
+            "give it mean_squared_error as rule.feedback."
+        )
+    return founders
+
+
+def _names_loss(rule: RuleConfig) -> bool:
+    return rule.feedback is not None or "loss" in rule.options
+
+
+def learner_of(config: MetaConfig, objective: Objective, problems: tuple[Problem, ...], founders: Any) -> Learner:
+    key = jax.random.fold_in(jax.random.key(config.seed), 2)
+    if config.method == "cma":
+        return Evolution(
+            key, founders, problems, objective, length=config.unroll, n_batches=config.query_batches,
+            sigma=config.sigma, seed=config.seed,
+        )  # fmt: skip
+    curriculum = Curriculum(
+        config.unroll, config.curriculum.add, config.curriculum.every, config.longest, config.curriculum.shortest
+    )
+    rate = config.learning_rate
+    schedule = optax.cosine_decay_schedule(rate, config.meta_steps, 0.02) if config.schedule == "cosine" else rate
+    method = Method(
+        optimizer=optax.chain(
+            optax.clip_by_global_norm(config.clip), optax.adamw(schedule, weight_decay=config.weight_decay)
+        ),
+        curriculum=curriculum,
+        synchronise_every=config.synchronise_every,
+        noise=config.noise,
+        patience=config.patience,
+        memory=config.memory,
+        warm=0.5,
+    )
+    return ByGradient(key, founders, problems, objective, method, averaged=config.average)

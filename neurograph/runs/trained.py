@@ -1,0 +1,27 @@
+"""The wiring of a run with its trained synapses."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from ..topology import Topology
+from . import folder as files
+from .folder import RunError
+
+
+def trained_topology(folder: pathlib.Path) -> Topology:
+    """The wiring of a run, with the synapses of its latest checkpoint as weights.
+
+    Raises:
+        RunError: the folder holds no run, or a damaged one.
+    """
+    files.read_config(folder)
+    topology, checkpoint = files.read_topology(folder), files.load_checkpoint(folder)
+    wide = {name: values.astype(np.float64) for name, values in checkpoint.arrays.items()}
+    for name, size in (("forward", topology.n_synapses), ("bias", topology.n_neurons)):
+        if name not in wide or wide[name].ndim != 2 or wide[name].shape[1] != size:
+            raise RunError(f"checkpoint '{checkpoint.path}' does not fit the run's wiring; start the run anew.")
+    return dataclasses.replace(
+        topology, weights=wide["forward"], backward_weights=wide.get("backward"), biases=wide["bias"]
+    )

@@ -1,0 +1,68 @@
+"""Makes tasks of data sets that come with scikit-learn: digits (the default task) and diabetes (a regression)."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from sklearn.datasets import load_diabetes, load_digits
+
+from .spec import positions, written
+from .stored import random_split, stored_task, stratified_split
+from .task import Task, check_outputs
+
+N_DIGITS_QUERY = 500
+N_DIABETES_QUERY = 110
+
+
+def digits(
+    *, n_outputs: int | None = None, dtype: Any = jnp.float32, standardise: bool = True, classes: Any = None
+) -> Task:
+    """Makes a task of 8 x 8 images of ten digits: 1,297 support and 500 query examples, always the same.
+
+    Args:
+        n_outputs: one per class (the default); or 1 for two classes.
+        dtype: of the examples and targets.
+        standardise: shift and scale each pixel to mean 0 and deviation 1 over the support set (pixels constant there
+            become 0); otherwise pixels are 0 ... 1.
+        classes: such as `0-4` or `3,8`; default: all. Each keeps its support and query examples.
+
+    Returns:
+        The task. Inputs are the pixels in row-major order.
+
+    Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
+
+    >>> task = digits()
+    >>> task.n_inputs, task.n_outputs, task.n_support, task.n_query
+    (64, 10, 1297, 500)
+    """
+    pixels, labels = map(np.asarray, load_digits(return_X_y=True))
+    class_names = tuple(str(digit) for digit in range(10))
+    chosen = positions("digits", classes, class_names)
+    name = "digits" if len(chosen) == len(class_names) else f"digits:{written(class_names, chosen)}"
+    n_outputs = check_outputs(name, len(chosen), n_outputs, default=len(chosen))
+    numbers = np.full(len(class_names), -1)
+    numbers[list(chosen)] = np.arange(len(chosen))
+    parts = stratified_split(labels, N_DIGITS_QUERY)
+    labels = numbers[np.asarray(labels, np.int64)]
+    support, query = (rows[labels[rows] >= 0] for rows in parts)
+    names = tuple(class_names[position] for position in chosen)
+    return stored_task(name, pixels / pixels.max(), labels, (support, query), names, n_outputs, dtype, standardise)
+
+
+def diabetes(*, dtype: Any = jnp.float32, standardise: bool = True) -> Task:
+    """Makes a regression of the progression of diabetes on 10 features: 332 support and 110 query patients.
+
+    Args:
+        dtype: of the examples and targets.
+        standardise: shift and scale each feature and the target to mean 0 and deviation 1 over the support set;
+            otherwise the target is the original score, 25 ... 346, and features are in their original units.
+
+    Source: B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, "Least Angle Regression", Annals of Statistics 32, 2004.
+
+    >>> task = diabetes()
+    >>> task.n_inputs, task.n_outputs, task.n_support, task.n_query
+    (10, 1, 332, 110)
+    """
+    features, progression = map(np.asarray, load_diabetes(return_X_y=True, scaled=False))
+    rows = random_split(len(features), N_DIABETES_QUERY)
+    return stored_task("diabetes", features, progression[:, None], rows, (), 1, dtype, standardise)

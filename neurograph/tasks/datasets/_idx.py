@@ -1,0 +1,138 @@
+"""Reads images and labels in the IDX format of MNIST: plain, compressed, or within a zip file.
+
+A file is two zero bytes, the type of its values (8: unsigned bytes), the number of axes, the size of each axis as
+big-endian 32-bit integers, and the values.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO, cast
+
+import numpy as np
+
+from ._errors import DataError
+from ._find import Source, shown
+
+UNSIGNED_BYTE = 8
+TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
+KINDS = {1: "labels", 3: "images"}
+_GZIP, _CHUNK = b"\x1f\x8b", 1 << 20
+
+
+def read_idx(source: Source, n_axes: int, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Reads the values of an IDX file, uint8 with `n_axes` axes.
+
+    Args:
+        source: the file.
+        n_axes: 1 for labels, 3 for images.
+        shape: that each example must have.
+
+    Raises:
+        DataError: the file is damaged, holds something else, or its images have another size.
+    """
+    try:
+        with _opened(source) as stream:
+            return _read(source, stream, n_axes, shape)
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        what = "ends too early" if isinstance(error, EOFError) else f"cannot be unpacked ({error})"
+        raise DataError(f"{shown(source)} is damaged: it {what}; get a fresh copy.") from None
+    except OSError as error:
+        raise DataError(f"{shown(source)} cannot be read: {error.strerror or error}.") from None
+
+
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[IO[bytes]]:
+    """Opens the stream of uncompressed bytes."""
+    with contextlib.ExitStack() as stack:
+        if source.member is None:
+            stream: IO[bytes] = stack.enter_context(source.path.open("rb"))
+        else:
+            archive = stack.enter_context(zipfile.ZipFile(source.path))
+            if source.member not in archive.namelist():
+                raise DataError(f"'{source.path}' has no member '{source.member}'; get the official file.")
+            stream = stack.enter_context(archive.open(source.member))
+        head = stream.read(2)
+        stream.seek(0)
+        if head == _GZIP:
+            stream = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=stream)))
+        elif (source.member or source.path.name).endswith(".gz"):
+            raise DataError(
+                f"{shown(source)} begins with {_hex(head)}, a gzip file with {_hex(_GZIP)}; get a fresh copy, or, "
+                "where it is unpacked already, leave out '.gz' from its name."
+            )
+        yield stream
+
+
+def _read(source: Source, stream: IO[bytes], n_axes: int, shape: tuple[int, ...]) -> np.ndarray:
+    head = stream.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES:
+        raise DataError(
+            f"{shown(source)} begins with {_hex(head) or 'nothing'}, an IDX file of {KINDS[n_axes]} with "
+            f"{_hex(bytes((0, 0, UNSIGNED_BYTE, n_axes)))}; it is not an IDX file: get a fresh copy."
+        )
+    if head[2] != UNSIGNED_BYTE:
+        raise DataError(
+            f"{shown(source)} holds {TYPES[head[2]]} values; {KINDS[n_axes]} must be uint8: get a fresh copy."
+        )
+    if head[3] != n_axes:
+        found = KINDS.get(head[3], f"values of {head[3]} axes")
+        raise DataError(
+            f"{shown(source)} holds {found} where {KINDS[n_axes]} are expected; are the files of images and labels "
+            "interchanged?"
+        )
+    header = stream.read(4 * n_axes)
+    if len(header) < 4 * n_axes:
+        raise DataError(f"{shown(source)} is truncated: it ends within its header; get a fresh copy.")
+    n, *found_shape = np.frombuffer(header, ">u4").tolist()
+    check_shape(source, (n, *found_shape), shape)
+    expected = n * math.prod(shape)
+    # what the header says may be wrong: memory is taken for what is there, and not more than expected
+    values = bytearray()
+    while len(values) < expected and (chunk := stream.read(min(_CHUNK, expected - len(values)))):
+        values += chunk
+    if len(values) < expected:
+        raise DataError(
+            f"{shown(source)} is truncated: it holds {len(values):,} of the {expected:,} values that its header "
+            "announces; get a fresh copy."
+        )
+    if stream.read(1):
+        raise DataError(
+            f"{shown(source)} goes on after the {expected:,} values that its header announces; get a fresh copy."
+        )
+    return np.frombuffer(values, np.uint8).reshape(n, *shape)
+
+
+def check_shape(source: Source, found: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Checks that there are examples, and that they have the right shape.
+
+    Raises:
+        DataError: there are none, or they have another shape.
+    """
+    if tuple(found[1:]) != shape:
+        raise DataError(
+            f"{shown(source)} holds images of {_times(found[1:])} pixels; they must have {_times(shape)}: get the "
+            "official file."
+        )
+    if not found[0]:
+        raise DataError(f"{shown(source)} holds no examples; get the official file.")
+
+
+def contents_md5(values: np.ndarray) -> str:
+    """Computes the MD5 of the uncompressed IDX file of an array, whatever file it came from."""
+    header = bytes((0, 0, UNSIGNED_BYTE, values.ndim)) + np.array(values.shape, ">u4").tobytes()
+    digest = hashlib.md5(header, usedforsecurity=False)
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
+def _hex(some: bytes) -> str:
+    return some.hex(" ")
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

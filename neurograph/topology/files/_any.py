@@ -1,0 +1,76 @@
+"""Reads any wiring by its name (a file, a name of the gallery, sizes of layers), and writes it to a file."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from ... import _files
+from ..._text import nearest
+from .._types import Topology, fail
+from . import _csv, _graphml, _json, yaml
+from ._gallery import find_file
+from ._names import with_activation_names
+from .yaml import ConfigError, Problem, TopologyFile
+
+_YAML = (".yaml", ".yml")
+_OTHERS = {".csv": _csv, ".graphml": _graphml, ".json": _json}
+SUFFIXES = (*_YAML, *_OTHERS)
+"""The formats of files that hold wirings, by suffix."""
+
+
+def load(what: str | os.PathLike[str], *, schema: type[TopologyFile] = TopologyFile) -> Topology:
+    """Reads a wiring.
+
+    Args:
+        what: a file whose suffix is one of `SUFFIXES`, a name of the gallery, or the sizes of a perceptron's layers as
+            `mlp:64-128-10`. Beside an edge list `wiring.csv`, `wiring.nodes.csv` is read where there is one.
+        schema: what YAML files must fit, where more is known of their `train:` section than that it is a mapping.
+
+    Returns:
+        The topology, called as a YAML file says, or else as the file.
+
+    Raises:
+        ConfigError: there is no such file, or a YAML file breaks the schema; all problems at once, with their places.
+        TopologyError: the file is malformed (the message says the line), or the wiring breaks a rule.
+
+    >>> load("mlp:2-3-1").n_synapses
+    9
+    """
+    if yaml.is_shorthand(what):
+        return yaml.loads(yaml.spelled_out(str(what)), str(what), schema=schema)
+    path = find_file(what)
+    if path.is_dir():
+        raise ConfigError([Problem(str(path), "", "this is a directory; give a file.")])
+    suffix = _suffix(path)
+    return yaml.read(path, schema) if suffix in _YAML else _OTHERS[suffix].read(path)
+
+
+def save(topology: Topology, path: str | os.PathLike[str]) -> None:
+    """Writes a wiring to a file, whole or not at all; `load` gives an equal one back.
+
+    Args:
+        topology: the wiring.
+        path: a file whose suffix is one of `SUFFIXES`. Beside an edge list `wiring.csv`, `wiring.nodes.csv` is
+            written, too.
+
+    Raises:
+        TopologyError: the file cannot be written, a neuron's name is of a type that files do not hold, or a
+            population's activation is a function without a name.
+    """
+    path = Path(path)
+    suffix, topology = _suffix(path), with_activation_names(topology)
+    texts = {path: yaml.dumps(topology)} if suffix in _YAML else _OTHERS[suffix].texts(topology, path)
+    try:
+        with contextlib.ExitStack() as stack:
+            # Files are renamed in the reverse order: the edge list first, then the file beside it.
+            for part in reversed(texts):
+                stack.enter_context(_files.replacing(part)).write_bytes(texts[part].encode())
+    except OSError as error:
+        raise fail(path.name, f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise fail(path.name, f"the file's suffix is {path.suffix!r}; {nearest(path.suffix, SUFFIXES)}")
+    return suffix

@@ -1,0 +1,90 @@
+"""Checks rules of a topology file that join several of its keys.
+
+They look at the data as read, so that all that is wrong is reported at once, whatever else the schema finds.
+"""
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+from ...._text import nearest
+from ._problems import Path
+
+_EXPLICIT = ("labels", "inputs", "outputs", "members", "biases")
+
+
+def check(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Finds what is wrong with the keys of a topology file, taken together.
+
+    Args:
+        data: the file.
+
+    Yields:
+        For each problem its path and what is wrong.
+    """
+    yield from _ways(data)
+    populations = [p for p in _list(data, "populations") if isinstance(p, dict)]
+    yield from _populations(_list(data, "populations"))
+    names = list(dict.fromkeys(p["name"] for p in populations if isinstance(p.get("name"), str)))
+    for index, projection in enumerate(_list(data, "projections")):
+        if not isinstance(projection, dict):
+            continue
+        for end in ("from", "to"):
+            name = projection.get(end)
+            if isinstance(name, str) and name not in names:
+                yield ("projections", index, end), f"there is no population {name!r}; {nearest(name, names)}"
+        if projection.get("rule") == "edges":
+            yield from _one_of(projection, ("projections", index), "pairs", "file")
+    edges = data.get("edges")
+    if isinstance(edges, dict):
+        yield from _one_of(edges, ("edges",), "pairs", "file", "rows")
+        if ("columns" in edges) != ("rows" in edges):
+            yield ("edges",), "columns and rows go together; give both or neither."
+
+
+def _ways(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    ways = [key for key in ("generator", "projections", "edges") if data.get(key) is not None]
+    if len(ways) > 1:
+        yield (ways[1],), f"{ways[0]} and {ways[1]} both say how neurons are joined; keep one of them."
+    if not ways:
+        yield (), "nothing says how neurons are joined; give a generator, or populations with projections or edges."
+    elif ways == ["generator"]:
+        for key in ("populations", *_EXPLICIT):
+            if data.get(key) is not None:
+                yield (key,), f"a generator makes a whole wiring, {key} included; remove this key or the generator."
+    elif "generator" not in ways and not data.get("populations"):
+        yield (), f"{ways[0]} join neurons of populations, but there are none; give populations."
+
+
+def _populations(populations: list[Any]) -> Iterator[tuple[Path, str]]:
+    first: dict[str, int] = {}
+    for index, population in enumerate(populations):
+        if not isinstance(population, dict):
+            continue
+        name, size, shape = population.get("name"), population.get("size"), population.get("shape")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            yield (
+                ("populations", index, "name"),
+                f"populations {first[name]} and {index} are both called {name!r}; rename one of them.",
+            )
+        if size is None and shape is None:
+            yield ("populations", index), "the population has neither size nor shape; give one of them."
+        whole = isinstance(shape, list) and all(type(length) is int and length > 0 for length in shape)
+        if isinstance(shape, list) and whole and type(size) is int and prod(shape) != size:
+            yield (
+                ("populations", index, "shape"),
+                f"a shape of {' x '.join(map(str, shape))} holds {prod(shape)} neurons, but the size is {size}; "
+                "make the two agree.",
+            )
+
+
+def _one_of(mapping: dict[str, Any], path: Path, *keys: str) -> Iterator[tuple[Path, str]]:
+    given = [key for key in keys if mapping.get(key) is not None]
+    if len(given) != 1:
+        found = f"there are {' and '.join(given)}" if given else "there is none"
+        yield path, f"{found} of {', '.join(keys)}; give one of them."
+
+
+def _list(data: dict[str, Any], key: str) -> list[Any]:
+    value = data.get(key)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""Modules that the tests share and that hold no tests themselves."""

@@ -1,0 +1,129 @@
+"""Files are written whole or not at all, and are on the disk before they are there by name."""
+
+import ast
+import os
+import pathlib
+import stat
+
+import pytest
+
+from neurograph import _files
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "neurograph"
+posix = pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX systems")
+
+
+@pytest.fixture
+def events(monkeypatch) -> list[str]:
+    """What is flushed and renamed, in order."""
+    found: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def noted_sync(descriptor: int) -> None:
+        found.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        sync(descriptor)
+
+    def noted_replace(source, target) -> None:
+        found.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    return found
+
+
+@posix
+@pytest.mark.parametrize("content", ["text, é\n\r\n", b"\x00\xff"])
+def test_a_file_is_flushed_then_renamed_then_its_folder_is_flushed(content, events, tmp_path):
+    path = tmp_path / "a.txt"
+    for _ in range(2):
+        _files.write_atomically(path, content)
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert events == ["file", "rename", "folder"] * 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@posix
+def test_what_is_appended_is_flushed_and_a_new_file_with_its_folder(events, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    _files.append(path, "one\n")
+    assert events == ["file", "folder"]
+    _files.append(path, "two é\n")
+    assert events == ["file", "folder", "file"]
+    assert path.read_bytes().decode() == "one\ntwo é\n"
+
+
+def test_the_temporary_name_is_the_process_own_and_known_as_left_over(tmp_path):
+    with _files.replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("x")
+        assert temporary.parent == tmp_path
+        assert str(os.getpid()) in temporary.name
+        assert list(tmp_path.glob(_files.PARTIAL)) == [temporary]
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(function, monkeypatch, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, function, full)
+    with pytest.raises(OSError, match="No space left"):
+        _files.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with _files.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_is_none_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        _files.write_atomically(tmp_path / "none" / "a.txt", "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="irectory"):
+        _files.write_atomically(tmp_path / "folder", "x")
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
+@posix
+@pytest.mark.parametrize(("number", "passes"), [(22, True), (13, True), (5, False)])
+def test_file_systems_that_cannot_flush_folders_are_left_alone(number, passes, monkeypatch, tmp_path):
+    sync = os.fsync
+
+    def refuses(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, "refused")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    if passes:
+        _files.write_atomically(tmp_path / "a.txt", "x")
+    else:
+        with pytest.raises(OSError, match="refused"):
+            _files.write_atomically(tmp_path / "a.txt", "x")
+    assert (tmp_path / "a.txt").read_text() == "x"
+
+
+def test_only_this_module_renames_and_flushes():
+    using = {
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("fsync", "rename", "mkstemp", "NamedTemporaryFile")
+    }
+    assert using == {"_files.py"}

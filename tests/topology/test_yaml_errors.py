@@ -1,0 +1,269 @@
+"""What is said of topology files that are wrong: every problem in a sentence, with its line and column."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurograph.topology import TopologyError, files
+from neurograph.topology.files import ConfigError
+
+HEAD = "populations: [{name: a, role: input, size: 2}, {name: b, size: 3}, {name: c, role: output, size: 1}]\n"
+LABELLED = HEAD + "labels: [x, y, h1, h2, h3, o]\n"
+MLP = "generator: {kind: mlp, sizes: [2, 3, 1]}\n"
+
+# The place that the message must name is marked by @.
+WRONG = {
+    "unknown key": ("@nmae: x\n" + MLP, "nmae: unknown key 'nmae'; did you mean 'name'?"),
+    "far key": (MLP + "@zzz: 1", "zzz: unknown key 'zzz'; valid are 'name', 'description'"),
+    "unknown key below": (
+        "generator: {kind: mlp, sizes: [2, 1], @activation: tanh}",
+        "generator.activation: unknown key 'activation'; did you mean 'activations'?",
+    ),
+    "key of another rule": (
+        HEAD + "projections: [{from: a, to: b, rule: local, kernel: 2, @p: 1}]",
+        "projections[0].p: unknown key 'p'; valid are",
+    ),
+    "missing key": (
+        HEAD + "projections: [@{from: a, to: b, rule: local}]",
+        "projections[0]: the key 'kernel' is missing",
+    ),
+    "missing rule": (HEAD + "projections: [@{from: a, to: b}]", "projections[0]: the key 'rule' is missing"),
+    "unknown rule": (
+        HEAD + "projections: [@{from: a, to: b, rule: all_to_al}]",
+        "projections[0]: rule 'all_to_al' is not known; did you mean 'all_to_all'?",
+    ),
+    "unknown kind": ("generator: @{kind: mlpp}", "generator: kind 'mlpp' is not known; did you mean 'mlp'?"),
+    "unknown population": (
+        HEAD + "projections: [{from: @aa, to: b, rule: all_to_all}]",
+        "projections[0].from: there is no population 'aa'; did you mean 'a'?",
+    ),
+    "unknown role": (
+        "populations: [{name: a, role: @inputs, size: 1}]\nedges: []",
+        "populations[0].role: 'inputs' is not known here; did you mean 'input'?",
+    ),
+    "unknown activation": (
+        "populations: [{name: a, activation: @tahn, size: 1}]\nedges: []",
+        "did you mean 'tanh'?",
+    ),
+    "negative size": (
+        "populations: [{name: a, size: @-5}]\nedges: []",
+        "populations[0].size: -5 is out of range; it must be at least 1.",
+    ),
+    "text for a number": (
+        "generator: {kind: mlp, sizes: [2, @ten]}",
+        "generator.sizes[1]: 'ten' is not a whole number",
+    ),
+    "fraction": ("generator: {kind: mlp, sizes: [2, @1.5]}", "generator.sizes[1]: 1.5 is not a whole number"),
+    "truth value for a number": ("generator: {kind: mlp, sizes: [2, @yes]}", "True is not a whole number"),
+    "truth value for text": (
+        "name: @yes\n" + MLP,
+        "name: YAML reads this word as true; it must be text: put it in quotes.",
+    ),
+    "number for text": ("name: @12\n" + MLP, "name: 12 is a number; it must be text: put it in quotes."),
+    "nothing": ("seed:@ \n" + MLP, "seed: there is no value; give a whole number."),
+    "mapping for a list": ("populations: @{a: 1}\nedges: []", "populations: {'a': 1} is not a list"),
+    "list for a mapping": ("generator: @[1]", "generator: [1] is not a mapping"),
+    "improbable": (
+        HEAD + "projections: [{from: a, to: b, rule: pairwise_bernoulli, p: @1.5}]",
+        "projections[0].p: 1.5 is out of range; it must be at most 1.",
+    ),
+    "not a number": (
+        HEAD + "projections: [{from: a, to: b, rule: pairwise_bernoulli, p: @.nan}]",
+        "projections[0].p: nan is not finite",
+    ),
+    "shape and size": (
+        "populations: [{name: a, size: 3, shape: @[2, 2]}]\nedges: []",
+        "populations[0].shape: a shape of 2 x 2 holds 4 neurons, but the size is 3",
+    ),
+    "no size": ("populations: [@{name: a}]\nedges: []", "populations[0]: the population has neither size nor shape"),
+    "flat shape": (
+        "populations: [{name: a, shape: @[4]}]\nedges: []",
+        "there are 1 entries; there must be at least 2.",
+    ),
+    "same name": (
+        "populations: [{name: a, size: 1}, {name: @a, size: 1}]\nedges: []",
+        "populations[1].name: populations 0 and 1 are both called 'a'",
+    ),
+    "key twice": ("name: a\n@name: b\n" + MLP, "name: the key 'name' is already there in line 1"),
+    "two ways": (MLP + HEAD + "edges: @[]", "edges: generator and edges both say how neurons are joined"),
+    "no way": ("@name: a", "nothing says how neurons are joined"),
+    "generator and populations": (MLP + "populations: @[{name: a, size: 1}]", "populations: a generator makes a whole"),
+    "no populations": ("@projections: []", "there are none; give populations"),
+    "generator's own rule": (
+        "generator: @{kind: small_world, n_inputs: 1, n_outputs: 1, n_nodes: 4, n_neighbours: 4}",
+        "generator: n_neighbours is 4; it must be even, at least 2 and less than n_nodes = 4.",
+    ),
+    "odd ring": (
+        "generator: {kind: small_world, n_inputs: 1, n_outputs: 1, n_nodes: 9, n_neighbours: @3}",
+        "generator.n_neighbours: 3 is out of range; it must be a multiple of 2.",
+    ),
+    "unequal sizes": (
+        HEAD + "projections: [@{from: a, to: b, rule: one_to_one}]",
+        "projections[0]: one_to_one joins 2 to 3 neurons",
+    ),
+    "no shape": (
+        HEAD + "projections: [@{from: a, to: b, rule: local, kernel: 1}]",
+        "projections[0]: local needs populations with a shape, but 'a' has none",
+    ),
+    "too many senders": (
+        HEAD + "projections: [@{from: a, to: b, rule: fixed_indegree, n: 3}]",
+        "projections[0]: fixed_indegree has n = 3",
+    ),
+    "pair out of range": (
+        HEAD + "projections: [@{from: a, to: b, rule: edges, pairs: [[0, 3]]}]",
+        "projections[0]: pair number 0, [0, 3], has receiver 3",
+    ),
+    "pairs and file": (
+        HEAD + "projections: [@{from: a, to: b, rule: edges, pairs: [], file: x}]",
+        "projections[0]: there are pairs and file of pairs, file; give one of them.",
+    ),
+    "unknown neuron": (LABELLED + "edges: [[x, @h]]", "edges[0][1]: there is no neuron labelled 'h'; did you mean 'h"),
+    "number out of range": (HEAD + "edges: [[0, @6]]", "edges[0][1]: there is no neuron 6; without labels"),
+    "label that is none": (LABELLED.replace("h2", "@{a: 1}") + "edges: []", "labels[3]: a mapping cannot be a label"),
+    "label within": (LABELLED.replace("h2", "@[b, {a: 1}]") + "edges: []", "labels[3]: a mapping cannot be a label"),
+    "too few labels": (HEAD + "labels: @[x, y]\nedges: []", "labels: there are 2 labels for 6 neurons"),
+    "unknown output": (LABELLED + "outputs: [@p]\nedges: []", "outputs[0]: there is no neuron labelled 'p'"),
+    "text for a weight": (LABELLED + "edges: [[x, o, @heavy]]", "edges[0][2]: the weight 'heavy' is no number."),
+    "infinite weight": (LABELLED + "edges: [[x, o, @.inf]]", "edges[0][2]: the weight is inf"),
+    "some weights": (LABELLED + "edges: [[x, o, 1], @[y, o]]", "edges[1]: some synapses have a weight and some"),
+    "unknown column": (
+        HEAD + "edges: {columns: @[sender, receiver, wieght], rows: ''}",
+        "edges.columns: unknown column 'wieght'; did you mean 'weight'?",
+    ),
+    "no sender": (HEAD + "edges: {columns: @[receiver, weight], rows: ''}", "there is no column 'sender'"),
+    "column twice": (
+        HEAD + "edges: {columns: @[sender, receiver, sender], rows: ''}",
+        "column 'sender' is there twice",
+    ),
+    "channel left out": (HEAD + "edges: {columns: @[sender, receiver, weight_2], rows: ''}", "weight are [2]"),
+    "columns alone": (HEAD + "edges: @{columns: [sender, receiver]}", "columns and rows go together"),
+    "members": (HEAD + "members: @2*0 3*x\nedges: []", "members: '3*x' is no run length"),
+    "too few members": (HEAD + "members: @2*0\nedges: []", "members: 2 neurons are listed, but populations have 6"),
+    "other members": (HEAD + "members: @3*0 2*1 2\nedges: []", "population 'a' has size 2, but 3 neurons are listed"),
+    "biases": (HEAD + "biases: @1 2 3\nedges: []", "biases: these are not lines of 6 numbers each"),
+    "train": (MLP + "train: @[steps]", "train: ['steps'] is not a mapping of keys to values"),
+    "list as a file": ("@[1, 2]", "a topology file is a mapping"),
+    "text as a file": ("@hello", "a topology file is a mapping"),
+    "malformed": ("name: a\npopulations: [1, 2\nseed@: 3", "this is no YAML: "),
+    "tab": ("@\tname: a", "this is no YAML: "),
+    "two documents": (MLP + "@---\nname: a", "this is no YAML: "),
+    "python object": ("name: @!!python/object:os.system x", "the tag 'tag:yaml.org,2002:python/object:os.system'"),
+    "anchor within itself": ("labels: &a [@*a]", "labels[0]: an anchor contains itself"),
+    "key that is a list": ("@[a, b]: c", "a key is a list or a mapping"),
+    "merge of text": ("<<: @a", "<< merges only mappings"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_told_with_its_place(case):
+    marked, message = WRONG[case]
+    before = marked[: marked.index("@")]
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    if case == "anchor within itself":
+        # YAML gives an alias the place of its anchor.
+        column = marked.index("&") + 1
+    with pytest.raises(ConfigError) as caught:
+        files.loads(marked.replace("@", "", 1), "file.yaml")
+    mine = [str(problem) for problem in caught.value.problems if message in str(problem)]
+    assert mine, str(caught.value)
+    assert mine[0].startswith(f"file.yaml:{line}:{column}: "), mine[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "message"),
+    [
+        ("0 2 1\n    1 2 x", 5, "'x' is no number"),
+        ("0 2 1\n    # a comment\n\n    1 2", 7, "this line has 2 numbers, but there are 3 columns"),
+        ("# a comment\n    0.5 2 1", 5, "0.5 and 2 are no numbers of two neurons"),
+        ("0 6 1", 4, "0 and 6 are no numbers of two neurons; they are whole numbers from 0 to 5."),
+    ],
+)
+def test_lines_of_a_table_are_told(rows, line, message):
+    text = HEAD + f"edges:\n  columns: [sender, receiver, weight]\n  rows: |\n    {rows}\n"
+    # The table starts below `rows: |`, in line 5 of the file when counted with the populations' line.
+    with pytest.raises(ConfigError, match=f"^file.yaml:{line + 1}: edges.rows: {re.escape(message)}"):
+        files.loads(text, "file.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "edges.csv: the file is empty"),
+        ("sender,receiver\n0,2\n1,2,3\n", "edges.csv:3: it has 3 cells, but the header has 2; make them agree"),
+        ("sender,reciever\n0,2\n", "edges.csv:1: unknown column 'reciever'; did you mean 'receiver'?"),
+        ("sender,receiver\n0,2\n1,nine\n", "edges.csv:3: there is no neuron 'nine'"),
+        ("sender,receiver,weight\n0,2,nan\n", "edges.csv:2: the weight is nan"),
+        ("sender,receiver,weight\n0,2,\n", "edges.csv:2: the weight '' is no number"),
+        ('sender,receiver\n0,"2\n', "edges.csv:2: malformed CSV, "),
+        (b"sender,receiver\n0,\xff\n", "edges.csv: line 2: the file is not UTF-8 text"),
+        (None, "edges.csv: there is no such file"),
+    ],
+)
+def test_a_wrong_csv_file_is_told(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "edges.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        files.loads(HEAD + "edges: {file: edges.csv}", folder=tmp_path)
+
+
+def test_parallel_synapses_are_told_with_both_places(tmp_path):
+    (tmp_path / "edges.csv").write_text("sender,receiver\n0,2\n2,5\n0,2\n")
+    with pytest.raises(TopologyError, match=r"at edges.csv line 2 and edges.csv line 4"):
+        files.loads(HEAD + "edges: {file: edges.csv}", folder=tmp_path)
+    with pytest.raises(TopologyError, match="at line 3 and line 5"):
+        files.loads(LABELLED + "edges: [[x, h1],\n [h1, o],\n [x, h1]]")
+    with pytest.raises(TopologyError, match=r"at projections\[0\] in line 3 and projections\[1\] in line 4"):
+        files.loads(
+            HEAD
+            + "projections:\n - {from: a, to: c, rule: all_to_all}\n - {from: a, to: c, rule: fixed_indegree, n: 1}"
+        )
+
+
+def test_everything_wrong_is_told_at_once_in_the_order_of_the_file():
+    text = (
+        "populations:\n- {name: a, role: input, size: -1}\n- {name: b, role: output, sise: 2}\n"
+        "projections:\n- {from: c, to: b, rule: pairwise_bernoulli, p: 2}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        files.loads(text)
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths == [
+        "populations[0].size",
+        "populations[1]",
+        "populations[1].sise",
+        "projections[0].from",
+        "projections[0].p",
+    ]
+    assert str(caught.value).count("\n") == len(paths) - 1
+
+
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+@pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "[{a: "])
+def test_deep_nesting_is_an_error_and_no_crash(opening, depth):
+    with pytest.raises(ConfigError, match="lists and mappings are nested more than 100 deep"):
+        files.loads("name:\n " + opening * depth)
+
+
+def test_files_that_are_none(tmp_path):
+    folder = tmp_path / "folder.yaml"
+    folder.mkdir()
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("# nothing\n")
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, message in [
+        (folder, "this is a directory"),
+        (empty, "the file is empty"),
+        (binary, "line 1: the file is not UTF-8 text"),
+        (tmp_path / "none.yaml", "there is no such file"),
+    ]:
+        with pytest.raises(ConfigError, match=f"^{re.escape(str(path))}: {message}"):
+            files.load(path)
+
+
+@given(st.text(st.sampled_from("abc:[]{}&*!|>'\"%@`,#?-~<\n \t0.é\0"), max_size=60))
+def test_any_text_is_a_topology_or_a_sentence(text):
+    with pytest.raises((ConfigError, TopologyError)):
+        files.loads(text)
