@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from .. import engine
 from .._text import UserError, readable
 from ..compile import CompiledGraph, table_bytes
+from ..engine import init
 from ..rules import Blur, Rule, Rules
 from ..tasks import Examples, Task
 
@@ -54,9 +54,11 @@ def estimate(net: CompiledGraph, rule: Rules, task: Task, *, batch_size: int, dt
     some = rule if isinstance(rule, Rule) else next(iter(rule.values()))
     wiring, channels, n_states, itemsize = net.wiring, some.n_channels, some.n_states, dtype.itemsize
     distinct = some.n_sum_channels
-    of_step, of_query = (n_states * batch * itemsize for batch in (batch_size, task.n_query))
+    # of a query nothing but messages is kept: a state that nobody sends is not computed
+    sent = jax.eval_shape(some.send_up, jax.ShapeDtypeStruct((n_states, 1, 1), dtype)).shape[0]
+    of_step, of_query = n_states * batch_size * itemsize, sent * task.n_query * itemsize
     key = jax.eval_shape(lambda: jax.random.key(0))
-    state = jax.eval_shape(lambda key: engine.init(key, net, rule, dtype=dtype, batch_size=batch_size), key)
+    state = jax.eval_shape(lambda key: init(key, net, rule, dtype=dtype, batch_size=batch_size), key)
     values = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
     sums = distinct * (1 if some.symmetric else 2) * net.n_synapses * itemsize
