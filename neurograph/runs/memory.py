@@ -63,9 +63,11 @@ def estimate(net: CompiledGraph, rule: Rules, task: Task, *, batch_size: int, dt
 
     sums = distinct * (1 if some.symmetric else 2) * net.n_synapses * itemsize
     laid = 2 * channels * itemsize * max(sum(g.table.n_places for g in gathers) for gathers in (wiring.up, wiring.down))
-    step = sums + laid + of_step * (_copies(net, some, distinct / n_states) + _messages(net))
+    step = sums + laid + of_step * (_copies(net, some, distinct / n_states) + _messages(net) * sent / n_states)
     shown = 0 if isinstance(task.test, Examples) else task.n_query * task.n_inputs * itemsize
-    query = laid + of_query * (net.n_neurons + _messages(net)) + shown
+    # images shown as numbers are the only state of inputs that send nothing else
+    held = net.n_neurons - (task.n_inputs if shown and sent == 1 else 0)
+    query = laid + of_query * (held + _messages(net)) + shown
     return MemoryEstimate(
         synapses=values,
         tables=table_bytes(net),
