@@ -12,7 +12,8 @@ D are a step's Hebbian sums, one for each synapse value that has its own. T are 
 2 for each slot of the direction that has more. u are the bytes of one neuron's states in the program's batch; N counts
 neurons, m those that tables read or write, n those and all that are no inputs. A step holds all states after each of
 its two passes, c = 2, and more by some options of the rule; and of what tables read p = 1 more, or p = 1 + 2 r where
-the way back has synapses of its own, r of them for each state.
+the way back has synapses of its own, r of them for each state. Of a query u counts the messages alone, since a state
+that nobody sends is not computed; images that are shown as numbers are then the states of the inputs.
 """
 
 import os
