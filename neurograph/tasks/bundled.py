@@ -4,7 +4,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from sklearn.datasets import load_diabetes, load_digits
 
 from .spec import positions, written
 from .stored import random_split, stored_task, stratified_split
@@ -35,6 +34,8 @@ def digits(
     >>> task.n_inputs, task.n_outputs, task.n_support, task.n_query
     (64, 10, 1297, 500)
     """
+    from sklearn.datasets import load_digits
+
     pixels, labels = map(np.asarray, load_digits(return_X_y=True))
     class_names = tuple(str(digit) for digit in range(10))
     chosen = positions("digits", classes, class_names)
@@ -63,6 +64,8 @@ def diabetes(*, dtype: Any = jnp.float32, standardise: bool = True) -> Task:
     >>> task.n_inputs, task.n_outputs, task.n_support, task.n_query
     (10, 1, 332, 110)
     """
+    from sklearn.datasets import load_diabetes
+
     features, progression = map(np.asarray, load_diabetes(return_X_y=True, scaled=False))
     rows = random_split(len(features), N_DIABETES_QUERY)
     return stored_task("diabetes", features, progression[:, None], rows, (), 1, dtype, standardise)

@@ -1,9 +1,10 @@
 """Encodes targets in the form that a loss takes."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int
 
 from ..rules import losses
@@ -14,22 +15,28 @@ FORMS = (SIGNS, ONE_HOT, INDICES, VALUES)
 
 Target = Float[Array, "outputs batch"] | Int[Array, " batch"]
 
-_TAKES = {
-    losses.softmax_cross_entropy: SIGNS,
-    optax.losses.softmax_cross_entropy: ONE_HOT,
-    optax.losses.safe_softmax_cross_entropy: ONE_HOT,
-    optax.losses.softmax_cross_entropy_with_integer_labels: INDICES,
-    optax.losses.sigmoid_binary_cross_entropy: ONE_HOT,
-    optax.losses.sigmoid_focal_loss: ONE_HOT,
-    optax.losses.hinge_loss: SIGNS,
-    optax.losses.multiclass_hinge_loss: INDICES,
-    optax.losses.multiclass_perceptron_loss: INDICES,
-}
+
+@cache
+def _taken() -> Mapping[losses.Loss, str]:
+    """Maps each known loss to the form of class targets that it takes."""
+    from optax import losses as optax_losses
+
+    return {
+        losses.softmax_cross_entropy: SIGNS,
+        optax_losses.softmax_cross_entropy: ONE_HOT,
+        optax_losses.safe_softmax_cross_entropy: ONE_HOT,
+        optax_losses.softmax_cross_entropy_with_integer_labels: INDICES,
+        optax_losses.sigmoid_binary_cross_entropy: ONE_HOT,
+        optax_losses.sigmoid_focal_loss: ONE_HOT,
+        optax_losses.hinge_loss: SIGNS,
+        optax_losses.multiclass_hinge_loss: INDICES,
+        optax_losses.multiclass_perceptron_loss: INDICES,
+    }
 
 
 def form_for(loss: losses.Loss) -> str | None:
     """Gives the form of class targets that a known loss takes, also as a `functools.partial`; None for other losses."""
-    return _TAKES.get(getattr(loss, "func", loss))
+    return _taken().get(getattr(loss, "func", loss))
 
 
 def encode(labels: Array, form: str, n_outputs: int, dtype: Any = jnp.float32) -> Target:

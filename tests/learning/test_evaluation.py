@@ -23,7 +23,7 @@ STEPS = (0, 1, 2, 5)
 BATCH = 8
 
 
-class Hebbian(Rule):
+class Associator(Rule):
     """Adds up products of targets and data: a rule of a few lines, for a network without hidden neurons."""
 
     rate: float | jax.Array
@@ -126,14 +126,18 @@ def assert_same_curve(found: Curve, losses: np.ndarray, accuracies: np.ndarray) 
 def curve(task: tasks.Task, rate: float = 0.3, *, n_draws: int, **options: Any) -> Curve:
     """Of the Hebbian rule."""
     return evaluate(
-        KEY, net_of(task), Hebbian(rate), task, **{"batch_size": BATCH, "steps": STEPS, "n_draws": n_draws, **options}
+        KEY,
+        net_of(task),
+        Associator(rate),
+        task,
+        **{"batch_size": BATCH, "steps": STEPS, "n_draws": n_draws, **options},
     )
 
 
 @pytest.mark.parametrize("task", [toy("blobs"), toy("xor"), small()], ids=["five classes", "one output", "stored"])
 def test_a_curve_equals_a_plain_loop(task):
     found = curve(task, n_draws=3)
-    losses, accuracies = plain_loop(net_of(task), Hebbian(0.3), task, 3)
+    losses, accuracies = plain_loop(net_of(task), Associator(0.3), task, 3)
     assert_same_curve(found, losses, accuracies)
     assert len(np.unique(losses)) == losses.size, "every step and draw is another"
 
@@ -180,10 +184,10 @@ def test_one_program_serves_all_numbers_of_a_rule_and_all_steps():
     """Also of fields that are Python floats, which would else be constants of the program."""
     traces = []
 
-    class Counted(Hebbian):
+    class Counted(Associator):
         def feedback(self, a, target):
             traces.append(1)
-            return Hebbian.feedback(self, a, target)
+            return Associator.feedback(self, a, target)
 
     task, net = small(), net_of(small())
     common: dict[str, Any] = {"batch_size": BATCH, "n_draws": 2}
@@ -209,7 +213,7 @@ def test_draws_differ_in_synapses_and_in_batches():
     assert len(set(found[:, 0])) == 4, "synapses"
     given = generators.mlp([task.n_inputs, task.n_outputs])
     net = compile_topology(dataclasses.replace(given, weights=np.full((1, given.n_synapses), 0.1)))
-    found = evaluate(KEY, net, Hebbian(0.3), task, batch_size=BATCH, steps=(0, 1), n_draws=4).loss
+    found = evaluate(KEY, net, Associator(0.3), task, batch_size=BATCH, steps=(0, 1), n_draws=4).loss
     assert len(set(found[:, 0])) == 1
     assert len(set(found[:, 1])) == 4, "batches"
 
@@ -253,12 +257,12 @@ def test_bands_are_intervals_of_the_accuracy_at_each_mark():
 def test_held_out_curves_equal_plain_loops_over_episodes(task):
     rates, ticks = (0.1, 1.0), []
     found = held_out_curves(
-        KEY, net_of(task), [Hebbian(rate) for rate in rates], task,
+        KEY, net_of(task), [Associator(rate) for rate in rates], task,
         batch_size=BATCH, steps=STEPS, n_draws=2, tick=lambda: ticks.append(1),
     )  # fmt: skip
     assert len(found) == len(rates) == len(ticks)
     for each, rate in zip(found, rates, strict=True):
-        assert_same_curve(each, *plain_loop(net_of(task), Hebbian(rate), task, 2, held_out=True))
+        assert_same_curve(each, *plain_loop(net_of(task), Associator(rate), task, 2, held_out=True))
 
 
 def test_held_out_curves_never_read_the_test_set_and_trials_do():
