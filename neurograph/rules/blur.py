@@ -10,13 +10,13 @@
 
 import dataclasses
 import functools
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from ..ops import sum_last
@@ -315,6 +315,7 @@ class Blur(Rule):
         return self.hebbian.moments.start(w), self.hebbian.moments.start(w) if self.stores_backward else ()
 
 
+@jax.jit
 def _mix(a: States, transform: Float[Array, "_ channels"]) -> Messages:
     """`sum_d a^d T^dc`, over the states that are given: the others are 0."""
     return _products(a, transform[: a.shape[0]]).astype(a.dtype)
@@ -322,9 +323,20 @@ def _mix(a: States, transform: Float[Array, "_ channels"]) -> Messages:
 
 @jax.custom_vjp
 def _products(a: States, transform: Float[Array, "states channels"]) -> Messages:
-    """There are few states, so these are sums of products, which fuse with what comes before and after."""
-    terms = (a[d : d + 1] * transform[d][:, None, None] for d in range(a.shape[0]))
-    return functools.reduce(operator.add, terms)
+    """There are few states, so these are sums of products, which fuse with what comes before and after.
+
+    In operations of `lax`, and traced once for each shape: this is most of what is traced of a step.
+    """
+    dtype, shape = jnp.promote_types(a.dtype, transform.dtype), (transform.shape[1], *a.shape[1:])
+    a, transform = a.astype(dtype), transform.astype(dtype)
+    terms = (
+        lax.mul(
+            lax.broadcast_in_dim(lax.slice_in_dim(a, d, d + 1), shape, (0, 1, 2)),
+            lax.broadcast_in_dim(lax.index_in_dim(transform, d, 0, keepdims=False), shape, (0,)),
+        )
+        for d in range(a.shape[0])
+    )
+    return functools.reduce(lax.add, terms)
 
 
 def _products_bwd(residuals, d):
