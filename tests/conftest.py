@@ -1,5 +1,6 @@
 """float64 on (float32 is asked for by dtype), rank promotion an error, shapes and types checked at run time."""
 
+import importlib.metadata
 import itertools
 import os
 import pathlib
@@ -7,8 +8,10 @@ from collections.abc import Iterator
 
 # Thousands of small programs are compiled, each to run once or twice: LLVM's optimiser costs more than it gives. What
 # it does to the numbers is seen by `neurograph check` and the notebooks, which run without these flags.
-_QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
+_QUICK = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):  # later ones know neither flag
+    _QUICK += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_QUICK]).strip()
 os.environ["NEUROGRAPH_CACHE"] = "off"
 os.environ.pop("NEUROGRAPH_DATA", None)
 # processes that tests start import this package, whatever is installed
@@ -25,6 +28,7 @@ from tests.support.command_line import Outcome, Run, run_main
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_traceback_in_locations_limit", 0)  # programs that name no source lines compile faster
 
 _CHECKED = ["rules.blur", "rules.base", "engine.state", "engine.steps", "engine.views"]
 install_import_hook([f"neurograph.{module}" for module in _CHECKED], "beartype.beartype")

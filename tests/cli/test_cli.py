@@ -302,7 +302,7 @@ def test_draw_and_convert(run):
 
 
 def test_check(run, monkeypatch):
-    (report,) = json.loads(run("check", "xor", "--json").out)
+    (report,) = json.loads(run("check", "xor", "--skip-forms", "--json").out)
     assert (report["topology"], report["passed"]) == ("xor.yaml", True)
     monkeypatch.setattr("neurograph.cli._check.run_checks", lambda *_, **__: False)
     assert run("check", "xor").code == cli.EXIT_CHECK_FAILED

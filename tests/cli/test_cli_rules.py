@@ -129,7 +129,7 @@ def test_a_class_of_ones_own_trains_and_is_resumed(run):
 
 
 @pytest.mark.usefixtures("mine")
-@pytest.mark.parametrize("method", ["gradient", "cma"])
+@pytest.mark.parametrize("method", ["gradient", pytest.param("cma", marks=pytest.mark.slow)])
 def test_a_class_of_ones_own_is_meta_learnt_and_compared(run, method):
     outcome = run("meta-train", "mlp:2-2-1", *META, *OWN, "--method", method, "--out", "r")
     assert outcome.code == 0, outcome.err

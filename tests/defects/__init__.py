@@ -1,6 +1,7 @@
 """The defects that `tests.mutations` plants, and the few tests that are expected to catch each."""
 
 from ._compile import COMPILER
+from ._descents import MEMORIES, OTHER_KINDS
 from ._engine import PASSING, UPDATING
 from ._learning import COMPARING, CURVES, TUNING
 from ._meta import EVOLVING, META
@@ -11,6 +12,6 @@ from ._rules import FORMULAS, WRITTEN
 from ._tasks import DATA, MAKING_EPISODES, REGRESSIONS
 
 MUTATIONS = (
-    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *PASSING, *UPDATING),
+    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *MEMORIES, *OTHER_KINDS, *PASSING, *UPDATING),
     *(*DATA, *MAKING_EPISODES, *REGRESSIONS, *CURVES, *TUNING, *COMPARING, *META, *EVOLVING),
 )

@@ -15,7 +15,7 @@ DEEP = "tests/engine/test_backprop.py::test_hubs_of_many_levels_agree"
 POPULATIONS = "tests/rules/test_rule_options.py::test_a_rule_for_each_population"
 ALONE = "tests/rules/test_rule_options.py::test_each_option_alone"
 RUNS = "tests/rules/test_published_runs.py"
-CENTRAL = "tests/engine/test_engine.py::test_the_gradient_of_a_query_loss_equals_central_differences[dense]"
+CENTRAL = "tests/rules/test_all_rules.py::test_its_gradient_equals_central_differences[three states, two updates]"
 
 
 class Mutation(NamedTuple):

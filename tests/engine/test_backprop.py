@@ -22,6 +22,7 @@ from tests.support.helpers import (
     random_batches,
     random_synapses,
     relative_error,
+    thorough,
     to_engine,
     tolerance,
     wiring_of,
@@ -136,14 +137,16 @@ def turn(index: int) -> tuple[str, str, str]:
     return LOSSES[index % 2], ACTIVATIONS[index % 5], ACTIVATIONS[(index // 2 + 4) % 5]
 
 
-@pytest.mark.parametrize("index", range(len(NAMES)), ids=NAMES)
-def test_engine_grad_and_loop_agree(index):
-    assert_three_agree(problem(cases.CASES[NAMES[index]](), *turn(index), seed=index), np.float64)
+@pytest.mark.parametrize("name", thorough(NAMES, NAMES[len(cases.NAMED) + 5 :]))
+def test_engine_grad_and_loop_agree(name):
+    index = NAMES.index(name)
+    assert_three_agree(problem(cases.CASES[name](), *turn(index), seed=index), np.float64)
 
 
-@pytest.mark.parametrize("index", range(len(cases.NAMED)), ids=list(cases.NAMED))
-def test_engine_grad_and_loop_agree_in_float32(index):
-    assert_three_agree(problem(cases.CASES[NAMES[index]](), *turn(index + 1), seed=index), np.float32)
+@pytest.mark.parametrize("name", thorough(cases.NAMED, list(cases.NAMED)[::2]))
+def test_engine_grad_and_loop_agree_in_float32(name):
+    index = NAMES.index(name)
+    assert_three_agree(problem(cases.CASES[name](), *turn(index + 1), seed=index), np.float32)
 
 
 FORMS = {
@@ -160,7 +163,10 @@ def test_every_form_agrees(name, form):
     assert_three_agree(problem(cases.CASES[name](), *turn(6)), np.float64, **FORMS[form])
 
 
-@pytest.mark.parametrize("name", ["single_synapse", "skip_connections", "outputs_feed_on", "own_activations"])
+CHANNELS = ("single_synapse", "skip_connections", "outputs_feed_on", "own_activations")
+
+
+@pytest.mark.parametrize("name", thorough(CHANNELS, ("single_synapse", "outputs_feed_on")))
 def test_a_channel_for_each_state_agrees(name):
     """Two channels leave room for matrices that mix the states; those of backpropagation compute the same."""
     p = problem(cases.CASES[name](), *turn(3), seed=1)
@@ -178,7 +184,7 @@ def test_hubs_of_many_levels_agree():
 
 
 @given(topologies(), st.sampled_from(LOSSES), st.sampled_from(ACTIVATIONS), st.integers(0, 2**32 - 1))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_engine_grad_and_loop_agree_on_drawn_wirings(topology, loss, activation, seed):
     assert_three_agree(problem(topology, loss, activation, "identity", seed), np.float64)
 

@@ -53,11 +53,12 @@ def batches(length=3, dtype=jnp.float64):
 def query_loss(rule, state, net=NET):
     """Squared error on a query batch after two steps."""
     support, query = batches(length=2)
-    for x, target in support:
-        state, _ = engine.step(net, rule, state, x, target)
+    support = jax.tree.map(lambda *leaves: jnp.stack(leaves), *support)
+    state, _ = jax.lax.scan(lambda state, batch: (engine.step(net, rule, state, *batch)[0], None), state, support)
     return jnp.mean((engine.predict(net, rule, state, query) - jnp.sign(query[:2])) ** 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lowering", ["dense", "padded_gather"])
 def test_the_gradient_of_a_query_loss_equals_central_differences(lowering):
     net = compile_topology(wiring(), lowering=lowering)
@@ -83,7 +84,7 @@ def test_bfloat16_is_a_coarse_float64():
 
     def results(state, dtype):
         for x, target in support:
-            state, _ = engine.step(NET, rule, state, x.astype(dtype), target.astype(dtype))
+            state, _ = STEP(NET, rule, state, x.astype(dtype), target.astype(dtype))
         return [engine.predict(NET, rule, state, query.astype(dtype)), *state.synapses]
 
     wide = jax.tree.map(lambda v: v if v.dtype == jnp.int32 else v.astype(jnp.float64), start)

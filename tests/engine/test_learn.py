@@ -13,7 +13,11 @@ from neurograph.compile import compile_topology
 from tests.support import cases
 from tests.support.helpers import STEP, Largest, assert_gradient_is_the_slope, assert_trees_close
 
-WIRING = cases.skip_connections()
+WIRING = cases.wired(
+    "layers",
+    cases.complete([3, 3, 2], [(0, 1), (1, 2)]),
+    [cases.population("input", 3), cases.population("hidden", 3), cases.population("output", 2)],
+)
 NET = compile_topology(WIRING, lowering="segment_sum")
 TASK, BATCH, STEPS, MOST = Largest(3, 2), 4, 3, 5
 KEY = jax.random.key(11)
@@ -106,14 +110,23 @@ def query_loss(rule, *, name="Adam", steps=STEPS, **options):
     return rules.losses.mean(rules.squared_error, engine.predict(net, rule, state, x), target)
 
 
-@pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("rematerialise", [False, True])
+@pytest.mark.parametrize(
+    ("name", "rematerialise"),
+    [
+        ("blur, states kept", True),
+        ("Adam", False),
+        ("rules by population", True),
+        pytest.param("blur, states kept", False, marks=pytest.mark.slow),
+        pytest.param("Adam", True, marks=pytest.mark.slow),
+        pytest.param("rules by population", False, marks=pytest.mark.slow),
+    ],
+)
 def test_its_gradient_equals_central_differences(name, rematerialise):
     loss = functools.partial(query_loss, name=name, rematerialise=rematerialise)
     assert_gradient_is_the_slope(loss, RULES[name])
 
 
-@pytest.mark.parametrize("rematerialise", [False, True])
+@pytest.mark.parametrize("rematerialise", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_steps_that_are_skipped_have_no_gradient(rematerialise):
     """The gradient through a loop of most steps, of which some are taken, is that of the loop of these."""
     exact = jax.jit(jax.grad(query_loss))(RULES["Adam"])

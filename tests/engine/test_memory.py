@@ -58,10 +58,14 @@ CASES = {
 }
 
 
-BY_DEFAULT = ("backprop", "synapses of their own for the way back", "large query set", "two updates", "segment_sum")
 EVERYWHERE = ("backprop", "synapses of their own for the way back", "large query set")
+BY_DEFAULT = {
+    "layers": ("backprop",),
+    "sparse": ("synapses of their own for the way back", "large query set", "two updates", "segment_sum"),
+    "deep": ("backprop",),
+}
 PAIRS = [
-    pytest.param(wiring, case, marks=() if case in BY_DEFAULT else pytest.mark.slow)
+    pytest.param(wiring, case, marks=() if case in BY_DEFAULT[wiring] else pytest.mark.slow)
     for wiring in WIRINGS
     for case in (CASES if wiring == "sparse" else EVERYWHERE)
 ]

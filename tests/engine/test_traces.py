@@ -18,6 +18,7 @@ from neurograph.runs.run import finish, loop, open_run
 from neurograph.runs.settings import TrainConfig
 from neurograph.runs.training import Training, prepare
 from neurograph.topology import generators
+from tests.support.helpers import thorough
 
 WIRING = generators.mlp([2, 5, 1])
 OPTIONS = {"steps": 60, "batch_size": 8, "log_every": 7, "evaluate_every": 11, "checkpoint_every": 13, "task": "xor"}
@@ -106,8 +107,9 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("make", RULES.values(), ids=RULES)
-def test_a_step_is_traced_once_for_all_numbers(traces, make):
+@pytest.mark.parametrize("name", thorough(RULES, ("backprop", "feedback_alignment")))
+def test_a_step_is_traced_once_for_all_numbers(traces, name):
+    make = RULES[name]
     step = jax.jit(engine.step)
     net = compile_topology(shuffled(0))
     many = [rules.as_arrays(make(jax.random.key(seed)), jnp.float32) for seed in range(3)]

@@ -130,8 +130,14 @@ def assert_equals_optax(descent: Descent, optimizer: optax.GradientTransformatio
     assert_agrees({"y": prediction}, {"y": forward(mine, jnp.asarray(xs[0]))}, tolerance(np.float64))
 
 
-@pytest.mark.parametrize("wiring", BY_HAND)
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize(
+    ("name", "wiring"),
+    [
+        pytest.param(name, wiring, marks=() if (name == "sgd") == (wiring == "mlp") else pytest.mark.slow)
+        for name in BASELINES
+        for wiring in BY_HAND
+    ],
+)
 def test_an_optimizer_equals_optax_on_a_function_by_hand(name, wiring):
     assert_equals_optax(Descent(BASELINES[name].make, jnp.asarray(RATE)), OPTAX[name](RATE), wiring)
 

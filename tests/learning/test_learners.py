@@ -14,7 +14,7 @@ from neurograph.compile import compile_topology
 from neurograph.learning import BASELINES, Descent, evaluate
 from neurograph.learning.baselines import functions_for, learner
 from neurograph.topology import generators
-from tests.support.helpers import QUICK, relative_error, tolerance
+from tests.support.helpers import QUICK, relative_error, thorough, tolerance
 
 KEY = jax.random.key(2)
 BATCH, N_STEPS = 20, 60
@@ -47,7 +47,21 @@ def classes() -> tasks.Task:
     return tasks.toy(jax.random.key(1), "blobs", dtype=jnp.float64, query_size=200)
 
 
-@pytest.mark.parametrize("name", [*LEARNERS, *UNTRAINED])
+ALIKE = (
+    "backprop with momentum",
+    "backprop with weight decay",
+    "rmsprop",
+    "lars",
+    "baseline momentum",
+    "baseline adam",
+    "optax: lion",
+    "a descent with sigmoids",
+    "published",
+)
+"""To others of the list."""
+
+
+@pytest.mark.parametrize("name", thorough([*LEARNERS, *UNTRAINED], ALIKE))
 def test_it_learns_is_the_same_under_jit_and_resumes_at_any_step(name):
     task, net = classes(), compile_topology(generators.mlp([2, 8, 5]))
     rule = learner({**LEARNERS, **UNTRAINED}[name], task.dtype)
@@ -64,7 +78,8 @@ def test_it_learns_is_the_same_under_jit_and_resumes_at_any_step(name):
         resumed = learn(learn(start, cut), 7 - cut)
         for one, other in zip(jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True):
             np.testing.assert_array_equal(one, other)
-    plainly = step(net, rule, start, *task.support(jax.random.fold_in(KEY, 0), BATCH))[0]
+    batch = task.support(jax.random.fold_in(KEY, 0), BATCH)
+    plainly = jax.jit(step, compiler_options=QUICK)(net, rule, start, *batch)[0]
     for one, other in zip(jax.tree.leaves(plainly), jax.tree.leaves(learn(start, 1)), strict=True):
         assert relative_error(one, other) <= tolerance(np.float64)
     assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(plainly)[:2], jax.tree.leaves(start)[:2], strict=True))

@@ -1,5 +1,6 @@
 """`meta.gradient` and `meta.evolve`: for any rule, from its numbers alone; pairs, founders, errors in sentences."""
 
+import dataclasses
 import subprocess
 import sys
 from typing import Any
@@ -19,7 +20,8 @@ from neurograph.meta.population import around, founded, member, size_of, stacked
 from neurograph.rules import Rule, RuleError
 from neurograph.tasks import TaskError
 from neurograph.topology import generators
-from tests.support.meta_problems import assert_close_trees, assert_equal_trees, quick, some_rule
+from tests.support.helpers import thorough
+from tests.support.meta_problems import assert_close_trees, assert_equal_trees, quick
 
 KEY = jax.random.key(12)
 XOR, BLOBS = generators.mlp([2, 4, 1]), generators.mlp([2, 4, 5])
@@ -69,7 +71,7 @@ def xor(dtype: Any = jnp.float32) -> tasks.Task:
     return tasks.load("xor", dtype=dtype)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", thorough(RULES, ("backprop", "backprop with momentum", "feedback alignment")))
 def test_the_gradient_improves_any_rule(name):
     net, rule, seen = compile_topology(XOR), RULES[name], []
     common: dict[str, Any] = {"unroll": 5, "batch_size": 32, "query_size": 64, "replicas": 4, "draws": 2, "size": 2}
@@ -91,14 +93,15 @@ def test_the_gradient_improves_any_rule(name):
 
 def test_gradient_is_a_loop_of_meta_steps():
     """Of the same population, with the optimizer, curriculum and objective that were asked for."""
-    net, task, rule = compile_topology(XOR), xor(jnp.float64), some_rule()
+    net, task, rule = compile_topology(XOR), xor(jnp.float64), RULES["the user's own"]
     optimizer, curriculum = optax.adamw(0.05, weight_decay=0.1), Curriculum(1, add=1, every=2, last=3)
     common: dict[str, Any] = {"batch_size": 6, "query_size": 8, "replicas": 2, "online": 0.2, "warm_up": 2}
+    two = [rule, dataclasses.replace(rule, power=2.0)]
     found = meta.gradient(
-        KEY, net, [rule, some_rule(1)], task,
+        KEY, net, two, task,
         optimizer=optimizer, curriculum=curriculum, meta_steps=5, draws=2, synchronise_every=4, noise=0.1, **common,
     )  # fmt: skip
-    population = founded(stacked([rule, some_rule(1)]), optimizer)
+    population = founded(stacked([rules.as_arrays(each, jnp.float64) for each in two]), optimizer)
     step = quick(meta_step, static_argnames=("objective", "method"))
     for _ in range(5):
         population, _ = step(
@@ -112,7 +115,7 @@ def test_gradient_is_a_loop_of_meta_steps():
     assert min(float(np.max(np.abs(vectors[0] - other))) for other in vectors[1:]) < 1e-8
 
 
-@pytest.mark.parametrize("name", ["blur", "feedback alignment", "the user's own"])
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"the user's own"}))
 def test_evolution_improves_any_rule(name):
     net = compile_topology(XOR)
     seen = []

@@ -66,7 +66,19 @@ def assert_equal_to_dense_sums(options, channels, name="tangle"):
             assert relative_error(one, other) < tolerance(np.float64), what
 
 
-@pytest.mark.parametrize("name", thorough(PLANS, ("segment sums, k", "gathers level by level, 1x1, k")))
+@pytest.mark.parametrize(
+    "name",
+    thorough(
+        PLANS,
+        (
+            "dense, 1",
+            "segment sums in one loop, 1",
+            "segment sums, k",
+            "gathers, 2x3, 1",
+            "gathers level by level, 1x1, k",
+        ),
+    ),
+)
 def test_sums_and_derivatives_equal_those_of_dense_matrices(name):
     options, channels = PLANS[name]
     assert_equal_to_dense_sums(options, channels)
@@ -117,7 +129,7 @@ def on_parts(wiring, channels: int):
     return three
 
 
-@pytest.mark.parametrize("channels", [1, K])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), K])
 @pytest.mark.parametrize(
     ("options", "topology"),
     [
@@ -146,7 +158,12 @@ def test_segment_sums_do_scatter():
 
 
 @pytest.mark.parametrize(
-    "options", [OWN_RULES, {"lowering": "padded_gather", "tile": (3, 2)}, {"lowering": "segment_sum"}]
+    "options",
+    [
+        OWN_RULES,
+        {"lowering": "padded_gather", "tile": (3, 2)},
+        pytest.param({"lowering": "segment_sum"}, marks=pytest.mark.slow),
+    ],
 )
 def test_vmap_equals_a_loop(options):
     """Over synapses alone, as in a population of draws, and over states alone; of the gradient, too."""

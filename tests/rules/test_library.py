@@ -66,16 +66,20 @@ def test_a_file_names_no_place_of_a_computer(name):
     assert re.findall(r"(?<![\w.:/])/\w+|data_dir|~|\\", path.read_text()) == []
 
 
+def slow(*case):
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("name", "wiring", "task", "batch_size", "steps", "share"),
     [
         ("boolean-2state", "mlp:2-20-1", "xor", 512, 4, 0.7),
-        ("boolean-2state", "mlp:2-20-1", "nxor", 512, 4, 0.5),  # which it was not meta-learned on
-        ("digits-2state", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
-        ("digits-4state", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
+        slow("boolean-2state", "mlp:2-20-1", "nxor", 512, 4, 0.5),  # which it was not meta-learned on
+        slow("digits-2state", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
+        slow("digits-4state", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
         ("digits-4state", "scale_free", "digits", 128, 10, 0.8),  # nor on this wiring
         ("mnist-4state", "mlp:64-64-64-10", "digits", 128, 20, 0.9),  # nor on these data
-        ("mnist-2state-cma", "mlp:64-128-10", "digits", 128, 15, 0.8),
+        slow("mnist-2state-cma", "mlp:64-128-10", "digits", 128, 15, 0.8),
     ],
 )
 def test_fresh_networks_learn_by_it(name, wiring, task, batch_size, steps, share):

@@ -160,6 +160,7 @@ def test_only_unreadable_programs_of_ours_are_forgotten(kept):
 # --- two commands, one after the other ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_second_command_compiles_only_what_is_damaged_and_finds_the_same_numbers(kept, run_without, tmp_path):
     environment = {**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 

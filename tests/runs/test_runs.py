@@ -25,6 +25,7 @@ from neurograph.runs.settings import TrainConfig
 from neurograph.runs.trained import trained_topology
 from neurograph.runs.training import CAPACITY, Divergence, Training, prepare
 from neurograph.topology import generators
+from tests.support.helpers import thorough
 from tests.support.strategies import LABELS, WEIGHTS, topologies
 
 WIRING = generators.mlp([2, 5, 1])
@@ -81,8 +82,12 @@ def after_calls(count):
     return lambda: next(asked) >= count
 
 
-@pytest.mark.parametrize("options", RULES.values(), ids=RULES)
-def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, options, monkeypatch):
+ALIKE = ("float64", "blur, separate backward synapses", "memory of synapses", "a genome for each", "another class")
+
+
+@pytest.mark.parametrize("name", thorough(RULES, ALIKE))
+def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, name, monkeypatch):
+    options = RULES[name]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train(started(whole, **options), whole)
     rng = np.random.default_rng(2021)
