@@ -42,7 +42,7 @@ def normalized(net: CompiledGraph, rules: Sequence[Rule], state: NetworkState) -
     at_receivers, at_senders = ops.lay(ops.UP, net.wiring, up), ops.lay(ops.DOWN, net.wiring, down)
     return dataclasses.replace(
         state,
-        forward=tuple(w * f for w, f in zip(state.forward, at_receivers, strict=True)),
-        backward=tuple(w * f for w, f in zip(state.backward, at_senders, strict=True)),
-        bias=state.bias * jnp.concatenate(up, axis=1),
+        forward=tuple((w * f).astype(w.dtype) for w, f in zip(state.forward, at_receivers, strict=True)),
+        backward=tuple((w * f).astype(w.dtype) for w, f in zip(state.backward, at_senders, strict=True)),
+        bias=(state.bias * jnp.concatenate(up, axis=1)).astype(state.dtype),
     )

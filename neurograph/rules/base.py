@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Number = Array
 else:
     Number = Array | np.ndarray
-"""What holds the numbers of a rule; the engine makes arrays of its dtype of them."""
+"""What holds the numbers of a rule; the engine makes arrays of them, of its dtype but of float32 at least."""
 Values = Float[Array, "channels ..."]
 """One number for each channel and synapse."""
 Activation = Callable[[Array], Array]
@@ -232,11 +232,14 @@ def value_and_slope(activation: Activation, u: Array) -> tuple[Array, Array]:
 
 
 def as_arrays(rule: Any, dtype: Any) -> Any:
-    """The rule, or a pytree of rules, with every number as an array of `dtype`.
+    """The rule, or a pytree of rules, with every number as an array of `dtype`; of float32 where that is narrower.
+
+    A decay of 0.999 is 1 in bfloat16, so that narrow networks, too, learn by numbers of float32.
 
     Raises:
         RuleError: a leaf is no floating-point number.
     """
+    dtype = jnp.promote_types(dtype, jnp.float32)
 
     def convert(path, leaf):
         if isinstance(leaf, float) or (eqx.is_array_like(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.floating)):

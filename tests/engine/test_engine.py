@@ -76,9 +76,14 @@ def test_vmap_over_rules_and_draws_equals_a_loop():
         assert_trees_close(one, alone(members[n], starts[n]), rtol=1e-9)
 
 
-def test_bfloat16_is_a_coarse_float64():
-    """Three steps and a query, from the same numbers: within a few roundings (2^-8 each) of the largest state."""
-    rule = rules.backprop(0.25, loss=rules.squared_error)
+@pytest.mark.parametrize(
+    "rule", [rules.backprop(0.25, loss=rules.squared_error), rules.adam(0.1, loss=rules.squared_error)]
+)
+def test_bfloat16_is_a_coarse_float64(rule):
+    """Three steps and a query, from the same numbers: within a few roundings (2^-8 each) of the largest state.
+
+    Adam's b2 of 0.999 is 1 in bfloat16: the numbers of the rule must not be rounded.
+    """
     start = network(rule, dtype=jnp.bfloat16)
     support, query = batches(dtype=jnp.bfloat16)
 
@@ -95,6 +100,20 @@ def test_bfloat16_is_a_coarse_float64():
         assert error.max() <= 8 * 2.0**-8 * np.abs(other).max()
     before = engine.predict(NET, rule, start, query)
     assert np.abs(np.asarray(fine[0]) - np.asarray(before, np.float64)).max() > 0.2
+
+
+@pytest.mark.parametrize("kind", ["within_sums", "persistent"])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_a_narrow_network_stays_narrow_where_synapses_are_normalised(kind, dtype):
+    """Its numbers are of float32, states and synapses are not: a loop can carry them."""
+    rule = blur(dtype=dtype, synapse_normalization=rules.SynapseNormalization(0.5, kind), keep_states=True)
+    assert {leaf.dtype for leaf in jax.tree.leaves(rule)} == {jnp.dtype(jnp.float32)}
+    start = network(rule, dtype=dtype, batch_size=BATCH)
+    batch = jax.ShapeDtypeStruct((3, BATCH), dtype), jax.ShapeDtypeStruct((2, BATCH), dtype)
+    after, info = jax.eval_shape(engine.step, NET, rule, start, *batch)
+    types = lambda tree: [leaf.dtype for leaf in jax.tree.leaves(tree)]  # noqa: E731
+    assert types(after) == types(start)
+    assert set(types(info)) == {jnp.dtype(dtype)}
 
 
 def test_supervised_every_second_step():
