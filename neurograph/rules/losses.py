@@ -25,13 +25,23 @@ def softmax_cross_entropy(prediction: Float[Array, " outputs"], target: Float[Ar
         target: t, +1 for the true class and -1 for the others.
 
     Returns:
-        The loss of the example. Its gradient with respect to y is `softmax(y) - p`.
+        The loss of the example; 0 where no class is true. Its gradient with respect to y is `softmax(y) - p`.
+
+    Raises:
+        ValueError: there is a single output, whose softmax is always 1.
 
     >>> round(float(softmax_cross_entropy(jnp.zeros(2), jnp.array([1.0, -1.0]))), 6)  # log 2
     0.693147
     """
+    if jnp.shape(prediction) == (1,):
+        raise UserError(
+            "softmax_cross_entropy is given a single output, whose softmax is always 1, so that nothing can be learnt "
+            "from it; take rules.squared_error or, with targets of 0 and 1, optax.losses.sigmoid_binary_cross_entropy "
+            "as the loss, or give the network an output for each class."
+        )
     positive = (target + 1) / 2
-    return -jnp.sum(positive / jnp.sum(positive) * jax.nn.log_softmax(prediction))
+    total = jnp.sum(positive)
+    return -jnp.sum(positive / jnp.where(total == 0, 1, total) * jax.nn.log_softmax(prediction))
 
 
 def squared_error(prediction: Float[Array, " outputs"], target: Float[Array, " outputs"]) -> Float[Array, ""]:

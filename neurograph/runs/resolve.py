@@ -194,8 +194,8 @@ def resolve_rule(config: TrainConfig, task: Task, topology: Topology) -> files.R
     if loss_of(found.rule) is rules.softmax_cross_entropy and len(topology.outputs) == 1:
         raise UserError(
             f"the rule descends softmax_cross_entropy, but topology {topology.name!r} has a single output, whose "
-            "softmax is always 1; give it mean_squared_error as rule.feedback, or use a wiring with an output for each "
-            "class."
+            "softmax is always 1; give it mean_squared_error as rule.feedback (of a class of rules as "
+            "rule.options.loss), or use a wiring with an output for each class."
         )
     return found
 

@@ -108,7 +108,7 @@ def founders_of(config: MetaConfig, start: rule_files.RuleFile | None, pairs: Se
     if descends == {losses.softmax_cross_entropy} and any(len(topology.outputs) == 1 for topology, _ in pairs):
         raise UserError(
             "the rule descends softmax_cross_entropy, but a wiring has a single output, whose softmax is always 1; "
-            "give it mean_squared_error as rule.feedback."
+            "give it mean_squared_error as rule.feedback, or, of a class of rules, as rule.options.loss."
         )
     return founders
 

@@ -118,6 +118,7 @@ WRONG_OPTIONS = [
     (("--set", "rule.oja.form=[1"), 1, "no YAML"),
     (("--set", "task_options.query=3"), 1, "no option 'query'"),
     (("--set", "rule.feedback=softmax_cross_entropy"), 1, "single output"),
+    (("--rule", "feedback_alignment", "--set", "rule.options.loss=softmax_cross_entropy"), 1, "as rule.options.loss"),
     (("--out", "two.txt"), 1, "'two.txt' cannot be made"),
     (("--out", "two.txt/below"), 1, "cannot be made"),
 ]

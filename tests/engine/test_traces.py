@@ -100,10 +100,10 @@ def test_runs_of_one_shape_share_a_trace(traces):
 
 
 RULES = {
-    "backprop": lambda key: rules.backprop(float(jax.random.uniform(key))),
-    "adam": lambda key: rules.adam(float(jax.random.uniform(key))),
+    "backprop": lambda key: rules.backprop(float(jax.random.uniform(key)), loss=rules.squared_error),
+    "adam": lambda key: rules.adam(float(jax.random.uniform(key)), loss=rules.squared_error),
     "blur": lambda key: rules.blur(key, 3),
-    "feedback_alignment": lambda key: rules.FeedbackAlignment(float(jax.random.uniform(key))),
+    "feedback_alignment": lambda key: rules.FeedbackAlignment(float(jax.random.uniform(key)), rules.squared_error),
 }
 
 

@@ -115,7 +115,7 @@ def test_all_begin_from_the_same_synapses():
     key, net = jax.random.key(3), compile_topology(generators.mlp([2, 3, 1], name="small"))
     task = tasks.load("xor", dtype=jnp.float64)
     common: dict[str, Any] = {"batch_size": 8, "steps": (0,), "n_draws": 4}
-    own = evaluate(key, net, rules.backprop(0.1), task, **common)
+    own = evaluate(key, net, rules.backprop(0.1, loss=rules.squared_error), task, **common)
     momentum = dataclasses.replace(BASELINES["momentum"], low=0.1, high=0.1)
     tuned = tune(momentum, key, net, task, **common).curve
     np.testing.assert_allclose(tuned.loss, own.loss, rtol=1e-6)

@@ -6,6 +6,8 @@ import numpy as np
 import optax
 import pytest
 
+import neurograph as ng
+from neurograph import rules
 from neurograph.rules import losses
 
 N_OUTPUTS, N_EXAMPLES = 5, 17
@@ -54,6 +56,24 @@ def test_the_gradient_of_the_softmax_cross_entropy_is_softmax_minus_one_hot():
 def test_several_true_classes_share_the_probability():
     found = losses.softmax_cross_entropy(PREDICTION[:, 0], jnp.array([1.0, 1, -1, -1, -1]))
     np.testing.assert_allclose(found, -np.mean(jax.nn.log_softmax(PREDICTION[:, 0])[:2]), rtol=1e-12)
+
+
+def test_an_example_of_no_class_has_no_loss_and_no_gradient():
+    target = jnp.where(jnp.arange(N_EXAMPLES) == 3, -1, 2 * ONE_HOT - 1)
+    each = jax.vmap(jax.value_and_grad(losses.softmax_cross_entropy), -1, -1)
+    loss, slope = each(PREDICTION, target)
+    assert loss[3] == 0
+    np.testing.assert_array_equal(slope[:, 3], 0)
+    others = jnp.arange(N_EXAMPLES) != 3
+    np.testing.assert_array_equal(loss[others], each(PREDICTION, 2 * ONE_HOT - 1)[0][others])
+
+
+@pytest.mark.parametrize("rule", [rules.backprop(), rules.FeedbackAlignment()])
+def test_softmax_over_a_single_output_is_a_sentence(rule):
+    net = ng.compile("mlp:2-3-1")
+    state = ng.init(jax.random.key(0), net, rule)
+    with pytest.raises(ValueError, match=r"single output, whose softmax is always 1, .*; take rules\.squared_error or"):
+        jax.eval_shape(ng.step, net, rule, state, jnp.ones((2, 4)), jnp.ones((1, 4)))
 
 
 def test_the_gradient_of_the_squared_error_is_the_error():
