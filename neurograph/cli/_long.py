@@ -89,7 +89,8 @@ def define_rules(files: list[Any] | None) -> None:
     import importlib.util
 
     for number, file in enumerate(files or []):
-        spec = importlib.util.spec_from_file_location(f"rules_of_the_user_{number}", file)
+        # the last part is what files name its classes by, where several have one name
+        spec = importlib.util.spec_from_file_location(f"rules_of_the_user_{number}.{file.stem}", file)
         if spec is None or spec.loader is None or not file.is_file():
             raise UserError(f"--rules is '{file}', which is no Python file; give one that defines a class of rules.")
         module = importlib.util.module_from_spec(spec)

@@ -1,7 +1,8 @@
 """A rule as a text file: readable in a diff, versioned, every number exact, with its provenance.
 
 Any `Rule` can be saved, a class of one's own too. Reading finds the class by its name among those that are defined, and
-runs no code of the file's. Numbers that a file does not name have the defaults of the class.
+runs no code of the file's. A name of the package's own is always that of its class; a user's class of the same name has
+that of its module, too: `my_rules:Blur`. Numbers that a file does not name have the defaults of the class.
 """
 
 import dataclasses
@@ -151,12 +152,12 @@ def described(rule: Rule) -> tuple[str, list[str]]:
         value = getattr(rule, field.name)
         if field.metadata.get("static", False) or (field.default is None and value is not None):
             options += [] if _same(value, field.default) else [field.name]
-    return _snake(type(rule).__name__), options
+    return _name_of(type(rule)), options
 
 
 def classes() -> dict[str, type[Rule]]:
     """The classes of rules that are defined, by the names that files and settings know."""
-    return {_snake(cls.__name__): cls for cls in _subclasses(Rule)}
+    return {_name_of(cls): cls for cls in _subclasses(Rule)}
 
 
 def save(
@@ -208,7 +209,7 @@ def _lines(module: eqx.Module, indent: int, prefix: str, place: str, declared: t
     """The entries of a module; its class where the field that holds it does not say it."""
     pad, lines = " " * indent, []
     if type(module) is not declared:
-        lines.append(f"{pad}class: {_snake(type(module).__name__)}")
+        lines.append(f"{pad}class: {_name_of(type(module))}")
     for field in dataclasses.fields(module):
         value, here = getattr(module, field.name), f"{place}.{field.name}"
         if value is None and field.default is None:
@@ -337,15 +338,47 @@ def _module(document: Any, declared: type | None, base: type, like: Any, here: s
 
 
 def _class_of(name: Any, base: type, here: str) -> type:
-    """The class of that name that was defined last."""
-    found = {_snake(cls.__name__): cls for cls in _subclasses(base)}
-    if name not in found:
-        what = "rule" if base is Rule else "part of a rule"
-        raise RuleError(
-            f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(found))} A class of your own must be "
-            "defined before its file is read: on the command line, name the Python file that defines it with --rules."
-        )
-    return found[name]
+    """The class of that name."""
+    classes, what = _by_name(base), "rule" if base is Rule else "part of a rule"
+    found = classes.get(str(name), [])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        places = " or ".join(repr(_place(cls)) for cls in found)
+        raise RuleError(f"{here}: {len(found)} classes are called {name!r}; give {places} as the class.")
+    raise RuleError(
+        f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(classes))} A class of your own must be "
+        "defined before its file is read: on the command line, name the Python file that defines it with --rules."
+    )
+
+
+def _by_name(base: type) -> dict[str, list[type]]:
+    """The classes that each name stands for, which are several where a name does not tell them apart.
+
+    A name of the package's own stands for its class alone; of a class that was defined again, as in a notebook whose
+    cell is run again, the last definition counts.
+    """
+    found: dict[str, list[type]] = {}
+    for place, cls in {_place(cls): cls for cls in _subclasses(base)}.items():
+        found.setdefault(_snake(cls.__name__), []).append(cls)
+        found[place] = [cls]
+    return {name: [cls for cls in alike if _is_ours(cls)] or alike for name, alike in found.items()}
+
+
+def _name_of(cls: type) -> str:
+    """The name of a class in files: its own in small letters, else with the module's where that stands for another."""
+    name, place = _snake(cls.__name__), _place(cls)
+    alike = _by_name(Rule if issubclass(cls, Rule) else Part)[name]
+    return name if [_place(one) for one in alike] == [place] else place
+
+
+def _place(cls: type) -> str:
+    """Where a class is defined, as `my_rules:Blur` in a file `my_rules.py`, whatever folder that lies in."""
+    return f"{cls.__module__.rpartition('.')[2]}:{cls.__qualname__}"
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _subclasses(base: type) -> list[type]:
@@ -359,7 +392,9 @@ def _declared(cls: type, field: str) -> type | None:
     except (NameError, KeyError, TypeError):
         return None
     members = [part for part in (typing.get_args(hint) or (hint,)) if isinstance(part, type) and issubclass(part, Part)]
-    return members[0] if len(members) == 1 and members[0] is not Part and not members[0].__subclasses__() else None
+    if len(members) != 1 or members[0] is Part or any(map(_is_ours, members[0].__subclasses__())):
+        return None
+    return members[0]
 
 
 def _read_option(value: Any, default: Any, here: str) -> Any:

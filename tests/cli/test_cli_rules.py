@@ -128,6 +128,17 @@ def test_a_class_of_ones_own_trains_and_is_resumed(run):
     assert "learning_rate: 0.25" in pathlib.Path("faster/genome.txt").read_text()
 
 
+def test_a_class_of_ones_own_may_have_a_name_of_the_packages(run):
+    pathlib.Path("my_rules.py").write_text(MINE.replace("BoundedDescent", "Blur"))
+    given = ("--rules", "my_rules.py")
+    assert run("train", "xor", *SHORT, *given, "--rule", "my_rules:Blur", "--out", "r").code == 0
+    assert "class: my_rules:Blur" in pathlib.Path("r/genome.txt").read_text()
+    assert run("train", "--resume", "r", "--steps", 30, *given).code == 0
+    assert "class: blur" in run("genomes", "show", "boolean-2state").out
+    assert_complains(run("train", "xor", *given, "--rule", "my_rules:Blurr"), "did you mean 'my_rules:Blur'?")
+    assert run("train", "xor", *SHORT, *given, "--genome", "boolean-2state", "--out", "b").code == 0
+
+
 @pytest.mark.usefixtures("mine")
 @pytest.mark.parametrize("method", ["gradient", pytest.param("cma", marks=pytest.mark.slow)])
 def test_a_class_of_ones_own_is_meta_learnt_and_compared(run, method):

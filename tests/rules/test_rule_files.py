@@ -186,6 +186,37 @@ def test_the_class_of_a_name_is_the_one_defined_last(tmp_path):
     assert_same_rule(back, first(3.0, jnp.sin))
 
 
+def define(module: str, name: str, base: type, **fields: type) -> type:
+    """A class as another module would define it."""
+    return type(name, (base,), {"__module__": module, "__annotations__": fields, **dict.fromkeys(fields, 1.0)})
+
+
+def test_a_name_of_the_package_is_that_of_its_class(tmp_path):
+    """A user's class of the same name has that of its module, too; parts of a user's do not take away defaults."""
+    blur = define("users.my_rules", "Blur", rules.Rule, rate=float)
+    adam = define("users.my_rules", "Adam", rules.Moments, rate=float)
+    hebbian = define("users.my_rules", "Hebbian", rules.Hebbian)
+    for name in files.names():
+        assert type(rules.load(name)) is rules.Blur
+    for rule in (RULES["adam"], RULES["blur"]):
+        assert_same_rule(rules.load(saved(rule, tmp_path)), rule)
+    own = dataclasses.replace(RULES["blur"], hebbian=hebbian(jnp.eye(2), jnp.eye(2), moments=adam(0.5)))
+    for rule, named in ((blur(0.5), "class: my_rules:Blur"), (own, "class: my_rules:Adam")):
+        path = saved(rule, tmp_path)
+        assert named in path.read_text()
+        assert_same_rule(rules.load(path), rule)
+    assert files.described(blur(0.5))[0] == "my_rules:Blur"
+    assert files.classes()["blur"] is rules.Blur
+
+
+def test_a_name_of_two_classes_is_one_only_with_their_module(tmp_path):
+    one, other = (define(module, "Shared", rules.Rule, rate=float) for module in ("users.one", "users.other"))
+    for cls in (one, other):
+        assert type(rules.load(saved(cls(0.5), tmp_path))) is cls
+    with pytest.raises(RuleError, match="rule: 2 classes are called 'shared'; give 'one:Shared' or 'other:Shared' as"):
+        files.from_entries({"class": "shared"}, "rule")
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = saved(rules.backprop(0.25), tmp_path)
     before = path.read_bytes()

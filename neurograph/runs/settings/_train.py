@@ -14,7 +14,7 @@ def _known_rule(name: str) -> str:
     from ...rules.options import PRESET_OPTIONS
 
     known = [*PRESET_OPTIONS, *(name for name in classes() if name not in PRESET_OPTIONS)]
-    if name not in known:
+    if name not in known and ":" not in name:  # `my_rules:Blur` is looked up when its numbers are read
         expected = ", ".join(map(repr, known))
         raise PydanticCustomError("literal_error", "the rule is one of {expected}", {"expected": expected})
     return name
