@@ -119,7 +119,7 @@ def check(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Proves on this wiring that the backprop genome is exact.
+    """Proves on this wiring that backpropagation and Adam are exact.
 
     Engine, jax.grad and a plain loop agree; lowering, schedule and renumbering change nothing.
     """

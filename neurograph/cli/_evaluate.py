@@ -1,4 +1,4 @@
-"""`neurograph evaluate`, `compare` and `transfer`: how genomes learn, and against whom."""
+"""`neurograph evaluate`, `compare` and `transfer`: how rules learn, and against whom."""
 
 import contextlib
 import json as json_module
@@ -51,7 +51,7 @@ def evaluate(
     output: Picture = None,
     json: Json = False,
 ) -> None:
-    """Accuracy and loss of a genome after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
+    """Accuracy and loss of a rule after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
     _check_picture(output)
     define_rules(rules)
     contest = _contest(topology, genome, _given(task, batch_size, seed, data_dir), set_ or [])
@@ -93,7 +93,7 @@ def compare(
     output: Picture = None,
     json: Json = False,
 ) -> None:
-    """Genomes against tuned SGD, momentum and Adam on the same wiring, synapses and batches.
+    """Rules against tuned SGD, momentum and Adam on the same wiring, synapses and batches.
 
     The baselines' learning rates, over four orders of magnitude, are chosen on held-out support examples for each
     number of steps, never on the test set.
@@ -189,7 +189,7 @@ def transfer(
     output: Picture = None,
     json: Json = False,
 ) -> None:
-    """Genomes x wirings x tasks: test accuracy after some learning steps. Pairs that do not fit are left out."""
+    """Rules x wirings x tasks: test accuracy after some learning steps. Pairs that do not fit are left out."""
     _check_picture(output)
     define_rules(rules)
     choose_device(None, None)

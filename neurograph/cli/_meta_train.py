@@ -29,7 +29,7 @@ def meta_train(
     ] = None,
     method: Annotated[str | None, typer.Option(help="gradient (Adam through the unroll) or cma (CMA-ES).")] = None,
     rule: Annotated[
-        str | None, typer.Option(help="backprop, blur, published or a class of rules; --set rule.KEY=VALUE.")
+        str | None, typer.Option(help="As of train: backprop, adam, blur, a class ...; --set rule.KEY=VALUE.")
     ] = None,
     genome: Annotated[str | None, typer.Option(help="Where to start: random, backprop, a rule's name or file.")] = None,
     rules: Annotated[
@@ -55,7 +55,7 @@ def meta_train(
     resume: Annotated[pathlib.Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Summary as a JSON object on the last line of stdout.")] = False,
 ) -> None:
-    """Meta-learns a genome: a learning rule that trains these wirings on these tasks.
+    """Meta-learns a genome: the numbers of a learning rule of any kind, which trains these wirings on these tasks.
 
     The best genome is kept in the run folder as genome.txt, readable and with its provenance. Ctrl-C stops with all
     saved, --resume continues to the bit-identical result of the uninterrupted run.

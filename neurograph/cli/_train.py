@@ -30,9 +30,11 @@ def train(
         typer.Option(help="Folder of the data sets' files; else NEUROGRAPH_DATA, else the cache folder."),
     ] = None,
     rule: Annotated[
-        str | None, typer.Option(help="backprop, blur, published, or the name of a class of rules.")
+        str | None, typer.Option(help="backprop, momentum, rmsprop, adam, lars, blur, published, or a class of rules.")
     ] = None,
-    genome: Annotated[str | None, typer.Option(help="backprop, random, or a rule's name or file.")] = None,
+    genome: Annotated[
+        str | None, typer.Option(help="The rule's numbers: backprop, random, or a rule's name or file.")
+    ] = None,
     rules: Annotated[
         list[pathlib.Path] | None, typer.Option(help="Python file that defines a class of rules; its code is run.")
     ] = None,
@@ -41,7 +43,7 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Learning steps, all in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a support batch.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of backpropagation: -eta~.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of the rule, where no file holds its numbers.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws synapses, random rules and batches.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or gpu; else what JAX finds.")] = None,
@@ -209,6 +211,8 @@ def facts(training: "Training", *, compile_seconds: float) -> dict[str, Any]:
 
 
 def _summary_table(about: dict[str, Any], training: "Training") -> Table:
+    from ..runs.settings import usual_genome
+
     config = training.config
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
@@ -220,7 +224,8 @@ def _summary_table(about: dict[str, Any], training: "Training") -> Table:
         f"{about['n_levels']:,} levels",
     )
     table.add_row("lowering", f"{lowering}; padding {about['padding']:.0%}")
-    rule, genome = rule_in_short(config, training.resolved.rule), f", genome {config.genome}" if config.genome else ""
+    rule = rule_in_short(config, training.resolved.rule)
+    genome = "" if config.genome in (None, usual_genome(config.rule.name)) else f", genome {config.genome}"
     table.add_row("rule", f"{rule}{genome}, {about['n_parameters']:,} parameters")
     task = f"{training.resolved.task.name}, batch {config.batch_size}, {config.steps:,} steps, seed {config.seed}"
     table.add_row("task", task)
@@ -229,16 +234,16 @@ def _summary_table(about: dict[str, Any], training: "Training") -> Table:
 
 
 def rule_in_short(config: Any, rule: Any) -> str:
-    """The preset or class that the settings name, and the names of the options that differ from it; of a file, its own.
+    """The preset or class that the settings name, else that of the genome's file; and the options that differ from it.
 
     Args:
         config: the settings of training or of meta-learning.
         rule: what they stand for.
     """
     from ..runs.listing import in_short
-    from ..runs.settings import COMPUTED
+    from ..runs.settings import names_rule
 
-    if isinstance(config.genome, str) and config.genome not in COMPUTED and "rule" not in config.model_fields_set:
+    if not names_rule(config):
         return in_short(rule)
     options = config.rule.model_dump(exclude_none=True, exclude={"name"}, exclude_defaults=True)
     return config.rule.name + (f" with {', '.join(options)}" if options else "")

@@ -1,4 +1,4 @@
-"""Learning rules: `Rule` says what the engine asks of one; `Blur` is the family of the paper, and its members by name.
+"""Learning rules: `Rule` says what the engine asks of one; `Blur` is that of the paper, and its presets by name.
 
 base           the interface, in the order of a learning step
 blur           equations 5-8

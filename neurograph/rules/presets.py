@@ -1,4 +1,4 @@
-"""Members of the family by name: random rules, the published one, and gradient descent by SGD, RMSprop, Adam, LARS."""
+"""Rules of class `Blur` by name: random ones, the published one, and gradient descent by SGD, RMSprop, Adam, LARS."""
 
 from typing import Any
 

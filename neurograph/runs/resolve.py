@@ -17,7 +17,7 @@ from ..rules import Blur, Hebbian, Rule, RuleError, Rules, files
 from ..rules.options import PRESET_OPTIONS, with_options
 from ..tasks import Task, datasets
 from ..topology import Topology, check_fits
-from .settings import COMPUTED, RuleConfig, TrainConfig
+from .settings import COMPUTED, RuleConfig, TrainConfig, usual_genome
 
 DESCENTS = {"backprop", "momentum", "rmsprop", "adam", "lars"}
 """Presets of gradient descent."""
@@ -177,7 +177,7 @@ def resolve_rule(config: TrainConfig, task: Task, topology: Topology) -> files.R
         RuleError: no such rule, a damaged file, or a number of states that does not fit.
         ValueError: softmax over a single output.
     """
-    genome = config.genome or ("random" if config.rule.name in ("blur", "published") else "backprop")
+    genome = config.genome or usual_genome(config.rule.name)
     if isinstance(genome, str):
         found = one_rule(genome, config, task, 0)
     else:
@@ -241,7 +241,10 @@ def one_rule(genome: str, config: TrainConfig, task: Task | None, number: int, *
             _as_preset(rules.blur(key, n_states, eta=eta, forward_update=forward), settings, given, task)
         )
     if n_states < 2:
-        raise RuleError("genome 'backprop' has 1 state; learning needs 2, since feedback enters through the second.")
+        raise RuleError(
+            f"rule {settings.name!r} starts from backpropagation with 1 state; it needs 2, since feedback enters "
+            "through the second."
+        )
     n_channels = (
         1 if lean and settings.name in DESCENTS and n_states == 2 and given.keys() <= LEAN_OPTIONS else n_states
     )

@@ -38,7 +38,7 @@ def test_training_prints_a_table_a_line_and_a_result(run):
     assert outcome.err == ""
     for word in (
         *("memory estimate", "7 neurons", "14 synapses", "3 levels", "lowering  ", "padding 0%"),
-        *("rule      backprop", "genome backprop", "21 parameters", "task      xor, batch 64, 24 steps, seed 0"),
+        *("rule      backprop with feedback, 21 parameters", "task      xor, batch 64, 24 steps, seed 0"),
         *("device    cpu", "compiled in", "24/24 loss ", "support ", "test accuracy 0.", " ± 0.", "run: first"),
     ):
         assert word in outcome.out, outcome.out

@@ -173,6 +173,23 @@ def test_training_takes_them_too(run: Run):
     assert "rule" not in yaml.safe_load(pathlib.Path("own", "config.yaml").read_text())["train"]
 
 
+def test_a_rule_of_a_file_with_an_option_keeps_its_name_and_its_class(run: Run):
+    """Also where a run is trained on as it was; the settings name no rule, so that they must not store one."""
+    rules.save(rules.FeedbackAlignment(0.1, rules.squared_error), "fa.txt")
+    few = ("--steps", 2, "--batch-size", 8)
+    for file, name, option in (
+        ("mine.txt", "blur", "supervised_every=2"),
+        ("fa.txt", "feedback_alignment", "options.learning_rate=0.2"),
+    ):
+        first = run("train", "plain.yaml", "--genome", file, "--set", f"rule.{option}", *few, "--out", f"{name} 1")
+        again = run("train", f"{name} 1", *few, "--out", f"{name} 2")
+        for outcome in (first, again):
+            assert f"rule      {name}" in outcome.out, outcome.err
+        one, other = (rules.load(f"{name} {n}") for n in (1, 2))
+        assert_equal_trees(one, other)
+        assert described(one) == described(other)
+
+
 # --- compare ----------------------------------------------------------------------------------------------------------
 
 

@@ -70,7 +70,7 @@ def test_a_rule_goes_by_its_name(run, name):
     options = ("--steps", 300, "--rule", name, "--seed", 3)
     outcome = run("train", "mlp:2-16-1", "--task", "two_moons", *options, "--out", "r")
     assert outcome.code == 0, outcome.err
-    assert f"rule      {name}" in outcome.out
+    assert f"rule      {name}, " in outcome.out
     assert accuracy_at_the_end("r") > 0.8
     found = rules.load("r")
     if name == "feedback_alignment":

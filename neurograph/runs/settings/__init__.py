@@ -23,3 +23,5 @@ from ._train import SaturationConfig as SaturationConfig
 from ._train import SynapseNormalizationConfig as SynapseNormalizationConfig
 from ._train import TrainConfig as TrainConfig
 from ._train import as_document as as_document
+from ._train import names_rule as names_rule
+from ._train import usual_genome as usual_genome

@@ -57,7 +57,8 @@ class MetaConfig(BaseModel):
     )
     task_options: dict[str, Any] = Field(default_factory=dict, description="options of the tasks")
     rule: Annotated[RuleConfig, named("name", RuleConfig | RuleName)] = Field(
-        default_factory=_default_rule, description="the learning rule: a preset's name, or a mapping of options"
+        default_factory=_default_rule,
+        description="the learning rule: the name of a preset or of a class, or a mapping of options",
     )
     initializer: InitializerName = Field(default="glorot_uniform", description="how synapses are drawn")
     method: Literal["gradient", "cma"] = Field(default="gradient", description="how genomes are improved")

@@ -175,12 +175,13 @@ class TrainConfig(BaseModel):
     )
     task_options: dict[str, Any] = Field(default_factory=dict, description="options of the task")
     rule: Annotated[RuleConfig, named("name", RuleConfig | RuleName)] = Field(
-        default_factory=lambda: RuleConfig(), description="the learning rule: a preset's name, or a mapping of options"
+        default_factory=lambda: RuleConfig(),
+        description="the learning rule: the name of a preset or of a class, or a mapping of options",
     )
     genome: str | dict[str, str] | None = Field(
         default=None,
-        description="backprop, random, or a genome file; or one for each population (`*`: all others). "
-        "By default backprop under the rule backprop, and else random",
+        description="where the rule's numbers come from: backprop, random, or a rule's file or name; or one for each "
+        "population (`*`: all others). By default random under the rules blur and published, and else backprop",
     )
     n_states: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         default=None, description="states of every neuron, k; by default the genome's, or 2"
@@ -189,7 +190,8 @@ class TrainConfig(BaseModel):
     steps: PositiveInt = Field(default=1000, description="learning steps")
     learning_rate: PositiveFloat | None = Field(
         default=None,
-        description="-eta~ of the genomes backprop (default 0.1) and random (default 0.001); files have their own",
+        description="-eta~ of the genomes backprop (default 0.1; under the rules adam and rmsprop 0.001, under lars 1) "
+        "and random (default 0.001), and the learning_rate of a class of rules; files have their own",
     )
     seed: Seed = Field(default=0, description="of the initial synapses, the batches, and a random genome")
     log_every: PositiveInt | None = Field(default=None, description="steps from one line of metrics to the next")
@@ -211,11 +213,27 @@ def as_document(config: BaseModel) -> dict[str, Any]:
         config: of training or of meta-learning.
     """
     plain = config.model_dump(mode="json")
+    rule, of_file = config.__dict__["rule"], not names_rule(config)
+    if of_file and "rule" not in config.model_fields_set:
+        return {name: value for name, value in plain.items() if name != "rule"}
+    return {**plain, "rule": rule.model_dump(mode="json", exclude_none=True, exclude={"name"} if of_file else None)}
+
+
+def names_rule(config: BaseModel) -> bool:
+    """Whether the settings name the rule; else it is that of the genome's file, with options where these are given.
+
+    Args:
+        config: of training or of meta-learning.
+    """
     rule, genome = config.__dict__["rule"], config.__dict__["genome"]
     named = genome.values() if isinstance(genome, dict) else (genome,)
-    if "rule" not in config.model_fields_set and not {*named} - {None} <= {*COMPUTED}:
-        return {name: value for name, value in plain.items() if name != "rule"}
-    return {**plain, "rule": rule.model_dump(mode="json", exclude_none=True)}
+    computed = {*named} - {None} <= {*COMPUTED}
+    return computed or ("rule" in config.model_fields_set and "name" in rule.model_fields_set)
+
+
+def usual_genome(rule: str) -> str:
+    """The genome that a rule has where none is given."""
+    return "random" if rule in ("blur", "published") else "backprop"
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
@@ -233,8 +251,7 @@ def resolved(config: TrainConfig) -> TrainConfig:
     genome, name = config.genome, config.rule.name
     if name not in PRESET_OPTIONS:
         return config
-    if genome is None:
-        genome = "random" if name in ("blur", "published") else "backprop"
+    genome = usual_genome(name) if genome is None else genome
     rate = config.learning_rate
     if rate is None and isinstance(genome, str):
         # One number would not do for genomes of several kinds.
