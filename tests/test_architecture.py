@@ -3,6 +3,7 @@
 import ast
 import functools
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -130,6 +131,11 @@ def test_of_the_engine_only_views_know_the_wiring():
     """They translate to the user's own names."""
     knowing = {module for module in of("engine") if within(imports(module), "neurograph.topology")}
     assert knowing == {"neurograph.engine.views"}
+
+
+@pytest.mark.parametrize("module", of("runs"))
+def test_runs_name_no_option_of_the_command_line(module):
+    assert not re.findall(r"--[a-z][\w-]*", MODULES[module].read_text(encoding="utf-8"))
 
 
 def test_the_top_of_the_package_is_small():

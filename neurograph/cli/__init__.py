@@ -7,7 +7,7 @@ Exit codes: 0 done; 1 something given is wrong (a sentence on stderr says what);
 import os
 import sys
 import warnings
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from .._text import UserError
 
@@ -16,6 +16,15 @@ EXIT_DIVERGED = 3
 EXIT_CHECK_FAILED = 4
 EXIT_DEFECT = 70
 EXIT_INTERRUPTED = 130
+
+_FIXES = {
+    "FOLDER": "choose another folder with --out",
+    "RESUME_OR_FOLDER": "continue it with --resume '{folder}', or choose another --out",
+    "RESUME": "continue it with: neurograph {command} --resume '{folder}'",
+    "STEPS": "give {option} {steps} or more",
+}
+"""What helps against a `runs.RunError`, by the name of its `Fix`, in words that name the options."""
+_STEPS = {"train": "--steps", "meta": "--meta-steps"}
 
 
 def main() -> None:
@@ -47,13 +56,22 @@ def _sentence(error: Exception) -> tuple[str, int]:
         what = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
         return f"{what}.", EXIT_BAD_INPUT
     if isinstance(error, UserError):
-        return str(error), EXIT_BAD_INPUT
+        return _with_options(error), EXIT_BAD_INPUT
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return (
         f"this is a defect of neurograph, not of your input ({what[:300]}). Please report it with the output that "
         "NEUROGRAPH_DEBUG=1 gives.",
         EXIT_DEFECT,
     )
+
+
+def _with_options(error: Any) -> str:
+    """The message of an error; where it is a `RunError`, which knows no options, with the words for them."""
+    fix = getattr(error, "fix", None)
+    if fix is None:
+        return str(error)
+    option = _STEPS.get(error.about.get("kind"))
+    return f"{error.problem}; {_FIXES[fix.name].format(option=option, **error.about)}."
 
 
 def _fail(sentence: str, code: int) -> NoReturn:

@@ -13,6 +13,7 @@ No pickle anywhere. A process killed at any moment leaves a folder that can be r
 """
 
 import dataclasses
+import enum
 import json
 import math
 import pathlib
@@ -50,8 +51,27 @@ _ARRAYS = (
 )
 
 
+class Fix(enum.Enum):
+    """What helps against a `RunError`, in words for Python; the command line has others, which name its options."""
+
+    FOLDER = "choose another folder"
+    RESUME_OR_FOLDER = "resume it, or choose another folder"
+    RESUME = "resume it as such a run"
+    STEPS = "give {steps} or more"
+
+
 class RunError(UserError):
-    """A run folder cannot be made, read or continued; the message names it, what was found, and the fix."""
+    """A run folder cannot be made, read or continued; the message names it, what was found, and the fix.
+
+    Args:
+        problem: the message; without the fix and the full stop where `fix` is given.
+        fix: what helps.
+        about: what the words for the fix may name.
+    """
+
+    def __init__(self, problem: str, fix: Fix | None = None, **about: object):
+        self.problem, self.fix, self.about = problem, fix, about
+        super().__init__(problem if fix is None else f"{problem}; {fix.value.format(**about)}.")
 
 
 class RunWarning(UserWarning):
@@ -70,7 +90,7 @@ def write_atomically(path: pathlib.Path, content: bytes | str) -> None:
     try:
         _files.write_atomically(path, content)
     except OSError as error:
-        raise RunError(f"'{path}' cannot be written: {error.strerror}. Choose another folder with --out.") from error
+        raise RunError(f"'{path}' cannot be written: {error.strerror}", Fix.FOLDER) from error
 
 
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -116,13 +136,11 @@ def create(folder: pathlib.Path) -> None:
         RunError: it holds a run already, or cannot be made or written.
     """
     if (folder / "config.yaml").exists():
-        raise RunError(
-            f"run folder '{folder}' holds a run already. Continue it with --resume '{folder}', or choose another --out."
-        )
+        raise RunError(f"run folder '{folder}' holds a run already", Fix.RESUME_OR_FOLDER, folder=folder)
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"run folder '{folder}' cannot be made: {error.strerror}. Choose another with --out.") from error
+        raise RunError(f"run folder '{folder}' cannot be made: {error.strerror}", Fix.FOLDER) from error
     probe = folder / "checkpoints" / ".probe"
     write_atomically(probe, b"")
     probe.unlink()
@@ -162,7 +180,7 @@ def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
         raise RunError(f"'{path}' is damaged: {' '.join(str(error).split())}.") from error
     if isinstance(config, dict) and section not in config and KINDS.keys() & config.keys():
         kind = KINDS[next(iter(KINDS.keys() & config.keys()))]
-        raise RunError(f"'{folder}' holds a run of {kind}; it is continued with: neurograph {kind} --resume '{folder}'")
+        raise RunError(f"'{folder}' holds a run of {kind}", Fix.RESUME, command=kind, folder=folder)
     if isinstance(config, dict) and "neurograph" not in config:  # which is written last
         raise RunError(f"'{path}' is damaged: it is cut short. Start the run anew.")
     if not isinstance(config, dict) or not isinstance(config.get(section), dict):

@@ -15,7 +15,7 @@ class Entry(NamedTuple):
     """A rule by name.
 
     Attributes:
-        name: as it is given to `--genome`.
+        name: as commands and settings take it.
         n_states: k; None where it is whatever is requested.
         rule: its class and options, in short.
         learned: tasks and wirings that it was meta-learned on; None where it is computed, or the file does not say.

@@ -287,7 +287,7 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
     except (KeyError, ValueError) as error:
         path = stored.checkpoint.path
         raise RunError(f"checkpoint '{path}' does not fit the run ({error}). Start the run anew.") from error
-    run.reopen(process, folder, "--meta-steps")
+    run.reopen(process, folder)
     if given:
         run.write_config(process)
     return process

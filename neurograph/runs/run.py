@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from .. import __version__
 from . import folder as files
-from .folder import Checkpoint, RunError, Unlogged
+from .folder import Checkpoint, Fix, RunError, Unlogged
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -121,13 +121,12 @@ def stored(folder: pathlib.Path, kind: str, changes: Mapping[str, Any]) -> Store
     return Stored(document, {**document[kind], **given}, files.load_checkpoint(folder))
 
 
-def reopen(process: Process, folder: pathlib.Path, option: str) -> None:
+def reopen(process: Process, folder: pathlib.Path) -> None:
     """Makes a process that stands at its latest checkpoint ready to go on: what was measured later is dropped.
 
     Args:
         process: as restored.
         folder: the run's.
-        option: of the command line, that says how many steps there are to be.
 
     Raises:
         RunError: more steps are done than the run is to have.
@@ -135,8 +134,10 @@ def reopen(process: Process, folder: pathlib.Path, option: str) -> None:
     process.folder = folder
     if process.step > process.n_steps:
         raise RunError(
-            f"run '{folder}' has done {process.step} steps already, more than the {process.n_steps} requested; "
-            f"give {option} {process.step} or more."
+            f"run '{folder}' has done {process.step} steps already, more than the {process.n_steps} requested",
+            Fix.STEPS,
+            kind=process.kind,
+            steps=process.step,
         )
     files.rewind(folder, process.step)
 

@@ -308,7 +308,7 @@ def resume(folder: pathlib.Path, **changes: Any) -> Training:
         RunError: as `load`; or more steps are done than are requested.
     """
     training = load(folder, **changes)
-    run.reopen(training, folder, "--steps")
+    run.reopen(training, folder)
     if files.read_costs(folder) is None:
         files.write_costs(folder, training.costs)
     if changes:

@@ -141,7 +141,7 @@ def test_more_meta_steps_can_be_asked_for_and_are_kept(tmp_path, method, driftin
     improved(search)
     finish(search)
     assert kept(cut) == kept(whole)
-    with pytest.raises(RunError, match=r"done 7 steps already, more than the 3 requested; give --meta-steps 7"):
+    with pytest.raises(RunError, match=r"done 7 steps already, more than the 3 requested; give 7 or more"):
         meta_learning.resume(cut, meta_steps=3)
 
 
@@ -214,11 +214,11 @@ def test_damaged_files_are_sentences(folder):
 
 
 def test_a_run_of_one_kind_is_not_resumed_as_the_other(folder, tmp_path):
-    with pytest.raises(RunError, match="holds a run of meta-train; it is continued with: neurograph meta-train"):
+    with pytest.raises(RunError, match="holds a run of meta-train; resume it as such a run"):
         training.resume(folder)
     run = training.prepare(SMALL_WIRING, TrainConfig(task="xor"), tmp_path)
     open_run(run, tmp_path / "train")
-    with pytest.raises(RunError, match="holds a run of train; it is continued with: neurograph train --resume"):
+    with pytest.raises(RunError, match="holds a run of train; resume it as such a run"):
         meta_learning.resume(tmp_path / "train")
     with pytest.raises(RunError, match="holds no run"):
         meta_learning.resume(tmp_path / "nothing")
