@@ -198,3 +198,29 @@ def test_engine_grad_and_loop_agree_on_drawn_wirings(topology, loss, activation,
 def test_engine_grad_and_loop_agree_on_everything(name, loss, activation, dtype):
     output_activation = ACTIVATIONS[NAMES.index(name) % 5]
     assert_three_agree(problem(cases.CASES[name](), loss, activation, output_activation), dtype)
+
+
+@pytest.mark.parametrize(("name", "activation"), [("own_activations", "tanh"), ("outputs_feed_on", "softplus")])
+def test_two_hundred_steps_are_those_of_sgd_under_squared_error(name, activation):
+    """To 1e-8, of the whole trajectory. `tests/rules/test_optimizers.py` shows it under cross-entropy."""
+    rate, limit, loss = 0.1, 1e-8, "mean_squared_error"
+    topology = cases.CASES[name]()
+    start = random_synapses(topology, 1, np.random.default_rng(0))
+    net = compile_topology(topology)
+    rule = rules.backprop(rate, loss=rules.squared_error, activation=rules.ACTIVATIONS[activation])
+    state = to_engine(net, rule, start, dtype=np.float64)
+    about = plain.tables(topology, activation, "identity")
+    mask = plain.dense(topology, np.ones(topology.n_synapses)), plain.padded(has_bias(topology).astype(float))
+    w, b = plain.dense(topology, start.forward[0]), plain.padded(start.bias[0])
+    info = None
+    for x, target in zip(*random_batches(topology, np.random.default_rng(1), 200, BATCH), strict=True):
+        state, info = STEP(net, rule, state, x, target)
+        rows = plain.by_row(topology.inputs, x), plain.by_row(topology.outputs, target)
+        value, (d_w, d_b) = plain.loss_and_gradient(about, w, b, *rows, kind=loss)
+        w, b = w - rate * d_w * mask[0], b - rate * d_b * mask[1]
+        assert abs(losses.mean(rules.squared_error, info.prediction, target) - value) <= limit
+    found = of_engine(net, state, info)
+    edges = tuple(np.array(edges_of(topology)).T)
+    assert np.max(np.abs(found["forward"][0] - w[edges])) <= limit
+    assert np.max(np.abs(found["bias"][0] - b[: topology.n_neurons])) <= limit
+    assert np.max(np.abs(found["forward"][0] - start.forward[0])) > 1000 * limit, "nothing was learnt"

@@ -1,0 +1,107 @@
+"""Contests and transfers against what they are made of."""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from neurograph import rules, tasks
+from neurograph.engine.initializers import glorot_uniform, he_normal, uniform
+from neurograph.learning import BASELINES, Curve, interval
+from neurograph.rules import RuleError
+from neurograph.rules.files import described
+from neurograph.runs import contests
+from neurograph.runs.contests import Cell, Contest, prepare, transfer
+from neurograph.runs.settings import ConfigError, TrainConfig, plain_config
+from neurograph.topology import TopologyError, generators
+
+HERE = pathlib.Path()
+XOR = generators.mlp([2, 3, 1], name="small")
+
+
+def config(**values: Any) -> TrainConfig:
+    return plain_config({"task": "xor", "batch_size": 8, "genome": "backprop", **values})
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    """A rule of three states, whose file names the initializer."""
+    path = tmp_path / "mine.txt"
+    rules.save(rules.blur(jax.random.key(0), 3, symmetric=True), path, initializer="he_normal")
+    return str(path)
+
+
+def test_a_contest_takes_rule_and_initializer_from_the_rules_file(file):
+    own = prepare(XOR, config(genome=file), HERE).resolved
+    assert (described(own.rule), own.n_states, own.batch_size) == (("blur", ["symmetric"]), 3, 8)
+    assert own.initializer is he_normal
+    given = prepare(XOR, config(genome=file, rule="published", initializer="uniform"), HERE).resolved
+    assert described(given.rule) == ("blur", ["batch_mean"])
+    assert given.initializer is uniform
+    plain = prepare(XOR, config(), HERE).resolved
+    assert described(plain.rule) == described(rules.backprop(loss=rules.squared_error))
+    assert isinstance(plain.rule, rules.Blur)
+    assert plain.rule.signal is rules.squared_error
+    assert plain.initializer is glorot_uniform
+
+
+def test_what_does_not_fit_is_a_sentence(file):
+    for error, words, values in (
+        (TopologyError, "64", {"task": "digits"}),
+        (RuleError, "did you mean 'backprop'", {"genome": "bakprop"}),
+        (RuleError, "has 3 states, n_states is 2", {"genome": file, "n_states": 2}),
+        (tasks.TaskError, "did you mean 'xor'", {"task": "xro"}),
+        (ConfigError, "batch_size: 0 is out of range", {"batch_size": 0}),
+        (ConfigError, "task: the text is empty", {"task": ""}),
+    ):
+        with pytest.raises(error, match=words):
+            prepare(XOR, config(**values), HERE)
+
+
+def test_a_baseline_is_tuned_under_the_conditions_of_the_rule(monkeypatch):
+    """`tests/learning/test_comparison.py` shows that they then begin from the same synapses."""
+    asked = []
+    monkeypatch.setattr(contests, "tune", lambda *given, **options: asked.append((given, options)))
+    contest = prepare(XOR, config(seed=3, initializer="he_normal"), HERE)
+    tick = lambda: None  # noqa: E731
+    contest.tuned("momentum", steps=(0, 5), n_draws=4, activation="sigmoid", tick=tick)
+    ((baseline, key, net, task), options) = asked[0]
+    assert (baseline, net.n_neurons) == (BASELINES["momentum"], XOR.n_neurons)
+    assert task is contest.resolved.task
+    assert jax.random.key_data(key).tolist() == jax.random.key_data(jax.random.key(3)).tolist()
+    common = {"initializer": he_normal, "batch_size": 8, "steps": (0, 5), "n_draws": 4, "tick": tick}
+    assert options == {"activation": rules.ACTIVATIONS["sigmoid"], **common}
+
+
+def test_cells_are_of_every_rule_wiring_and_task_in_turn(monkeypatch, file):
+    """What is evaluated is made up; what fits is not."""
+    asked = []
+
+    def evaluated(contest: Contest, *, steps, n_draws):
+        asked.append((contest.resolved, steps, n_draws))
+        return Curve(steps, np.zeros((n_draws, 1)), len(asked) + np.arange(n_draws)[:, None] / 10)
+
+    monkeypatch.setattr(Contest, "curve", evaluated)
+    wirings = {"one": XOR, "five": generators.mlp([2, 3, 5])}
+    settings = {"seed": 4, "batch_size": 8}
+    named = {"b": "backprop", "m": file}
+    found = list(transfer(named, wirings, ["xor", "blobs"], at=7, n_draws=3, settings=settings))
+    places = [(task, wiring, name) for task in ("xor", "blobs") for wiring in ("one", "five") for name in ("b", "m")]
+    assert [(cell.task, cell.wiring, cell.genome) for cell in found] == places
+    fits = {("xor", "one", "b"): 1, ("xor", "one", "m"): 2, ("blobs", "five", "b"): 3, ("blobs", "five", "m"): 4}
+    for cell, place in zip(found, places, strict=True):
+        expected = interval(fits[place] + np.array([0.0, 0.1, 0.2])) if place in fits else None
+        assert cell.accuracy == expected, cell
+    assert [(steps, n) for _, steps, n in asked] == [((7,), 3)] * 4
+    assert [resolved.task.name for resolved, _, _ in asked] == ["xor", "xor", "blobs", "blobs"]
+    assert {(resolved.config.seed, resolved.batch_size) for resolved, _, _ in asked} == {(4, 8)}
+    assert [described(resolved.rule)[1] == ["symmetric"] for resolved, _, _ in asked] == [False, True] * 2
+
+
+def test_a_cell_is_the_curve_at_that_step():
+    settings = {"batch_size": 8, "seed": 1}
+    (cell,) = transfer({"b": "backprop"}, {"w": XOR}, ["xor"], at=2, n_draws=3, settings=settings)
+    expected = prepare(XOR, config(seed=1), HERE).curve(steps=(0, 2), n_draws=3).accuracy[:, 1]
+    assert cell == Cell("b", "w", "xor", interval(expected))
