@@ -10,7 +10,6 @@ import importlib
 import os
 import pathlib
 import re
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +19,8 @@ import numpy as np
 
 from .._files import write_atomically
 from .._text import nearest, shown
+from ._names import class_of, declared_class, name_of
+from ._names import classes as classes
 from .activations import ACTIVATIONS
 from .base import Rule, RuleError, Rules
 from .losses import LOSSES
@@ -152,12 +153,7 @@ def described(rule: Rule) -> tuple[str, list[str]]:
         value = getattr(rule, field.name)
         if field.metadata.get("static", False) or (field.default is None and value is not None):
             options += [] if _same(value, field.default) else [field.name]
-    return _name_of(type(rule)), options
-
-
-def classes() -> dict[str, type[Rule]]:
-    """The classes of rules that are defined, by the names that files and settings know."""
-    return {_name_of(cls): cls for cls in _subclasses(Rule)}
+    return name_of(type(rule)), options
 
 
 def save(
@@ -209,7 +205,7 @@ def _lines(module: eqx.Module, indent: int, prefix: str, place: str, declared: t
     """The entries of a module; its class where the field that holds it does not say it."""
     pad, lines = " " * indent, []
     if type(module) is not declared:
-        lines.append(f"{pad}class: {_name_of(type(module))}")
+        lines.append(f"{pad}class: {name_of(type(module))}")
     for field in dataclasses.fields(module):
         value, here = getattr(module, field.name), f"{place}.{field.name}"
         if value is None and field.default is None:
@@ -220,7 +216,7 @@ def _lines(module: eqx.Module, indent: int, prefix: str, place: str, declared: t
         elif value is None:
             lines.append(f"{pad}{field.name}: null")
         elif isinstance(value, eqx.Module):
-            inner = _lines(value, indent + 2, "", here, _declared(type(module), field.name))
+            inner = _lines(value, indent + 2, "", here, declared_class(type(module), field.name))
             lines += [f"{pad}{field.name}:" + ("" if inner else " {}"), *inner]
         else:
             lines += _number_lines(pad, field.name, np.asarray(value, np.float64), here)
@@ -303,7 +299,7 @@ def _module(document: Any, declared: type | None, base: type, like: Any, here: s
         raise RuleError(f"{here}: expected a mapping of names to values; found {shown(document)}.")
     entries = dict(document)
     named = entries.pop("class", None)
-    cls = type(like) if like is not None else declared if named is None else _class_of(named, base, here)
+    cls = type(like) if like is not None else declared if named is None else class_of(named, base, here)
     if cls is None:
         raise RuleError(f"{here}: the key 'class' is missing; add the name of its class.")
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
@@ -326,7 +322,7 @@ def _module(document: Any, declared: type | None, base: type, like: Any, here: s
             given[name] = None
         elif isinstance(entries[name], dict):
             inner = other if isinstance(other, eqx.Module) else None
-            given[name] = _module(entries[name], _declared(cls, name), Part, inner, place)
+            given[name] = _module(entries[name], declared_class(cls, name), Part, inner, place)
         else:
             given[name] = _read_number(entries[name], place)
     try:
@@ -335,66 +331,6 @@ def _module(document: Any, declared: type | None, base: type, like: Any, here: s
         raise RuleError(f"{here}: {error}") from error
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise RuleError(f"{here}: these entries make no {cls.__name__} ({error!r}).") from error
-
-
-def _class_of(name: Any, base: type, here: str) -> type:
-    """The class of that name."""
-    classes, what = _by_name(base), "rule" if base is Rule else "part of a rule"
-    found = classes.get(str(name), [])
-    if len(found) == 1:
-        return found[0]
-    if found:
-        places = " or ".join(repr(_place(cls)) for cls in found)
-        raise RuleError(f"{here}: {len(found)} classes are called {name!r}; give {places} as the class.")
-    raise RuleError(
-        f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(classes))} A class of your own must be "
-        "defined before its file is read: on the command line, name the Python file that defines it with --rules."
-    )
-
-
-def _by_name(base: type) -> dict[str, list[type]]:
-    """The classes that each name stands for, which are several where a name does not tell them apart.
-
-    A name of the package's own stands for its class alone; of a class that was defined again, as in a notebook whose
-    cell is run again, the last definition counts.
-    """
-    found: dict[str, list[type]] = {}
-    for place, cls in {_place(cls): cls for cls in _subclasses(base)}.items():
-        found.setdefault(_snake(cls.__name__), []).append(cls)
-        found[place] = [cls]
-    return {name: [cls for cls in alike if _is_ours(cls)] or alike for name, alike in found.items()}
-
-
-def _name_of(cls: type) -> str:
-    """The name of a class in files: its own in small letters, else with the module's where that stands for another."""
-    name, place = _snake(cls.__name__), _place(cls)
-    alike = _by_name(Rule if issubclass(cls, Rule) else Part)[name]
-    return name if [_place(one) for one in alike] == [place] else place
-
-
-def _place(cls: type) -> str:
-    """Where a class is defined, as `my_rules:Blur` in a file `my_rules.py`, whatever folder that lies in."""
-    return f"{cls.__module__.rpartition('.')[2]}:{cls.__qualname__}"
-
-
-def _is_ours(cls: type) -> bool:
-    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
-
-
-def _subclasses(base: type) -> list[type]:
-    return [cls for child in base.__subclasses__() for cls in (child, *_subclasses(child))]
-
-
-def _declared(cls: type, field: str) -> type | None:
-    """The one class of modules that a field is annotated with, if it is."""
-    try:
-        hint = typing.get_type_hints(cls)[field]
-    except (NameError, KeyError, TypeError):
-        return None
-    members = [part for part in (typing.get_args(hint) or (hint,)) if isinstance(part, type) and issubclass(part, Part)]
-    if len(members) != 1 or members[0] is Part or any(map(_is_ours, members[0].__subclasses__())):
-        return None
-    return members[0]
 
 
 def _read_option(value: Any, default: Any, here: str) -> Any:
@@ -429,11 +365,3 @@ def _read_number(value: Any, here: str) -> Any:
     if not np.isfinite(array).all():
         raise RuleError(f"{here} contains a number that is not finite; the numbers of a rule must be finite.")
     return jnp.asarray(array, jnp.result_type(float))
-
-
-def _snake(name: str) -> str:
-    """
-    >>> _snake("FeedbackAlignment"), _snake("RMSProp")
-    ('feedback_alignment', 'rms_prop')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

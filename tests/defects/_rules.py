@@ -167,7 +167,7 @@ WRITTEN = (
     ),
     Mutation(
         "the rule's class not the last defined",
-        "rules/files.py",
+        "rules/_names.py",
         "_by_name",
         Rewrite("_subclasses(_b)", "reversed(_subclasses(_b))"),
         (f"{FILES}::test_the_class_of_a_name_is_the_one_defined_last",),
