@@ -39,7 +39,7 @@ class Settings(NamedTuple):
 
     Attributes:
         quick: small sizes and few repeats, to see that everything runs.
-        seed: of wirings, synapses and data.
+        seed: the seed of wirings, synapses and data.
         say: takes one line on what is being done.
     """
 
@@ -98,7 +98,7 @@ def contest(
         peers: the others.
         targets: a row for each; a peer without one has a row of its speed. Temporary memory is compared where a
             target asks for it.
-        settings: of the run.
+        settings: settings of the run.
         tolerance: see `agree`.
     """
     rows: list[Row] = []

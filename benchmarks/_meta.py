@@ -24,7 +24,7 @@ class MetaProblem(NamedTuple):
         means: `[classes, inputs]`, of the task's classes.
         length: steps of an unroll.
         batch: examples of each support batch, and of the query.
-        seed: of the run's key.
+        seed: the seed of the run's key.
     """
 
     wiring: Wiring

@@ -61,5 +61,5 @@ def _times(one: Work, other: Work, settings: Settings) -> tuple[float, float]:
 
 
 def _exponent(ratio: float) -> float:
-    """Of growth by `ratio` where depth grows `TIMES` times."""
+    """Gives the exponent of growth by `ratio` where depth grows `TIMES` times."""
     return math.log(ratio) / math.log(TIMES)

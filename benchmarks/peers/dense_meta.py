@@ -27,8 +27,8 @@ def meta_steps(given: MetaProblem, name: str) -> Entrant:
 
     Args:
         given: the problem.
-        name: of `NAMES`; whether the steps of an unroll are rematerialised in reverse mode or all is kept, and whether
-            the genomes are side by side.
+        name: one of `NAMES`, which says whether the steps of an unroll are rematerialised in reverse mode, and
+            whether the genomes are side by side.
     """
     optimizer = optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(LEARNING_RATE))
     edges, scales = _matrices(given)
@@ -69,8 +69,8 @@ def _moments(state: Any) -> Numbers:
 
 
 def _matrices(given: MetaProblem) -> tuple[list[np.ndarray], list[Any]]:
-    """Of each layer but the inputs `[in, out]`: numbers of synapses in the user's order; and half the width of the
-    uniform distribution that they are drawn from, one number for each layer."""
+    """Gives for each layer but the inputs the numbers of its synapses in the user's order, `[in, out]`, and half the
+    width of the uniform distribution that they are drawn from."""
     where = layers(given.wiring)
     edges, scales = [], []
     for number, members in enumerate(where.synapses):
@@ -84,7 +84,7 @@ def _matrices(given: MetaProblem) -> tuple[list[np.ndarray], list[Any]]:
 
 
 def _score_key(key: Any, i: Any) -> Any:
-    """Of meta-step i, as neurograph splits keys: for scores; of the one problem; of the one unroll for each genome."""
+    """Gives the key of meta-step i for scores, of the one problem and its one unroll, as neurograph splits keys."""
     key = jax.random.split(jax.random.fold_in(key, i), 4)[0]
     return jax.random.split(jax.random.split(key, 1)[0], 1)[0]
 

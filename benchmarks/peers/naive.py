@@ -92,7 +92,7 @@ class Tables(NamedTuple):
 
 
 def tables(problem: Problem, where: Layout) -> Tables:
-    """Of the layout."""
+    """Gives the layout's index arrays as JAX arrays."""
     rank, wiring = where.rank, problem.wiring
     up, down = ((jnp.asarray(s.reads), jnp.asarray(s.writes)) for s in (where.up, where.down))
     return Tables(up, down, *map(jnp.asarray, (rank[wiring.inputs], rank[wiring.outputs], where.is_output)))

@@ -56,7 +56,7 @@ def check(
         topology: the wiring; its initial synapses play no part. Populations keep their own activations. Where one is
             a function rather than a name, the Python loop, which knows activations by name, is left out; the report
             says so.
-        seed: of synapses, batch, random rule and renumbering.
+        seed: the seed of synapses, batch, random rule and renumbering.
         batch_size: number of examples.
         losses: by default all of `LOSSES` that fit; cross-entropy needs two outputs or more.
         activation, output_activation: of hidden and of output neurons, by name.

@@ -57,7 +57,7 @@ def blur_case(topology: Topology, problem: Problem, *, seed: int, eta: float) ->
     Args:
         topology: the wiring.
         problem: its dtype is that of the synapses.
-        seed: of rule and synapses.
+        seed: the seed of rule and synapses.
         eta: eta~.
     """
     rng = np.random.default_rng(seed)
@@ -86,7 +86,7 @@ def variants(
         topology: the wiring, without initial synapses.
         case: the rule.
         problem: the batch.
-        seed: of the renumbering.
+        seed: the seed of the renumbering.
         announce: called before each step.
         rules: other rules, by name, that compute the same.
     """

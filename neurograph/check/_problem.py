@@ -53,7 +53,7 @@ def draw(topology: Topology, *, seed: int = 0, batch_size: int = 4, dtype: type 
 
     Args:
         topology: the wiring.
-        seed: of everything that is drawn.
+        seed: the seed of everything that is drawn.
         batch_size: number of examples.
         dtype: in which all numbers can be represented.
 

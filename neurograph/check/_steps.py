@@ -53,7 +53,7 @@ def answer(
         rule, loss: the rule, and the loss that is reported.
         weights, backward_weights, biases: where to start, in the user's order; no backward ones where they are tied.
         x, target: the batch; its dtype is that of all numbers.
-        options: of `compile_topology`.
+        options: options of `compile_topology`.
     """
     net = compile_topology(topology, **options)
     network = engine.init(jax.random.key(0), net, rule, dtype=x.dtype)

@@ -45,7 +45,7 @@ class Choice(NamedTuple):
         tile: (rows, slots) of every tile, or None for the cheapest.
         costs: the cost model.
         work: states times batch.
-        channels: of the synapses.
+        channels: the number of channels of the synapses.
     """
 
     lowering: str

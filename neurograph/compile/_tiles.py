@@ -118,7 +118,7 @@ def choose(given: Rows, costs: Costs, work: int, channels: int, *, cells: bool) 
         given: the synapses.
         costs: the cost model.
         work: states times batch.
-        channels: of the synapses.
+        channels: the number of channels of the synapses.
         cells: whether the pass computes neurons tile by tile.
     """
     degree = np.bincount(given.rows, minlength=given.size)

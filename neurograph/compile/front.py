@@ -17,7 +17,7 @@ def compile(wiring: "Topology | nx.DiGraph | str | os.PathLike[str]", **options:
     Args:
         wiring: a `Topology`; a `networkx.DiGraph` with a `role` at its nodes (see `topology.from_networkx`); the path
             of a topology file; a name of the gallery; or the sizes of a perceptron's layers, as `mlp:64-128-10`.
-        options: of `compile_topology`, such as `rules`, the populations that have a rule of their own.
+        options: options of `compile_topology`, such as `rules`, the populations that have a rule of their own.
 
     Raises:
         ValueError: (of its kinds `TopologyError`, `ConfigError`) the wiring breaks a rule.

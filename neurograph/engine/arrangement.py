@@ -105,7 +105,7 @@ def over_synapses(net: CompiledGraph, rules: Sequence[Rule], function: Callable[
     Args:
         net: the compiled graph.
         rules: by number.
-        function: of a rule and, from each of `parts`, a pytree of values `[channels, ...]`.
+        function: a function of a rule and, from each of `parts`, a pytree of values `[channels, ...]`.
         parts: synapses by part. A callable stands for values that depend on the rule: it is called with its number.
     """
     wiring, found = net.wiring, []

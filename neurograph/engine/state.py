@@ -79,7 +79,7 @@ def init(
         key: JAX random key.
         net: the compiled graph.
         rule: decides what is stored; or a mapping of populations to rules.
-        dtype: of synapses and states.
+        dtype: the type of synapses and states.
         initializer: see `neurograph.engine.initializers`.
         batch_size: needed only where the rule keeps states.
 

@@ -40,7 +40,7 @@ def text_histogram(values: np.ndarray, counts: np.ndarray, *, rows: int = 12, wi
         values: integers, ascending.
         counts: how often each occurs.
         rows: lines, at most.
-        width: of the longest bar, characters.
+        width: the length of the longest bar, characters.
 
     >>> print(text_histogram(np.array([1, 2, 5]), np.array([2, 8, 4]), width=8))
     1  ██  2

@@ -20,7 +20,7 @@ def meta_curves(records: Iterable[Mapping[str, Any]], path: Path | None = None, 
     """Draws the best and the median genome's loss and query accuracy over meta-steps; stages as vertical lines.
 
     Args:
-        records: of `metrics.jsonl`, each with a `step` and the fields of `neurograph.meta.learners.Standing`.
+        records: lines of `metrics.jsonl`, each with a `step` and the fields of `neurograph.meta.learners.Standing`.
         path: a file to save to (.png, .svg or .pdf).
         title: the heading of the picture.
 

@@ -108,7 +108,8 @@ class Blur(Rule):
         nu, mu: forward and backward transform (row = source state, column = channel, which is the resulting state).
         hebbian: the numbers of equations 7 and 8.
         f, eta: forget gate and update gate of neurons.
-        forward_hebbian: of a second update, from the states after the forward pass, before feedback; None is off.
+        forward_hebbian: the numbers of a second update, from the states after the forward pass and before feedback;
+            None is off.
         activation_normalization, synapse_normalization: options with numbers of their own; None is off.
         forward_activation, output_activation: sigma of hidden and of output neurons in the forward pass; a
             population's own activation stands in for either.

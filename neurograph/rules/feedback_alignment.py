@@ -21,7 +21,7 @@ class FeedbackAlignment(Rule):
 
     Attributes:
         learning_rate: dimensionless.
-        loss: of one example (see `losses`).
+        loss: the loss of one example (see `losses`).
         activation, output_activation: sigma of hidden and of output neurons.
     """
 

@@ -57,7 +57,7 @@ def mean(loss: Loss, prediction: Float[Array, "outputs batch"], target: Any) -> 
     """Averages a loss over the examples of a batch, computed in float32 at least.
 
     Args:
-        loss: of one example; the numbers that it gives are summed.
+        loss: the loss of one example; the numbers that it gives are summed.
         prediction: `[outputs, batch]`.
         target: an array whose last axis is the batch, such as `[outputs, batch]`, or class numbers `[batch]`.
 

@@ -19,7 +19,7 @@ class OjaSubspace(Rule):
 
     Attributes:
         learning_rate: per unit of variance of the data.
-        activation: of all neurons without one of their own.
+        activation: the activation of all neurons without one of their own.
     """
 
     learning_rate: Scalar = 0.01

@@ -47,7 +47,7 @@ def with_options(rule: R, options: Mapping[str, Any]) -> R:
     """The rule with options in place of its own; numbers that an option has keep their values where it is on already.
 
     Args:
-        rule: of class `Blur`.
+        rule: a rule of class `Blur`.
         options: by name; None leaves an option as it is.
 
     Raises:

@@ -60,7 +60,7 @@ def backprop(
         learning_rate: -eta~.
         momentum: decay of `Momentum`; None is plain SGD.
         weight_decay: decoupled, `f~ = 1 - learning_rate * weight_decay`.
-        loss: of one example (see `losses`).
+        loss: the loss of one example (see `losses`).
         activation, output_activation: sigma of hidden and of output neurons.
         n_states: k; states beyond the second stay idle.
         n_channels: 1, or k, which computes the same at a higher cost and leaves meta-learning room for matrices that

@@ -45,9 +45,9 @@ class Contest(NamedTuple):
         """A baseline on the wiring, task, draws and batch size of the contest, with its initializer.
 
         Args:
-            name: of `BASELINES`.
+            name: one of `BASELINES`.
             steps, n_draws: see `evaluate`.
-            activation: of hidden neurons, by name.
+            activation: the activation of hidden neurons, by name.
             tick: called after each learning rate that was tried.
         """
         resolved = self.resolved
@@ -111,8 +111,8 @@ def transfer(
         topologies: wirings, by what cells call them.
         tasks: names or files.
         at: learning steps.
-        n_draws: of synapses, batches and trials.
-        settings: of `TrainConfig`, alike for all: batch size, seed, options of tasks.
+        n_draws: the number of draws of synapses, batches and trials.
+        settings: settings of `TrainConfig`, alike for all: batch size, seed, options of tasks.
     """
     base = pathlib.Path()
     compiled: dict[tuple[str, int, tuple[str, ...]], CompiledGraph] = {}

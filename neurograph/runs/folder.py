@@ -285,7 +285,7 @@ class Checkpoint(NamedTuple):
         step: steps done.
         arrays: by name (see `checkpoints`).
         unlogged: what the next line of metrics still has to count.
-        path: of its file; None before it has one.
+        path: the path of its file; None before it has one.
     """
 
     step: int

@@ -49,8 +49,8 @@ def estimate(net: CompiledGraph, rule: Rules, task: Task, *, batch_size: int, dt
         net: the wiring.
         rule: which values a synapse has, and what a step computes.
         task: its examples live on the device.
-        batch_size: of support batches.
-        dtype: of synapses and states.
+        batch_size: the size of support batches.
+        dtype: the type of synapses and states.
     """
     some = rule if isinstance(rule, Rule) else next(iter(rule.values()))
     wiring, channels, n_states, itemsize = net.wiring, some.n_channels, some.n_states, dtype.itemsize
@@ -95,7 +95,7 @@ def _messages(net: CompiledGraph) -> int:
 
 
 def _n_bytes(tree: object) -> int:
-    """Of a tree's arrays, each counted once."""
+    """Counts the bytes of a tree's arrays, each array once."""
     return sum({id(leaf): leaf.nbytes for leaf in jax.tree.leaves(tree)}.values())
 
 

@@ -39,8 +39,8 @@ class Status(NamedTuple):
 
     Attributes:
         step: meta-steps done.
-        standing: of the population.
-        steps_per_second: of the latest call.
+        standing: the standing of the population.
+        steps_per_second: the speed of the latest call.
     """
 
     step: int
@@ -263,7 +263,7 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
     Args:
         folder: the run's.
         command: that continues it; kept beside the one that began it, where it changes the settings.
-        changes: of the settings; only `meta_steps` and `device` may change.
+        changes: new values of settings; only `meta_steps` and `device` may change.
 
     Raises:
         RunError: the folder holds no such run, or a damaged one; or more is done than is requested.

@@ -33,7 +33,7 @@ class Resolved(NamedTuple):
         rule: what learns, its numbers in the run's dtype.
         task: what is learnt.
         initializer: how synapses are drawn.
-        batch_size: of support batches.
+        batch_size: the size of support batches.
     """
 
     config: TrainConfig
@@ -221,7 +221,7 @@ def one_rule(genome: str, config: TrainConfig, task: Task | None, number: int, *
         genome: `backprop`, `random`, or a rule's name or file.
         config: the settings.
         task: whose loss backpropagation descends; None takes the cross-entropy.
-        number: of the rule in a mapping; random ones differ by it.
+        number: the number of the rule in a mapping; random ones differ by it.
         lean: whether backpropagation may be computed with one channel.
     """
     settings, rate = config.rule, config.learning_rate

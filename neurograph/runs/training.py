@@ -39,7 +39,7 @@ class Status(NamedTuple):
     Attributes:
         step: steps done.
         loss, accuracy: mean over the support batches of the latest call, before they were learnt from.
-        steps_per_second: of the latest call.
+        steps_per_second: the speed of the latest call.
         query_accuracy: the latest on the query set, or None before the first.
     """
 
@@ -284,7 +284,7 @@ def load(folder: pathlib.Path, **changes: Any) -> Training:
 
     Args:
         folder: the run's.
-        changes: of the settings; only what changes no step already taken (`steps`, `device`).
+        changes: new values of settings; only what changes no step already taken (`steps`, `device`).
 
     Raises:
         RunError: the folder holds no run, or a damaged one.

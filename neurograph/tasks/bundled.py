@@ -20,7 +20,7 @@ def digits(
 
     Args:
         n_outputs: one per class (the default); or 1 for two classes.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         standardise: shift and scale each pixel to mean 0 and deviation 1 over the support set (pixels constant there
             become 0); otherwise pixels are 0 ... 1.
         classes: such as `0-4` or `3,8`; default: all. Each keeps its support and query examples.
@@ -54,7 +54,7 @@ def diabetes(*, dtype: Any = jnp.float32, standardise: bool = True) -> Task:
     """Makes a regression of the progression of diabetes on 10 features: 332 support and 110 query patients.
 
     Args:
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         standardise: shift and scale each feature and the target to mean 0 and deviation 1 over the support set;
             otherwise the target is the original score, 25 ... 346, and features are in their original units.
 

@@ -58,7 +58,7 @@ def generated(
         n_outputs: two classes: 1 (the default: +1 for class 1, -1 for class 0) or 2; more classes: one per class; a
             regression: as many as the sampler gives.
         name: what messages call it.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         query_size: size of the fixed query set.
 
     Raises:

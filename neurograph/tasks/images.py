@@ -40,7 +40,7 @@ def images(
         standardise: shift and scale all pixels alike, to mean 0 and deviation 1 over all pixels of the support set;
             otherwise pixels are 0 ... 1.
         n_outputs: one per class (the default); or 1 for two classes.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
 
     Raises:
         TaskError: no such size or class; files that are missing, damaged or of another data set.

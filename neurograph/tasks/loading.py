@@ -68,7 +68,7 @@ def load(
         seed: makes the key where none is given.
         n_outputs: one per class, or 1 for two classes (the default of toys of two classes); for a regression, one for
             each value to predict.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         loss, targets: the task's loss, a function of one example or its name, and the form of targets, as for
             `Task.with_loss`; default: those that the task has.
         **options: toys: `query_size`; digits: `classes`, `standardise`; images: `size`, `classes`, `data_dir`,

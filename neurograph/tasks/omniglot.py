@@ -63,7 +63,7 @@ def omniglot(
         standardise: shift and scale all pixels alike, to mean 0 and deviation 1 over all drawings for meta-learning;
             otherwise pixels are 0 ... 1 (ink).
         n_outputs: 10, one per character.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
 
     Raises:
         TaskError: no such size or split; files that are missing or damaged, or have too few characters.

@@ -53,7 +53,7 @@ def sine(
     Args:
         key: draws the fixed query set.
         noise: standard deviation of the normal noise on targets.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         query_size: size of the fixed query set.
 
     >>> x, y = sine(jax.random.key(0)).query_set()
@@ -83,7 +83,7 @@ def random_sine(key: Key[Array, ""], *, dtype: Any = jnp.float32, query_size: in
 
     Args:
         key: draws amplitude, phase and the fixed query set.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         query_size: size of the fixed query set.
 
     Source: C. Finn, P. Abbeel, S. Levine, "Model-Agnostic Meta-Learning", ICML 2017, section 5.1.
@@ -128,7 +128,7 @@ def friedman1(
         noise: standard deviation of the normal noise on y.
         standardise: shift and scale inputs and y to mean 0 and deviation 1, by the exact mean and deviation of the
             uniform distribution and of y without noise; otherwise the numbers are those of the formula.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         query_size: size of the fixed query set.
 
     Source: J. H. Friedman, "Multivariate adaptive regression splines", Annals of Statistics 19, 1991.

@@ -76,7 +76,7 @@ def positions(task: str, wanted: Any, class_names: Sequence[str], first_label: i
     Args:
         task: what messages call it.
         wanted: a comma list of names and ranges of names, a list, or a single integer; None for all classes.
-        class_names: of all classes, in order.
+        class_names: the names of all classes, in order.
         first_label: the number that stands for the first class where a name may be given by number, too.
 
     Raises:

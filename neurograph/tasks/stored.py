@@ -25,7 +25,7 @@ def stratified_split(labels: np.ndarray, n_query: int, seed: int = SPLIT_SEED) -
     Args:
         labels: int `[examples]`, class numbers 0, 1, ...
         n_query: size of the query part.
-        seed: of the shuffle.
+        seed: the seed of the shuffle.
 
     Returns:
         (support, query): int64 row numbers, each ascending.
@@ -83,9 +83,9 @@ def from_arrays(
             which are integers.
         name: what messages call it.
         n_outputs: one per class (the default); or 1 for two classes. Of a regression, one per value.
-        dtype: of the examples and targets.
-        query_fraction: of the examples that are kept for the query set.
-        split_seed: of the split.
+        dtype: the type of the examples and targets.
+        query_fraction: the fraction of the examples that are kept for the query set.
+        split_seed: the seed of the split.
         standardise: shift and scale each feature to mean 0 and deviation 1 over the support set; for a regression each
             target, too.
 
@@ -137,7 +137,7 @@ def stored_task(
         features: float64 `[examples, features]`.
         labels: class numbers `[examples]`; or for a regression float64 `[examples, outputs]`.
         rows: those for support and for query.
-        class_names: of class 0, 1, ...; empty for a regression.
+        class_names: the names of class 0, 1, ...; empty for a regression.
         n_outputs, dtype, standardise: as for `from_arrays`.
 
     Raises:

@@ -39,8 +39,8 @@ class Task(eqx.Module):
         n_outputs: one per class; or 1 for a task of two classes, positive for class 1; or the numbers to predict.
         pool: what episodes and trials are made from, beside the support source.
         episode_of, trial_of: make them; None: there are no episodes, and the task itself is its trial.
-        loss: of one example, (prediction `[outputs]`, target) -> a number, or numbers that are summed. Default:
-            `losses.softmax_cross_entropy` for several outputs of a classification, else `losses.squared_error`.
+        loss: the loss of one example, (prediction `[outputs]`, target) -> a number, or numbers that are summed; by
+            default `losses.softmax_cross_entropy` for several outputs of a classification, else `losses.squared_error`.
         targets: the form of targets: "signs" (the default for classes), "one_hot", "indices" or "values" (real
             numbers, the only form for a regression); see `encode`.
 

@@ -188,7 +188,7 @@ def toy(
         key: draws the toy's own parameters and its fixed query set.
         name: one of `TOYS`.
         n_outputs: two classes: 1 (the default: +1 for class 1, -1 for class 0) or 2; more classes: one per class.
-        dtype: of the examples and targets.
+        dtype: the type of the examples and targets.
         query_size: size of the fixed query set.
 
     Returns:

@@ -33,7 +33,7 @@ def generator(seed: int, *stream: int) -> np.random.Generator:
     """Gives the random numbers of one projection: PCG64, seeded by the topology's seed and the projection's place.
 
     Args:
-        seed: of the topology, or of the projection alone.
+        seed: the seed of the topology, or of the projection alone.
         stream: numbers of the projection, so that projections are independent of one another.
 
     Returns:

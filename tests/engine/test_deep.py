@@ -54,7 +54,7 @@ def gradient(net, rule, state, query, wanted):
 
 @functools.cache
 def lowered(program: str, levels: int, schedule: str) -> jax.stages.Lowered:
-    """Of shapes alone; tables are arguments and no constants."""
+    """The program follows from shapes alone; tables are arguments and no constants."""
     net = compile_topology(wiring(levels), schedule=schedule)
     state = jax.eval_shape(functools.partial(engine.init, net=net, rule=RULE), jax.random.key(0))
     x, target = (jax.ShapeDtypeStruct((rows, BATCH), state.dtype) for rows in (WIDTH, OUTPUTS))

@@ -40,7 +40,7 @@ def start(name):
 
 
 def kept(state, info, target):
-    """Of each step: the prediction, its loss, and the index of the next step."""
+    """Keeps of each step the prediction, its loss, and the index of the next step."""
     return {"prediction": info.prediction, "loss": jnp.mean((info.prediction - target) ** 2), "step": state.step}
 
 

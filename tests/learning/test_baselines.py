@@ -86,7 +86,7 @@ BY_HAND = {"mlp": (MLP, mlp_by_hand, cross_entropy), "dag": (DAG, dag_by_hand, h
 
 
 def task_of(topology: Topology) -> tasks.Task:
-    """Of as many inputs and outputs; its examples do not matter."""
+    """A task of as many inputs and outputs; its examples do not matter."""
     rng = np.random.default_rng(0)
     n_inputs, n_outputs = len(topology.inputs), len(topology.outputs)
     labels = np.arange(30) % max(n_outputs, 2)
@@ -94,7 +94,7 @@ def task_of(topology: Topology) -> tasks.Task:
 
 
 def synapses_of(net: CompiledGraph, network: Any) -> Synapses:
-    """Of one channel, in the user's order."""
+    """Synapses of one channel, in the user's order."""
     edges, bias = views.synapses(net, network.forward), views.neurons(net, network.bias)
     assert edges.shape[0] == bias.shape[0] == 1
     return {"edges": edges[0], "bias": bias[0]}

@@ -124,7 +124,7 @@ def assert_same_curve(found: Curve, losses: np.ndarray, accuracies: np.ndarray) 
 
 
 def curve(task: tasks.Task, rate: float = 0.3, *, n_draws: int, **options: Any) -> Curve:
-    """Of the Hebbian rule."""
+    """The curve of the Hebbian rule."""
     return evaluate(
         KEY,
         net_of(task),

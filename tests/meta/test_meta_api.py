@@ -92,7 +92,7 @@ def test_the_gradient_improves_any_rule(name):
 
 
 def test_gradient_is_a_loop_of_meta_steps():
-    """Of the same population, with the optimizer, curriculum and objective that were asked for."""
+    """It takes the same population, with the optimizer, curriculum and objective that were asked for."""
     net, task, rule = compile_topology(XOR), xor(jnp.float64), RULES["the user's own"]
     optimizer, curriculum = optax.adamw(0.05, weight_decay=0.1), Curriculum(1, add=1, every=2, last=3)
     common: dict[str, Any] = {"batch_size": 6, "query_size": 8, "replicas": 2, "online": 0.2, "warm_up": 2}

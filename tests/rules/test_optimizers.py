@@ -27,7 +27,7 @@ from tests.support.helpers import (
 
 LENGTH, BATCH = 200, 5
 EXACT = 1e-8
-"""Of the whole trajectory, in float64."""
+"""How far the whole trajectories may lie apart, in float64."""
 KEY = jax.random.key(5)
 
 LARS = optax.chain(

@@ -21,7 +21,7 @@ ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus")
 
 
 class Tables(NamedTuple):
-    """Of each of `SIZE` neurons.
+    """What is known of each of `SIZE` neurons.
 
     Attributes:
         turn: the sweep in which it is computed; 0 for inputs (and padding).

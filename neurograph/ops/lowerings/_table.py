@@ -73,7 +73,7 @@ class Table(eqx.Module):
         Args:
             costs: the cost model.
             work: states times batch.
-            channels: of the synapses.
+            channels: the number of channels of the synapses.
             cells: whether a pass computes the neurons as well, level by level.
         """
 

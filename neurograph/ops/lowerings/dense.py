@@ -129,7 +129,7 @@ def estimate(costs: Costs, n_sources: Any, n_targets: Any, work: int, channels: 
         costs: the cost model.
         n_sources, n_targets: sizes of the matrix; numbers, or arrays for many matmuls.
         work: states times batch.
-        channels: of the synapses.
+        channels: the number of channels of the synapses.
         gaps: whether some pairs are not joined; one for each matmul.
     """
     return costs.matmul_start + n_sources * n_targets * (work * costs.multiply_add + gaps * (channels * costs.fill))

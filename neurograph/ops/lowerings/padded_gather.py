@@ -115,7 +115,7 @@ def estimate(
         costs: the cost model.
         n_tiles, n_slots, n_rows: number of tiles, and the shape of each.
         work: states times batch.
-        channels: of the synapses.
+        channels: the number of channels of the synapses.
         cells: whether the loop computes the neurons as well.
     """
     per_slot = work * costs.gather + channels * costs.fill

@@ -20,7 +20,7 @@ from ._train import (
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-"""Of what is counted in int32."""
+"""A number of things, counted in int32."""
 
 
 class CurriculumConfig(BaseModel):
@@ -115,7 +115,7 @@ class MetaConfig(BaseModel):
 
     @property
     def size(self) -> int:
-        """Of the population."""
+        """How many rules the population has."""
         return self.genomes or (80 if self.method == "cma" else 8)
 
     @property

@@ -210,7 +210,7 @@ def as_document(config: BaseModel) -> dict[str, Any]:
     A file's genome is a whole rule, which `rule` would change: it stands there only if it was given.
 
     Args:
-        config: of training or of meta-learning.
+        config: the settings of training or of meta-learning.
     """
     plain = config.model_dump(mode="json")
     rule, of_file = config.__dict__["rule"], not names_rule(config)
@@ -223,7 +223,7 @@ def names_rule(config: BaseModel) -> bool:
     """Whether the settings name the rule; else it is that of the genome's file, with options where these are given.
 
     Args:
-        config: of training or of meta-learning.
+        config: the settings of training or of meta-learning.
     """
     rule, genome = config.__dict__["rule"], config.__dict__["genome"]
     named = genome.values() if isinstance(genome, dict) else (genome,)

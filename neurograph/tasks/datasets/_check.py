@@ -19,7 +19,7 @@ class FileState(NamedTuple):
     Attributes:
         path: where it is, or where it was looked for.
         size: bytes, or None where it is missing.
-        md5: of the file, or None.
+        md5: the checksum of the file, or None.
         state: official (it has the MD5 of the official distribution), not official (but it can be read), damaged or
             missing.
         problem: what is wrong with it, or empty.

@@ -15,8 +15,8 @@ class File(NamedTuple):
     """Describes a file to download.
 
     Attributes:
-        name: of the file.
-        md5: of the file.
+        name: the name of the file.
+        md5: the checksum of the file.
         urls: folders on the web that have it, tried in turn.
     """
 

@@ -67,7 +67,7 @@ def erdos_renyi(
         outputs_from: what feeds the outputs: the "sinks" (nodes without receiver) or "all" nodes.
         output_degree: hidden senders of each output (all there are, where there are fewer); None: all that may feed it.
         activation, bias: of the hidden neurons.
-        seed: of the random choices.
+        seed: the seed of the random choices.
         name: what messages call it.
 
     Returns:

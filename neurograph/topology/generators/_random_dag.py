@@ -32,7 +32,7 @@ def random_dag(
         in_degree: senders of each hidden neuron (all there are, where there are fewer).
         output_degree: senders of each output among all hidden neurons; None: the last level.
         activation, bias: of the hidden neurons.
-        seed: of the random choices.
+        seed: the seed of the random choices.
         name: what messages call it.
 
     Returns:
