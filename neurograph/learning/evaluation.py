@@ -114,14 +114,18 @@ def evaluate(
     if not steps or steps[0] < 0 or any(b <= a for a, b in itertools.pairwise(steps)):
         raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers of 0 or more.")
     rule = learner(rule, task.dtype)
-    numbers, points = jnp.arange(n_draws), jnp.asarray(steps, jnp.int32)
-    loss, score = _curve(key, net, rule, task, numbers, points, held_out, batch_size, initializer)
-    return Curve(steps, np.asarray(loss, np.float64), np.asarray(score, np.float64))
+    numbers, points, n_marks = jnp.arange(n_draws), jnp.asarray(steps, jnp.int32), jnp.int32(len(steps))
+    found = _curve(key, net, rule, task, numbers, points, n_marks, held_out, batch_size, initializer)
+    loss, score = np.moveaxis(np.asarray(found, np.float64), 1, 0)
+    return Curve(steps, loss, score)
 
 
 @eqx.filter_jit
-def _curve(key, net, rule, task: Task, numbers, steps, held_out: bool, batch_size: int, initializer: Initializer):
-    """Computes loss and score, each `[draws, steps]`."""
+def _curve(key, net, rule, task: Task, numbers, steps, n_marks, held_out: bool, batch_size: int, initializer):
+    """Computes loss and score, `[draws, 2, steps]`.
+
+    The number of marks is traced, too: XLA would inline a loop of one, and then sum the loss in another order.
+    """
     init, step, predict = functions_for(rule, task)
 
     def one(number):
@@ -129,14 +133,17 @@ def _curve(key, net, rule, task: Task, numbers, steps, held_out: bool, batch_siz
         drawn = task.episode(task_key) if held_out else task.trial(task_key)
         x_query, target_query = drawn.query_set()
 
-        def up_to(state, mark):
-            more = mark - state.step
+        def up_to(n, carry):
+            state, found = carry
+            more = steps[n] - state.step
             state, _ = engine.learn(support_key, net, rule, state, drawn, steps=more, batch_size=batch_size, step=step)
             prediction = predict(net, rule, state, x_query)
-            return state, (drawn.mean_loss(prediction, target_query), drawn.score(prediction, target_query))
+            loss, score = drawn.mean_loss(prediction, target_query), drawn.score(prediction, target_query)
+            return state, found.at[:, n].set(jnp.stack([loss, score.astype(loss.dtype)]))
 
         state = init(start_key, net, rule, dtype=task.dtype, initializer=initializer, batch_size=batch_size)
-        return jax.lax.scan(up_to, state, steps)[1]
+        found = jnp.zeros((2, steps.size), jnp.promote_types(task.dtype, jnp.float32))
+        return jax.lax.fori_loop(0, n_marks, up_to, (state, found))[1]
 
     return jax.lax.map(one, numbers)
 
