@@ -16,7 +16,7 @@ from neurograph import CompiledGraph, Population, Topology, engine, ops, rules
 from neurograph.compile import compile_topology
 from neurograph.compile import padding as padding
 from neurograph.engine import views
-from neurograph.meta import gradient, objective, population
+from neurograph.meta import Curriculum, Method, meta_step, objective, population
 from neurograph.tasks import Task
 from neurograph.tasks.sources import Examples
 from neurograph.topology import build, generators, levels
@@ -218,13 +218,13 @@ def meta_steps(topology: Topology, given: MetaProblem) -> Entrant:
         batch_size=given.batch,
         query_size=given.batch,
     )
-    method = gradient.Method(
+    method = Method(
         optimizer=optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(LEARNING_RATE)),
-        curriculum=gradient.Curriculum(first=given.length, last=given.length),
+        curriculum=Curriculum(first=given.length, last=given.length),
     )
 
     def body(population, _, key, problems):
-        return gradient.meta_step(key, population, problems, objective=judged, method=method)[0]
+        return meta_step(key, population, problems, objective=judged, method=method)[0]
 
     def read(after):
         moments = after.optimizer[1][0].mu
