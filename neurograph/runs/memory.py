@@ -3,7 +3,7 @@
     synapses   stored values, once: a step gives their memory to the next
     tables     of the sparse lowerings
     work       what a program needs in between, whichever needs more:
-               a step       D + T + u (c n + p m)
+               a step       D + T + u (c n + p m) + 1.5 messages
                the query    T + u N, and the query images as numbers, where they are kept as bytes
     data       support and query examples
     numbering  between the user's order of neurons and synapses and the compiled one: no step reads it
@@ -12,8 +12,10 @@ D are a step's Hebbian sums, one for each synapse value that has its own. T are 
 2 for each slot of the direction that has more. u are the bytes of one neuron's states in the program's batch; N counts
 neurons, m those that tables read or write, n those and all that are no inputs. A step holds all states after each of
 its two passes, c = 2, and more by some options of the rule; and of what tables read p = 1 more, or p = 1 + 2 r where
-the way back has synapses of its own, r of them for each state. Of a query u counts the messages alone, since a state
-that nobody sends is not computed; images that are shown as numbers are then the states of the inputs.
+the way back has synapses of its own, r of them for each state, and one more where a neuron sends several messages.
+Messages are those of one sum, one for each synapse, which XLA holds once or twice, by its version. Of a query u counts
+the messages alone, since a state that nobody sends is not computed; images that are shown as numbers are then the
+states of the inputs.
 """
 
 import os
@@ -64,7 +66,8 @@ def estimate(net: CompiledGraph, rule: Rules, task: Task, *, batch_size: int, dt
 
     sums = distinct * (1 if some.symmetric else 2) * net.n_synapses * itemsize
     laid = 2 * channels * itemsize * max(sum(g.table.n_places for g in gathers) for gathers in (wiring.up, wiring.down))
-    step = sums + laid + of_step * (_copies(net, some, distinct / n_states) + _messages(net) * sent / n_states)
+    copies = _copies(net, some, distinct / n_states, sent)
+    step = sums + laid + of_step * (copies + 1.5 * _messages(net) * sent / n_states)
     shown = 0 if isinstance(task.test, Examples) else task.n_query * task.n_inputs * itemsize
     # images shown as numbers are the only state of inputs that send nothing else
     held = net.n_neurons - (task.n_inputs if shown and sent == 1 else 0)
@@ -78,14 +81,14 @@ def estimate(net: CompiledGraph, rule: Rules, task: Task, *, batch_size: int, dt
     )
 
 
-def _copies(net: CompiledGraph, rule: Rule, own: float) -> float:
-    """`c n + p m` of the module; `own` is its r."""
+def _copies(net: CompiledGraph, rule: Rule, own: float, sent: int) -> float:
+    """`c n + p m` of the module; `own` is its r, `sent` the number of messages of a neuron."""
     stages, up = net.wiring.stages, net.wiring.up
     tabled = {s for gather in up for s in (gather.stage, *gather.sources)}
     computed = {s for s in range(len(stages)) if any(one.role != "input" for one in net.types(s))}
     lower = isinstance(rule, Blur) and rule.use_forward_states
     each = 2 + lower + 2 * (rule.early is not None) + (rule.supervised_every != 1)
-    read = 1 if rule.symmetric else 1 + 2 * own
+    read = (1 if rule.symmetric else 1 + 2 * own) + (sent > 1)
     return each * sum(stages[s].size for s in computed | tabled) + read * sum(stages[s].size for s in tabled)
 
 
