@@ -186,6 +186,8 @@ def test_a_rule_of_a_file_with_an_option_keeps_its_name_and_its_class(run: Run):
         for outcome in (first, again):
             assert f"rule      {name}" in outcome.out, outcome.err
         one, other = (rules.load(f"{name} {n}") for n in (1, 2))
+        assert isinstance(one, rules.Rule)
+        assert isinstance(other, rules.Rule)
         assert_equal_trees(one, other)
         assert described(one) == described(other)
 

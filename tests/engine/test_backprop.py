@@ -219,6 +219,7 @@ def test_two_hundred_steps_are_those_of_sgd_under_squared_error(name, activation
         value, (d_w, d_b) = plain.loss_and_gradient(about, w, b, *rows, kind=loss)
         w, b = w - rate * d_w * mask[0], b - rate * d_b * mask[1]
         assert abs(losses.mean(rules.squared_error, info.prediction, target) - value) <= limit
+    assert info is not None
     found = of_engine(net, state, info)
     edges = tuple(np.array(edges_of(topology)).T)
     assert np.max(np.abs(found["forward"][0] - w[edges])) <= limit

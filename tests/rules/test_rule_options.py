@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -46,7 +47,8 @@ def small():
         (Population("late", "output", activation="sigmoid"), 1),
     ]
     pairs = [(5, 6), (0, 2), (1, 3), (1, 2), (2, 4), (3, 4), (0, 5), (2, 5), (4, 5), (3, 6), (1, 6)]
-    return build(*np.array(pairs).T, populations, name="small")
+    senders, receivers = np.array(pairs).T
+    return build(senders, receivers, populations, name="small")
 
 
 def tangled():
@@ -210,7 +212,7 @@ def without_options(wiring):
     )
 
 
-def assert_it_changes_something(name, wiring, step=STEP):
+def assert_it_changes_something(name, wiring, step: Any = STEP):
     options = Options(**ALONE[name])
     expected = assert_same(WIRINGS[wiring](), GRAPHS[wiring, "shared"], options, genes_of(options, K), K, step=step)
     # Or else agreement would show nothing

@@ -25,6 +25,11 @@ def config(**values: Any) -> TrainConfig:
     return plain_config({"task": "xor", "batch_size": 8, "genome": "backprop", **values})
 
 
+def one(rule: rules.Rules) -> rules.Rule:
+    assert isinstance(rule, rules.Rule)
+    return rule
+
+
 @pytest.fixture
 def file(tmp_path) -> str:
     """A rule of three states, whose file names the initializer."""
@@ -35,13 +40,13 @@ def file(tmp_path) -> str:
 
 def test_a_contest_takes_rule_and_initializer_from_the_rules_file(file):
     own = prepare(XOR, config(genome=file), HERE).resolved
-    assert (described(own.rule), own.n_states, own.batch_size) == (("blur", ["symmetric"]), 3, 8)
+    assert (described(one(own.rule)), own.n_states, own.batch_size) == (("blur", ["symmetric"]), 3, 8)
     assert own.initializer is he_normal
     given = prepare(XOR, config(genome=file, rule="published", initializer="uniform"), HERE).resolved
-    assert described(given.rule) == ("blur", ["batch_mean"])
+    assert described(one(given.rule)) == ("blur", ["batch_mean"])
     assert given.initializer is uniform
     plain = prepare(XOR, config(), HERE).resolved
-    assert described(plain.rule) == described(rules.backprop(loss=rules.squared_error))
+    assert described(one(plain.rule)) == described(rules.backprop(loss=rules.squared_error))
     assert isinstance(plain.rule, rules.Blur)
     assert plain.rule.signal is rules.squared_error
     assert plain.initializer is glorot_uniform
