@@ -64,7 +64,7 @@ def agree(ours: Entrant, theirs: Entrant, tolerance: float = 2e-3) -> None:
 
     Args:
         ours, theirs: the programs.
-        tolerance: of float32.
+        tolerance: how far they may lie apart; the default suits float32.
 
     Raises:
         OtherNumbers: they differ.

@@ -22,7 +22,7 @@ class Row(NamedTuple):
         case: the case it belongs to.
         name: what was measured; with `case`, `peer` and `kind` it is unique.
         kind: see `Kind`.
-        unit: of `ours` and `theirs`: "s", "B", or "" for plain numbers.
+        unit: what `ours` and `theirs` are measured in: "s", "B", or "" for plain numbers.
         ours: our own measurement; None if there is none.
         peer, theirs: the other program and its measurement.
         figure: what is compared with the target; None where the peer is absent.

@@ -40,7 +40,7 @@ class Work(NamedTuple):
 
     Attributes:
         run: does it so many times over, and returns the last result, all of it computed.
-        compiled: of once, for programs of JAX.
+        compiled: gives the compiled program of one run; None where it is no program of JAX.
     """
 
     run: Callable[[int], Any]
@@ -97,9 +97,9 @@ class Budget(NamedTuple):
     """How carefully to measure.
 
     Attributes:
-        seconds: that a call lasts at least.
+        seconds: how long a call lasts at least.
         repeats: calls of each program.
-        units: of a call at least, so that memory which each call asks of the system counts little.
+        units: how many a call takes at least, so that memory which each call asks of the system counts little.
     """
 
     seconds: float = 0.05

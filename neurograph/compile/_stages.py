@@ -59,7 +59,7 @@ class NeuronType(NamedTuple):
         role: "input", "hidden" or "output".
         activation: its population's own, as `Population.activation` has it; None takes the rule's.
         bias: whether the unit neuron feeds it.
-        feeds_on: of outputs, whether "all", "some" or "none" have outgoing synapses.
+        feeds_on: whether "all", "some" or "none" of the outputs among them have outgoing synapses.
     """
 
     rule: int
@@ -76,9 +76,9 @@ class Groups(NamedTuple):
     Attributes:
         order: user's number of each renumbered neuron.
         rank: its inverse.
-        starts, sizes, level: of each group.
-        types: of each group.
-        of: group of each renumbered neuron.
+        starts, sizes, level: first neuron, number of neurons and level of each group.
+        types: the type of each group.
+        of: the group of each renumbered neuron.
         feeds_on: whether each renumbered neuron has outgoing synapses.
         layer_size: for each renumbered neuron, how many its population has at its level.
     """

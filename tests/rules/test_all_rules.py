@@ -199,6 +199,7 @@ def test_rules_by_population_differ(name):
     members = {"hidden": jax.tree.map(lambda leaf: leaf / 2, rule), "output": rule, "*": rule}
     state = start(members, APART)
     jitted = steps(members, state, APART)
+    assert_trees_close(jitted, steps(members, state, APART, step=engine.step))
     same = by_user(NET, steps(rule, start(rule)))
     difference = np.abs(by_user(APART, jitted)[0][0] - same[0][0])
     assert np.max(difference) > 1e-6
