@@ -1,5 +1,6 @@
 """float64 on (float32 is asked for by dtype), rank promotion an error, shapes and types checked at run time."""
 
+import gc
 import importlib.metadata
 import itertools
 import os
@@ -39,6 +40,13 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=200, derandomize=False)
 settings.load_profile("default")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays; the garbage collector, which tracing sets off often, need not look at it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,5 +1,6 @@
 """What a network is between learning steps, and how it begins."""
 
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from .._text import UserError
 from ..compile import CompiledGraph
-from ..rules import Rules
+from ..rules import Rule, Rules
 from .arrangement import ByPart, ByStage, arranged, of_types, over_synapses
 from .initializers import Initializer, glorot_uniform
 
@@ -87,7 +88,19 @@ def init(
         RuleError: rules that do not fit the network, or each other.
         ValueError: weights of the topology with a number of channels that does not fit; kept states without batch size.
     """
-    rules = arranged(net, rule, dtype)
+    return _drawn(key, net, arranged(net, rule, dtype), jnp.dtype(dtype), initializer, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames=("dtype", "initializer", "batch_size"))
+def _drawn(
+    key: Key[Array, ""],
+    net: CompiledGraph,
+    rules: tuple[Rule, ...],
+    dtype: Any,
+    initializer: Initializer,
+    batch_size: int | None,
+) -> NetworkState:
+    """As `init`, in one program: operation by operation some forty would be compiled."""
     some, channels = rules[0], rules[0].n_channels
     distinct = 1 if some.single_state else channels
     forward_key, backward_key, bias_key = jax.random.split(key, 3)

@@ -1,6 +1,7 @@
 """Makes tasks whose examples a function generates without end."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -91,6 +92,7 @@ def generated(
     return Task(source, source, test, sampler, name, class_names, n_outputs, episode_of=_Redraw(parameters))
 
 
+@functools.partial(jax.jit, static_argnames=("sampler", "parameters", "dtype", "query_size"))
 def _draw(
     key: Key[Array, ""], sampler: Sampler, parameters: Parameters, dtype: Any, query_size: int
 ) -> tuple[Any, Examples]:

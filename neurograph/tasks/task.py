@@ -1,6 +1,7 @@
 """Defines `Task`: what is to be learnt, as a pytree, so that it can be an argument of a jitted function."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -128,18 +129,18 @@ class Task(eqx.Module):
         Returns:
             (x, target): x is `[inputs, batch]`; target `[outputs, batch]`, or class numbers `[batch]` for "indices".
         """
-        return self._batch(self.sampler(self.support_source, key, batch_size, self.dtype))
+        return self._batch(self.support_source, key, batch_size)
 
     def query(self, key: Key[Array, ""], batch_size: int) -> tuple[Float[Array, "inputs {batch_size}"], Target]:
         """Draws a batch of examples that `support` never gives, as `support` does.
 
         For a generated task they come from the same distribution: independent keys make them fresh examples.
         """
-        return self._batch(self.sampler(self.query_source, key, batch_size, self.dtype))
+        return self._batch(self.query_source, key, batch_size)
 
     def query_set(self) -> tuple[Float[Array, "inputs queries"], Target]:
         """Gives the fixed query set, (x `[inputs, queries]`, target with the queries as last axis), each once."""
-        return self._batch(everything(self.test))
+        return _encoded(everything(self.test), self.targets, self.n_outputs)
 
     def mean_loss(self, prediction: Float[Array, "outputs batch"], target: Target) -> Float[Array, ""]:
         """Averages the loss over a batch (see `losses.mean`)."""
@@ -211,9 +212,21 @@ class Task(eqx.Module):
         """
         return self if self.trial_of is None else self.trial_of(self, key)
 
-    def _batch(self, drawn: Any) -> tuple[Array, Target]:
-        examples = Examples(*drawn)
-        return examples.x.T, encode(examples.labels, self.targets, self.n_outputs, examples.x.dtype)
+    def _batch(self, source: Any, key: Key[Array, ""], batch_size: int) -> tuple[Array, Target]:
+        return _batch(self.sampler, source, key, batch_size, self.dtype, self.targets, self.n_outputs)
+
+
+@functools.partial(jax.jit, static_argnames=("sampler", "batch_size", "dtype", "targets", "n_outputs"))
+def _batch(
+    sampler: Sampler, source: Any, key: Key[Array, ""], batch_size: int, dtype: Any, targets: str, n_outputs: int
+) -> tuple[Array, Target]:
+    """Draws a batch in one program: operation by operation a dozen would be compiled."""
+    return _encoded(sampler(source, key, batch_size, dtype), targets, n_outputs)
+
+
+def _encoded(drawn: Any, targets: str, n_outputs: int) -> tuple[Array, Target]:
+    examples = Examples(*drawn)
+    return examples.x.T, encode(examples.labels, targets, n_outputs, examples.x.dtype)
 
 
 def drawn_from(task: Task, support: Any, query: Any) -> Task:

@@ -137,13 +137,13 @@ def turn(index: int) -> tuple[str, str, str]:
     return LOSSES[index % 2], ACTIVATIONS[index % 5], ACTIVATIONS[(index // 2 + 4) % 5]
 
 
-@pytest.mark.parametrize("name", thorough(NAMES, NAMES[len(cases.NAMED) + 5 :]))
+@pytest.mark.parametrize("name", thorough(NAMES, ["chain", *NAMES[len(cases.NAMED) + 3 :]]))
 def test_engine_grad_and_loop_agree(name):
     index = NAMES.index(name)
     assert_three_agree(problem(cases.CASES[name](), *turn(index), seed=index), np.float64)
 
 
-@pytest.mark.parametrize("name", thorough(cases.NAMED, list(cases.NAMED)[::2]))
+@pytest.mark.parametrize("name", thorough(cases.NAMED, set(cases.NAMED) - {"skip_connections", "outputs_feed_on"}))
 def test_engine_grad_and_loop_agree_in_float32(name):
     index = NAMES.index(name)
     assert_three_agree(problem(cases.CASES[name](), *turn(index + 1), seed=index), np.float32)
@@ -158,7 +158,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["hubs", "outputs_feed_on"])
+@pytest.mark.parametrize("name", thorough(("hubs", "outputs_feed_on"), ["hubs"]))
 def test_every_form_agrees(name, form):
     assert_three_agree(problem(cases.CASES[name](), *turn(6)), np.float64, **FORMS[form])
 
@@ -166,7 +166,7 @@ def test_every_form_agrees(name, form):
 CHANNELS = ("single_synapse", "skip_connections", "outputs_feed_on", "own_activations")
 
 
-@pytest.mark.parametrize("name", thorough(CHANNELS, ("single_synapse", "outputs_feed_on")))
+@pytest.mark.parametrize("name", thorough(CHANNELS, set(CHANNELS) - {"skip_connections"}))
 def test_a_channel_for_each_state_agrees(name):
     """Two channels leave room for matrices that mix the states; those of backpropagation compute the same."""
     p = problem(cases.CASES[name](), *turn(3), seed=1)
@@ -200,7 +200,10 @@ def test_engine_grad_and_loop_agree_on_everything(name, loss, activation, dtype)
     assert_three_agree(problem(cases.CASES[name](), loss, activation, output_activation), dtype)
 
 
-@pytest.mark.parametrize(("name", "activation"), [("own_activations", "tanh"), ("outputs_feed_on", "softplus")])
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [("own_activations", "tanh"), pytest.param("outputs_feed_on", "softplus", marks=pytest.mark.slow)],
+)
 def test_two_hundred_steps_are_those_of_sgd_under_squared_error(name, activation):
     """To 1e-8, of the whole trajectory. `tests/rules/test_optimizers.py` shows it under cross-entropy."""
     rate, limit, loss = 0.1, 1e-8, "mean_squared_error"

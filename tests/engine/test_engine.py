@@ -66,6 +66,7 @@ def test_the_gradient_of_a_query_loss_equals_central_differences(lowering):
     assert_gradient_is_the_slope(lambda rule: query_loss(rule, start, net), RULE)
 
 
+@pytest.mark.slow
 def test_vmap_over_rules_and_draws_equals_a_loop():
     members, starts = [blur(seed) for seed in (4, 5)], [network(seed=seed) for seed in (6, 7)]
     stack = lambda *trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)  # noqa: E731
@@ -77,7 +78,11 @@ def test_vmap_over_rules_and_draws_equals_a_loop():
 
 
 @pytest.mark.parametrize(
-    "rule", [rules.backprop(0.25, loss=rules.squared_error), rules.adam(0.1, loss=rules.squared_error)]
+    "rule",
+    [
+        pytest.param(rules.backprop(0.25, loss=rules.squared_error), marks=pytest.mark.slow),
+        rules.adam(0.1, loss=rules.squared_error),
+    ],
 )
 def test_bfloat16_is_a_coarse_float64(rule):
     """Three steps and a query, from the same numbers: within a few roundings (2^-8 each) of the largest state.

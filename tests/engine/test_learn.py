@@ -113,9 +113,9 @@ def query_loss(rule, *, name="Adam", steps=STEPS, **options):
 @pytest.mark.parametrize(
     ("name", "rematerialise"),
     [
-        ("blur, states kept", True),
         ("Adam", False),
         ("rules by population", True),
+        pytest.param("blur, states kept", True, marks=pytest.mark.slow),
         pytest.param("blur, states kept", False, marks=pytest.mark.slow),
         pytest.param("Adam", True, marks=pytest.mark.slow),
         pytest.param("rules by population", False, marks=pytest.mark.slow),

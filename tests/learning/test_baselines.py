@@ -160,7 +160,9 @@ def toy(name: str = "blobs", **options: Any) -> tasks.Task:
     return tasks.toy(jax.random.key(1), name, dtype=jnp.float64, query_size=40, **options)
 
 
-@pytest.mark.parametrize(("task", "sizes"), [("blobs", [2, 4, 5]), ("xor", [2, 4, 1])])
+@pytest.mark.parametrize(
+    ("task", "sizes"), [pytest.param("blobs", [2, 4, 5], marks=pytest.mark.slow), ("xor", [2, 4, 1])]
+)
 def test_sgd_is_the_rule_backprop_on_the_same_synapses_and_batches(task, sizes):
     drawn, steps = toy(task), (0, 1, 2, 5)
     net = compile_topology(generators.mlp(sizes), n_states=2, batch_size=BATCH)

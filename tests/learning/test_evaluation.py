@@ -134,7 +134,11 @@ def curve(task: tasks.Task, rate: float = 0.3, *, n_draws: int, **options: Any) 
     )
 
 
-@pytest.mark.parametrize("task", [toy("blobs"), toy("xor"), small()], ids=["five classes", "one output", "stored"])
+@pytest.mark.parametrize(
+    "task",
+    [pytest.param(toy("blobs"), marks=pytest.mark.slow), toy("xor"), small()],
+    ids=["five classes", "one output", "stored"],
+)
 def test_a_curve_equals_a_plain_loop(task):
     found = curve(task, n_draws=3)
     losses, accuracies = plain_loop(net_of(task), Associator(0.3), task, 3)
@@ -253,7 +257,9 @@ def test_bands_are_intervals_of_the_accuracy_at_each_mark():
 # --- held-out curves --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", [small(), toy("blobs")], ids=["stored", "generated"])
+@pytest.mark.parametrize(
+    "task", [small(), pytest.param(toy("blobs"), marks=pytest.mark.slow)], ids=["stored", "generated"]
+)
 def test_held_out_curves_equal_plain_loops_over_episodes(task):
     rates, ticks = (0.1, 1.0), []
     found = held_out_curves(

@@ -71,7 +71,7 @@ def xor(dtype: Any = jnp.float32) -> tasks.Task:
     return tasks.load("xor", dtype=dtype)
 
 
-@pytest.mark.parametrize("name", thorough(RULES, ("backprop", "backprop with momentum", "feedback alignment")))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"the user's own"}))
 def test_the_gradient_improves_any_rule(name):
     net, rule, seen = compile_topology(XOR), RULES[name], []
     common: dict[str, Any] = {"unroll": 5, "batch_size": 32, "query_size": 64, "replicas": 4, "draws": 2, "size": 2}

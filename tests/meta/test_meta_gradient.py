@@ -18,7 +18,7 @@ from neurograph.meta import population as populations
 from neurograph.meta.population import best, founded, member, perturbed, reseeded
 from neurograph.meta.steps import Report
 from neurograph.topology import generators
-from tests.support.helpers import tolerance
+from tests.support.helpers import thorough, tolerance
 from tests.support.meta_problems import (
     GRADIENT_NAN,
     LOSSES_NAN,
@@ -78,7 +78,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", thorough(OPTIMIZERS, ["momentum, by norms of leaves"]))
 def test_each_rule_follows_optax_by_itself(flat, name):
     """The optimizer receives the rule's numbers, too; moving averages of losses, accuracies and rules by hand."""
     method = dataclasses.replace(ALONE, optimizer=OPTIMIZERS[name])

@@ -134,9 +134,9 @@ def on_parts(wiring, channels: int):
     ("options", "topology"),
     [
         (OWN_RULES, TANGLE),
-        ({"lowering": "dense"}, TANGLE),
+        pytest.param({"lowering": "dense"}, TANGLE, marks=pytest.mark.slow),
         ({"lowering": "padded_gather", "schedule": "scan", "tile": (3, 2)}, TANGLE),
-        ({}, LATE_BLOCKS),
+        pytest.param({}, LATE_BLOCKS, marks=pytest.mark.slow),
     ],
     ids=("matmuls and gathers", "matmuls", "gathers", "matmuls from parts of a stage"),
 )
@@ -160,7 +160,7 @@ def test_segment_sums_do_scatter():
 @pytest.mark.parametrize(
     "options",
     [
-        OWN_RULES,
+        pytest.param(OWN_RULES, marks=pytest.mark.slow),
         {"lowering": "padded_gather", "tile": (3, 2)},
         pytest.param({"lowering": "segment_sum"}, marks=pytest.mark.slow),
     ],
@@ -224,7 +224,11 @@ def test_numbers_of_neurons_are_laid_on_their_synapses_and_collected(options, to
             assert relative_error(found, wanted) < tolerance(np.float64)
 
 
-@pytest.mark.parametrize("options", [OWN_RULES, {"lowering": "dense"}, {"lowering": "segment_sum"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(OWN_RULES, marks=pytest.mark.slow), {"lowering": "dense"}, {"lowering": "segment_sum"}],
+    ids=str,
+)
 def test_the_gradient_of_a_part_is_its_part_of_the_gradient(options):
     """What a gradient of 0 leaves out: the gradients of results, one at a time, add up to that of their sum."""
     plan = Plan(options)

@@ -67,10 +67,7 @@ def assert_equal_to_dense_pass(options, channels, direction, name="tangle"):
 
 @pytest.mark.parametrize(
     "name",
-    thorough(
-        PLANS,
-        set(PLANS).difference(("auto, k, up", "loops, 1x1, k, down")),
-    ),
+    thorough(PLANS, set(PLANS) - {"auto, k, up"}),
 )
 def test_a_pass_and_its_derivatives_equal_those_of_dense_matrices(name):
     assert_equal_to_dense_pass(*PLANS[name])
@@ -95,9 +92,9 @@ def test_a_pass_and_its_derivatives_under_every_plan(options, channels, rules, d
     ("options", "topology"),
     [
         (OWN_RULES, TANGLE),
-        ({"lowering": "dense"}, TANGLE),
+        pytest.param({"lowering": "dense"}, TANGLE, marks=pytest.mark.slow),
         ({**LOOP, "tile": (3, 2)}, TANGLE),
-        ({}, LATE_BLOCKS),
+        pytest.param({}, LATE_BLOCKS, marks=pytest.mark.slow),
     ],
     ids=("matmuls and gathers", "matmuls", "gathers", "matmuls from parts of a stage"),
 )
@@ -186,7 +183,7 @@ def test_the_gradient_of_a_stage_is_its_part_of_the_gradient(direction):
         return jax.tree.leaves(jax.jit(jax.grad(value, argnums=(0, 1)), compiler_options=QUICK)(*operands))
 
     n = len(jax.tree.leaves(jax.eval_shape(functools.partial(passed, plan, graph, direction), *operands)))
-    few = [0, n // 2, n - 1]
+    few = [0, n - 1]
     alone = [gradient([chosen]) for chosen in few]
     for whole, *parts in zip(gradient(few), *alone, strict=True):
         assert relative_error(sum(parts), whole) < tolerance(np.float64)

@@ -108,7 +108,7 @@ def by_user(net, state):
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, pytest.param(jnp.float32, marks=pytest.mark.slow), jnp.float64])
 def test_a_network_leaves_a_step_as_it_came(name, dtype):
     """Structure, shapes and dtypes: what `lax.scan` asks of a carry."""
     state = start(RULES[name], dtype=dtype)
@@ -120,7 +120,7 @@ def test_a_network_leaves_a_step_as_it_came(name, dtype):
     assert {leaf.dtype for leaf in jax.tree.leaves(info)} == {jnp.dtype(dtype)}
 
 
-@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"blur", "a rule of one's own", "feedback alignment"}))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"a rule of one's own"}))
 def test_jit_changes_nothing(name):
     jitted = steps(RULES[name], start(RULES[name]))
     assert_trees_close(jitted, steps(RULES[name], start(RULES[name]), step=engine.step))
@@ -128,7 +128,7 @@ def test_jit_changes_nothing(name):
     assert max(changes) > 1e-5, "nothing was learnt"
 
 
-@pytest.mark.parametrize("name", thorough(RULES, list(RULES)[1::2]))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"blur", "lars"}))
 def test_vmap_over_rules_and_networks_equals_a_loop(name):
     rule = rules.as_arrays(RULES[name], jnp.float64)
     members = [jax.tree.map(lambda leaf, s=s: s * leaf, rule) for s in (0.9, 1.0)]
@@ -143,7 +143,7 @@ def test_vmap_over_rules_and_networks_equals_a_loop(name):
         assert_trees_close(jax.tree.map(lambda leaf, n=n: leaf[n], together), alone, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", thorough(RULES, ("published", "two channels", "momentum", "rmsprop", "lars", "blur")))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"feedback alignment", "a rule of one's own"}))
 def test_its_gradient_equals_central_differences(name):
     rule = RULES[name]
     if name in SMOOTH:
@@ -162,7 +162,7 @@ def test_its_gradient_equals_central_differences(name):
     assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
 
 
-@pytest.mark.parametrize("name", thorough(RULES, list(RULES)[::2]))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop", "a rule of one's own"}))
 def test_lowerings_change_nothing(name):
     expected = None
     for lowering in LOWERINGS:
@@ -179,7 +179,7 @@ def test_saved_and_loaded_it_takes_the_same_step(name, tmp_path):
     assert_trees_close(steps(back, start(back)), steps(RULES[name], start(RULES[name])))
 
 
-@pytest.mark.parametrize("name", thorough(RULES, list(RULES)[::2]))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop", "a rule of one's own"}))
 def test_a_rule_by_population_works_alike_eagerly_and_under_jit(name):
     """Whether two populations have the same object, two equal ones, or one rule for all: the numbers are the same."""
     rule = rules.as_arrays(RULES[name], jnp.float64)
@@ -192,7 +192,7 @@ def test_a_rule_by_population_works_alike_eagerly_and_under_jit(name):
         assert_trees_close(by_user(APART, jitted), expected)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop", "a rule of one's own"}))
 def test_rules_by_population_differ(name):
     """A population's synapses follow its own rule: with all of its numbers halved, they are others."""
     rule = rules.as_arrays(RULES[name], jnp.float64)

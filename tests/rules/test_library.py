@@ -77,7 +77,7 @@ def slow(*case):
         slow("boolean-2state", "mlp:2-20-1", "nxor", 512, 4, 0.5),  # which it was not meta-learned on
         slow("digits-2state", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
         slow("digits-4state", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
-        ("digits-4state", "scale_free", "digits", 128, 10, 0.8),  # nor on this wiring
+        slow("digits-4state", "scale_free", "digits", 128, 10, 0.8),  # nor on this wiring
         ("mnist-4state", "mlp:64-64-64-10", "digits", 128, 20, 0.9),  # nor on these data
         slow("mnist-2state-cma", "mlp:64-128-10", "digits", 128, 15, 0.8),
     ],

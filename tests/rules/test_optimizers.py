@@ -51,7 +51,7 @@ OPTIMIZERS = {
 }
 """The rule, optax's transformation, and what this one calls its memory."""
 WIRINGS = ("skip_connections", "outputs_feed_on", "random_dag_9", "own_activations")
-BY_DEFAULT = {(name, WIRINGS[n % 4]) for n, name in enumerate(OPTIMIZERS)}
+BY_DEFAULT = {(name, WIRINGS[n % 4]) for n, name in enumerate(("momentum", "rmsprop", "adamw", "lars"))}
 PAIRS = [
     pytest.param(name, wiring, marks=() if (name, wiring) in BY_DEFAULT else pytest.mark.slow)
     for name in OPTIMIZERS
@@ -140,7 +140,7 @@ def test_memory_has_the_shape_of_the_synapses(name):
         assert [leaf.shape for leaf in jax.tree.leaves(part)] == [w.shape] * len(memories)
 
 
-@pytest.mark.parametrize("name", thorough(OPTIMIZERS, ("sgd", "momentum", "weight decay", "adamw")))
+@pytest.mark.parametrize("name", thorough(OPTIMIZERS, set(OPTIMIZERS) - {"adam", "lars"}))
 def test_the_gradient_is_finite_where_an_input_never_changes(name):
     """The Hebbian sums of its synapses are 0 in every step, and so are their squares."""
     topology = cases.no_hidden()

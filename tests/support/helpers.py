@@ -270,6 +270,7 @@ class Largest(eqx.Module):
     n_outputs: int = eqx.field(static=True)
     dtype: Any = eqx.field(static=True, default=np.float64)
 
+    @eqx.filter_jit
     def support(self, key: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:
         x = jax.random.normal(key, (self.n_inputs, batch_size), self.dtype)
         classes = jnp.argmax(x, axis=0) % self.n_outputs

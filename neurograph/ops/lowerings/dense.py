@@ -59,14 +59,15 @@ class Matmul(eqx.Module):
 
         # k: state (or channel), s: source, t: target, b: batch
         def transposed_first(values, a):
-            # XLA's fast matmul contracts the last axis; it would move the transposition into the slow one again
+            # for several channels XLA's fast matmul contracts the last axis; without the barrier it would move the
+            # transposition into the slow one again
             turned = jax.lax.optimization_barrier(jnp.swapaxes(values, 1, 2))
             return _product("ts,ksb->ktb", "kts,ksb->ktb", turned, a)
 
         def as_it_is(values, a):
             return _product("st,ksb->ktb", "kst,ksb->ktb", values, a)
 
-        if min(self.shape) < 16 or self.shape[0] * self.shape[1] > LARGE:
+        if values.shape[0] == 1 or min(self.shape) < 16 or self.shape[0] * self.shape[1] > LARGE:
             return as_it_is(values, a)
         return jax.lax.platform_dependent(values, a, cpu=transposed_first, default=as_it_is)
 
