@@ -43,7 +43,7 @@ settings.load_profile("default")
 
 
 def pytest_collection_finish() -> None:
-    """What is imported and collected stays; the garbage collector, which tracing sets off often, need not look at it."""
+    """What is imported and collected stays: the garbage collector, which tracing sets off often, need not see it."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
