@@ -12,7 +12,7 @@ from rich.table import Table
 from .._text import UserError
 from . import EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import choose_device, define_rules, progress, say
+from ._long import RuleFiles, choose_device, define_rules, progress, say
 
 if TYPE_CHECKING:
     from ..learning import Curve, Entry
@@ -26,10 +26,6 @@ BatchSize = Annotated[int, typer.Option(help="Examples in a support batch.")]
 SeedOption = Annotated[int, typer.Option(help="Of all draws.")]
 DataDir = Annotated[str | None, typer.Option(help="Folder of the data sets; else NEUROGRAPH_DATA.")]
 Picture = Annotated[pathlib.Path | None, typer.Option("--output", "-o", help="Picture to write: .png, .svg or .pdf.")]
-RuleFiles = Annotated[
-    list[pathlib.Path] | None,
-    typer.Option("--rules", help="Python file that defines a class of rules; its code is run."),
-]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
 Set = Annotated[
     list[str] | None,

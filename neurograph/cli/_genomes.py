@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from ._console import console
+from ._long import RuleFiles, define_rules
 
 genomes = typer.Typer(
     help="Learning rules that come with the package; a name stands wherever a genome's file may.", no_args_is_help=True
@@ -43,10 +44,12 @@ def show_genome(
     heat: Annotated[
         pathlib.Path | None, typer.Option(help="Picture of its matrices to write, too: .png, .svg or .pdf.")
     ] = None,
+    rules: RuleFiles = None,
 ) -> None:
     """Prints a genome's file: where it comes from, its rule, and its numbers."""
     from ..runs.listing import file_of
 
+    define_rules(rules)
     file, text = file_of(name)
     if heat is not None:
         from ..plotting.genome_map import genome_map

@@ -1,9 +1,11 @@
 """What commands that run long share: interrupts, the choice of device, the progress line."""
 
+import pathlib
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +15,12 @@ from .._text import UserError
 
 if TYPE_CHECKING:
     from ..runs.run import Process
+
+
+RuleFiles = Annotated[
+    list[pathlib.Path] | None,
+    typer.Option("--rules", help="Python file that defines a class of rules; its code is run."),
+]
 
 
 def say(sentence: str) -> None:
@@ -84,7 +92,17 @@ def only_for_new_runs(given: dict[str, bool], may_change: str) -> None:
         )
 
 
-def define_rules(files: list[Any] | None) -> None:
+def with_rules(command: str, files: list[pathlib.Path] | None) -> str:
+    """A command to go on with, which names the files of rules as this one did."""
+    return " ".join([command, *(f"--rules {shlex.quote(str(file))}" for file in files or [])])
+
+
+def how_to_continue(command: str, folder: pathlib.Path, rules: list[pathlib.Path] | None) -> str:
+    resume = with_rules(f"neurograph {command} --resume '{folder}'", rules)
+    return f"continue with: {resume}"
+
+
+def define_rules(files: list[pathlib.Path] | None) -> None:
     """Runs Python files of the user's that define classes of rules, so that names and files can stand for them."""
     import importlib.util
 
@@ -99,6 +117,10 @@ def define_rules(files: list[Any] | None) -> None:
             spec.loader.exec_module(module)
         except Exception as error:
             raise UserError(f"--rules is '{file}', which fails: {type(error).__name__}: {error}.") from error
+        if not any(isinstance(value, type) and value.__module__ == spec.name for value in vars(module).values()):
+            raise UserError(
+                f"--rules is '{file}', which defines no class; give a file with one derived from neurograph.rules.Rule."
+            )
 
 
 class Interrupts:

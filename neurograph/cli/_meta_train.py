@@ -13,7 +13,17 @@ from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import Interrupts, choose_device, define_rules, only_for_new_runs, say, watched
+from ._long import (
+    Interrupts,
+    RuleFiles,
+    choose_device,
+    define_rules,
+    how_to_continue,
+    only_for_new_runs,
+    say,
+    watched,
+    with_rules,
+)
 from ._train import rule_in_short
 
 if TYPE_CHECKING:
@@ -32,9 +42,7 @@ def meta_train(
         str | None, typer.Option(help="As of train: backprop, adam, blur, a class ...; --set rule.KEY=VALUE.")
     ] = None,
     genome: Annotated[str | None, typer.Option(help="Where to start: random, backprop, a rule's name or file.")] = None,
-    rules: Annotated[
-        list[pathlib.Path] | None, typer.Option(help="Python file that defines a class of rules; its code is run.")
-    ] = None,
+    rules: RuleFiles = None,
     states: Annotated[int | None, typer.Option(help="States of every neuron, k.")] = None,
     genomes: Annotated[int | None, typer.Option(help="Genomes side by side.")] = None,
     unroll: Annotated[int | None, typer.Option(help="Learning steps of an unroll, at first.")] = None,
@@ -96,16 +104,12 @@ def meta_train(
         process = _start(topologies, given, set_ or [], out)
     try:
         with Interrupts() as interrupts:
-            code = _run(process, console, interrupts, as_json=json)
+            code = _run(process, console, interrupts, rules, as_json=json)
     except KeyboardInterrupt:
-        say(f"interrupted; {_how_to_continue(process.folder)}")
+        say(f"interrupted; {how_to_continue('meta-train', process.folder, rules)}")
         code = EXIT_INTERRUPTED
     if code:
         raise typer.Exit(code)
-
-
-def _how_to_continue(folder: pathlib.Path) -> str:
-    return f"continue with: neurograph meta-train --resume '{folder}'"
 
 
 def _option(name: str) -> str:
@@ -165,7 +169,14 @@ def _command() -> str:
     return shlex.join(["neurograph", *words])
 
 
-def _run(process: "MetaLearning", console: Console, interrupts: Interrupts, *, as_json: bool) -> int:
+def _run(
+    process: "MetaLearning",
+    console: Console,
+    interrupts: Interrupts,
+    rules: list[pathlib.Path] | None,
+    *,
+    as_json: bool,
+) -> int:
     from ..runs import run
 
     console.print(_table(process))
@@ -173,7 +184,7 @@ def _run(process: "MetaLearning", console: Console, interrupts: Interrupts, *, a
     for step in watched(process, console, interrupts.requested, "meta-train", _about):
         reached = step
     if reached < total:
-        say(f"stopped after meta-step {reached}; {_how_to_continue(process.folder)}")
+        say(f"stopped after meta-step {reached}; {how_to_continue('meta-train', process.folder, rules)}")
         return EXIT_INTERRUPTED
     summary = run.finish(process, {"seconds": time.perf_counter() - began})
     if as_json:
@@ -192,7 +203,8 @@ def _run(process: "MetaLearning", console: Console, interrupts: Interrupts, *, a
         console.print(f"{tested['task']} on {tested['wiring']}, test accuracy after {accuracy}", soft_wrap=True)
     genome = process.folder / "genome.txt"
     console.print(f"genome: {genome}", soft_wrap=True)
-    console.print(f"try it: neurograph compare TOPOLOGY --genome {genome}", soft_wrap=True)
+    again = with_rules(f"neurograph compare TOPOLOGY --genome {genome}", rules)
+    console.print(f"try it: {again}", soft_wrap=True)
     return 0
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import Interrupts, choose_device, define_rules, only_for_new_runs, say, watched
+from ._long import Interrupts, RuleFiles, choose_device, define_rules, how_to_continue, only_for_new_runs, say, watched
 
 if TYPE_CHECKING:
     from ..runs.training import Status, Training
@@ -35,9 +35,7 @@ def train(
     genome: Annotated[
         str | None, typer.Option(help="The rule's numbers: backprop, random, or a rule's name or file.")
     ] = None,
-    rules: Annotated[
-        list[pathlib.Path] | None, typer.Option(help="Python file that defines a class of rules; its code is run.")
-    ] = None,
+    rules: RuleFiles = None,
     states: Annotated[
         int | None, typer.Option(help="States of every neuron (k), where the genome leaves it open.")
     ] = None,
@@ -96,16 +94,12 @@ def train(
     try:
         # from here on the run can be resumed: an interrupt, also one while JAX compiles, is noted and raises nothing
         with Interrupts() as interrupts:
-            code = _run(training, console, interrupts, as_json=json)
+            code = _run(training, console, interrupts, rules, as_json=json)
     except KeyboardInterrupt:
-        say(f"interrupted; {_how_to_continue(training.folder)}")
+        say(f"interrupted; {how_to_continue('train', training.folder, rules)}")
         code = EXIT_INTERRUPTED
     if code:
         raise typer.Exit(code)
-
-
-def _how_to_continue(folder: pathlib.Path) -> str:
-    return f"continue with: neurograph train --resume '{folder}'"
 
 
 def _option(name: str) -> str:
@@ -146,7 +140,9 @@ def _start(
     return started
 
 
-def _run(training: "Training", console: Console, interrupts: Interrupts, *, as_json: bool) -> int:
+def _run(
+    training: "Training", console: Console, interrupts: Interrupts, rules: list[pathlib.Path] | None, *, as_json: bool
+) -> int:
     from ..runs import run
     from ..runs.training import Divergence
 
@@ -174,7 +170,7 @@ def _run(training: "Training", console: Console, interrupts: Interrupts, *, as_j
     summary = run.finish(training, {**about, "diverged": bool(diverged)})
     if interrupts.requested() and not summary["finished"]:
         code = code or EXIT_INTERRUPTED
-        say(f"stopped after step {summary['steps']}; {_how_to_continue(training.folder)}")
+        say(f"stopped after step {summary['steps']}; {how_to_continue('train', training.folder, rules)}")
     console.print(f"{_result(summary)} ({summary['n_test']} examples, {summary['steps']} steps, {seconds:.1f} s)")
     console.print(f"run: {training.folder}", soft_wrap=True)
     if as_json:

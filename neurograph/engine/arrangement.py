@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._text import shown
 from ..compile import CompiledGraph, NeuronType
 from ..rules import Rule, RuleError, Rules
 from ..rules.base import as_arrays
@@ -40,6 +41,12 @@ def arranged(net: CompiledGraph, rules: Rules, dtype: Any) -> tuple[Rule, ...]:
         RuleError: a rule for a population that there is not, a population without one, rules for populations that the
             wiring was compiled to share one, or rules that differ in what shapes the program.
     """
+    for rule in rules.values() if isinstance(rules, dict) else [rules]:
+        if not isinstance(rule, Rule):
+            raise RuleError(
+                f"a rule is expected, but {shown(rule)} is given; give an instance of a class of rules, such as "
+                "rules.backprop(0.1), or a mapping of populations to such rules."
+            )
     if isinstance(rules, Rule):
         return (as_arrays(rules, dtype),) * net.wiring.n_rules
     unknown = sorted(set(rules) - set(net.populations) - {"*"})
@@ -56,6 +63,13 @@ def arranged(net: CompiledGraph, rules: Rules, dtype: Any) -> tuple[Rule, ...]:
         raise RuleError(
             f"population {apart[0]!r} has a rule of its own, but the topology was compiled without; "
             f"compile it with rules={sorted(set(rules) - {'*'})!r}."
+        )
+    kinds = {type(rule): name for name, rule in rules.items()}
+    if len(kinds) > 1:
+        (one, a), (other, b), *_ = kinds.items()
+        raise RuleError(
+            f"populations {a!r} and {b!r} have rules of the classes {one.__name__} and {other.__name__}; rules of one "
+            "network are of one class."
         )
     first = _shapes(next(iter(rules.values())))
     for name, rule in rules.items():

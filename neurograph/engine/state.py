@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 from .._text import UserError
 from ..compile import CompiledGraph
 from ..rules import Rule, Rules
+from ..rules.checks import check
 from .arrangement import ByPart, ByStage, arranged, of_types, over_synapses
 from .initializers import Initializer, glorot_uniform
 
@@ -85,10 +86,15 @@ def init(
         batch_size: needed only where the rule keeps states.
 
     Raises:
-        RuleError: rules that do not fit the network, or each other.
+        RuleError: rules that do not fit the network, or each other; a method of a rule of one's own that gives another
+            shape than `Rule` says.
         ValueError: weights of the topology with a number of channels that does not fit; kept states without batch size.
     """
-    return _drawn(key, net, arranged(net, rule, dtype), jnp.dtype(dtype), initializer, batch_size)
+    rules = arranged(net, rule, dtype)
+    feed_on = any(t.role == "output" and t.feeds_on != "none" for s in net.output_stages for t in net.types(s))
+    for each in rules:
+        check(each, outputs_feed_on=feed_on)
+    return _drawn(key, net, rules, jnp.dtype(dtype), initializer, batch_size)
 
 
 @functools.partial(jax.jit, static_argnames=("dtype", "initializer", "batch_size"))

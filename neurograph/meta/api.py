@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from .._text import UserError
+from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
 from ..rules import Rule, RuleError, as_arrays
@@ -212,8 +212,18 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
         dtype: the type of all numbers.
 
     Raises:
-        RuleError: the rules differ in their structure, there are none, or a stacked rule has no common leading axis.
+        RuleError: the rules differ in their structure, there are none, one has no numbers or is one for each
+            population, or a stacked rule has no common leading axis.
     """
+    for rule in [rules] if isinstance(rules, (Rule, dict)) else rules:
+        if not isinstance(rule, Rule):
+            what = "a mapping of populations to rules" if isinstance(rule, dict) else shown(rule)
+            raise RuleError(f"meta-learning starts from rules, each for all populations, but {what} is given.")
+        if not jax.tree.leaves(rule):
+            raise RuleError(
+                f"the rule {type(rule).__name__} has no numbers to be learnt; a number is a field with an annotation, "
+                "such as `rate: float = 0.1`."
+            )
     if isinstance(rules, Rule) and size is not None:
         return around(key, as_arrays(rules, dtype), size, noise)
     if isinstance(rules, Rule):

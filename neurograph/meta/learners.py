@@ -17,7 +17,7 @@ VALIDATION = 2**31 - 1
 
 
 class Standing(NamedTuple):
-    """How well a population does; moving averages over meta-steps where it learns by gradient.
+    """How well a population does; by gradient, moving averages over meta-steps, which lag behind a fresh validation.
 
     Attributes:
         best_loss, median_loss: the least loss and the median over rules; in evolution the loss is 1 - accuracy.
@@ -41,7 +41,7 @@ class Validation(NamedTuple):
     """The result of a validation by fresh unrolls: means over draws.
 
     Attributes:
-        loss, accuracy: the score of the best candidate.
+        loss, accuracy: the score of the best candidate; in evolution the loss is 1 - accuracy.
         accuracies: the accuracy of every candidate.
     """
 

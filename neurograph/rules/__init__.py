@@ -5,6 +5,7 @@ blur           equations 5-8
 parts, moments options of `Blur` with numbers of their own
 presets        blur, published, backprop, adam, rmsprop, lars
 activations, losses   plain callables
+checks         whether a rule of one's own keeps to the interface
 files          a rule as a readable text file; `load`, `save`
 """
 
@@ -20,6 +21,7 @@ from .base import as_arrays as as_arrays
 from .base import identity as identity
 from .blur import Blur as Blur
 from .blur import Hebbian as Hebbian
+from .checks import RuleWarning as RuleWarning
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .files import RuleFile as RuleFile
 from .files import find as find

@@ -166,12 +166,33 @@ def test_a_class_that_is_not_defined_asks_for_its_file(run):
 
 def test_a_file_of_rules_that_does_not_work_is_a_sentence(run):
     pathlib.Path("broken.py").write_text("1 / 0\n")
+    pathlib.Path("empty.py").write_text("from neurograph.rules import Rule\n")
     for file, words in (
         ("broken.py", "fails: ZeroDivisionError"),
+        ("empty.py", "defines no class; give a file with one derived from neurograph.rules.Rule"),
         ("none.py", "no Python file"),
         (".", "no Python file"),
     ):
         assert_complains(run("train", "xor", "--rules", file), f"--rules is '{file}'", words)
+
+
+@pytest.mark.usefixtures("mine")
+def test_commands_to_go_on_with_name_the_file_of_rules(run, monkeypatch):
+    monkeypatch.setattr("neurograph.cli._long.Interrupts.requested", lambda _: True)
+    again = "--rules my_rules.py"
+    assert_complains(run("train", "xor", *SHORT, *OWN, "--out", "r"), f"--resume 'r' {again}", code=130)
+    outcome = run("meta-train", "mlp:2-2-1", *META, *OWN, "--out", "m")
+    assert_complains(outcome, f"--resume 'm' {again}", code=130)
+    assert run("genomes", "show", "r", "--rules", "my_rules.py").out.count("class: bounded_descent") == 1
+
+
+def test_a_mistake_in_a_class_of_ones_own_is_a_sentence(run):
+    pathlib.Path("my_rules.py").write_text(MINE.replace("jnp.concatenate([a[:1], delta", "jnp.concatenate([delta"))
+    found = run("train", "xor", *SHORT, *OWN, "--out", "r")
+    assert_complains(
+        found, "the rule BoundedDescent does not work: receive_down gives [1, 5, 3]", "must give [2, 5, 3]"
+    )
+    assert not pathlib.Path("r").exists()
 
 
 def test_evolution_needs_two_numbers(run):

@@ -174,6 +174,23 @@ def test_rules_that_do_not_go_together_are_a_sentence():
         meta.evolve(KEY, compile_topology(XOR), [one], xor(), **SMALL)
 
 
+def test_what_cannot_be_learnt_is_a_sentence():
+    class Bare(Rule):
+        rate = 0.1  # without an annotation, it is no number
+
+        def activate(self, u, activation):
+            return jnp.concatenate([u, u])
+
+    net, rule = compile_topology(XOR), RULES["backprop"]
+    for search in (meta.gradient, meta.evolve):
+        with pytest.raises(RuleError, match=r"the rule Bare has no numbers to be learnt; a number is a field with"):
+            search(KEY, net, Bare(), xor(), size=2)
+        wrong: Any = ({"*": rule}, [{"*": rule}] * 2)
+        for given in wrong:
+            with pytest.raises(RuleError, match=r"each for all populations, but a mapping of populations to rules is"):
+                search(KEY, net, given, xor(), size=2)
+
+
 def test_graphs_learn_the_tasks_that_fit_them():
     nets = [compile_topology(topology) for topology in (XOR, BLOBS, generators.mlp([2, 3, 1]))]
     pairs = api.pair(nets, [xor(), tasks.load("blobs"), tasks.load("circle")])

@@ -1,0 +1,248 @@
+"""Checks a rule of one's own before it runs: its options, and the shapes of what each method returns.
+
+A wrong shape would otherwise surface deep within the engine, or be broadcast, and the rule would learn something else.
+The methods are called on shapes alone, once for each rule.
+"""
+
+import dataclasses
+import functools
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._text import closest
+from .base import Neurons, Rule, RuleError, Seen, Synapses
+
+NEURONS, BATCH, SYNAPSES, OUTPUTS = 5, 3, 6, 4
+"""Sizes that a method is called with; all differ, so that axes that are confused show."""
+_COUNTS = {"n_states": 1, "n_channels": 1, "n_sum_channels": 1, "supervised_every": 1, "first_channel_down": 0}
+"""The least value of each option that is an integer."""
+_SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")
+_NORMALIZATIONS = (None, "within_sums", "persistent")
+_METHODS = tuple(name for name, value in vars(Rule).items() if not name.startswith("_") and callable(value))
+
+
+class RuleWarning(UserWarning):
+    """A rule runs, but probably not as it was meant."""
+
+
+def check(rule: Any, *, outputs_feed_on: bool = True) -> None:
+    """Checks that a rule keeps to what `Rule` says of each method. Rules of the package are known to.
+
+    Args:
+        rule: its numbers are arrays.
+        outputs_feed_on: whether `receive_down` is called for outputs, too.
+
+    Raises:
+        RuleError: the rule, the method, what it returns and what it must return.
+    """
+    if type(rule).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return
+    for field in dataclasses.fields(rule):
+        try:
+            hash(getattr(rule, field.name) if field.metadata.get("static") else None)
+        except TypeError as error:
+            raise _error(
+                rule,
+                f"its option {field.name} is {getattr(rule, field.name)!r}, which cannot be hashed as options of "
+                "compiled programs must be; give a tuple in place of a list or an array.",
+            ) from error
+    leaves, structure = jax.tree.flatten(rule)
+    _check(structure, tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves), outputs_feed_on)
+
+
+@functools.lru_cache(maxsize=256)
+def _check(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], outputs_feed_on: bool) -> None:
+    rule = structure.unflatten(leaves)
+    _check_names(rule)
+    _check_options(rule)
+    _check_passes(rule, outputs_feed_on)
+    _check_update(rule)
+
+
+def _error(rule: Rule, what: str) -> RuleError:
+    return RuleError(f"the rule {type(rule).__name__} does not work: {what}")
+
+
+# --- names and options ----------------------------------------------------------------------------------------------
+
+
+def _check_names(rule: Rule) -> None:
+    """Warns of a method that is probably misspelt, since the one of `Rule` would silently stand in for it."""
+    own = {
+        name: value for kind in type(rule).__mro__ if not issubclass(Rule, kind) for name, value in vars(kind).items()
+    }
+    for name, value in own.items():
+        meant = None if name in dir(Rule) or not callable(value) else closest(name, _METHODS, 0.85)
+        if meant is not None and meant not in own:
+            warnings.warn(
+                f"the rule {type(rule).__name__} has a method {name}, which nothing calls, and no {meant} of its own; "
+                f"did you mean {meant!r}?",
+                RuleWarning,
+                stacklevel=2,
+            )
+
+
+def _check_options(rule: Rule) -> None:
+    for name, least in _COUNTS.items():
+        value = getattr(rule, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise _error(rule, f"{name} is {value!r}; it must be an integer of {least} or more.")
+    for name in _SWITCHES:
+        if not isinstance(value := getattr(rule, name), bool):
+            raise _error(rule, f"{name} is {value!r}; it must be True or False.")
+    if rule.normalization not in _NORMALIZATIONS:
+        valid = ", ".join(map(repr, _NORMALIZATIONS))
+        raise _error(rule, f"normalization is {rule.normalization!r}; valid are {valid}.")
+    for role in ("hidden", "output"):
+        if not callable(value := rule.default_activation(role)):
+            raise _error(rule, f"default_activation({role!r}) gives {value!r}; it must give a function of an array.")
+
+
+# --- calls on shapes ------------------------------------------------------------------------------------------------
+
+
+def _array(*shape: int) -> Any:
+    """A shape, which stands for an array."""
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _called(rule: Rule, name: str, *arrays: Any, last: tuple[Any, ...] = ()) -> Any:
+    """The shapes that a method returns.
+
+    Args:
+        rule, name: the method.
+        arrays: its arguments, pytrees of shapes.
+        last: further arguments, which are no arrays.
+    """
+    try:
+        return jax.eval_shape(lambda rule, *arrays: getattr(rule, name)(*arrays, *last), rule, *arrays)
+    except RuleError:
+        raise
+    except NotImplementedError as error:
+        raise RuleError(str(error)) from error
+    except Exception as error:
+        given = ", ".join(_shown(one) for one in arrays)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise _error(rule, f"{name} fails, given arrays of shape {given} ({what[:300]}).") from error
+
+
+def _shown(tree: Any) -> str:
+    """Shapes as messages quote them."""
+    if isinstance(tree, jax.ShapeDtypeStruct):
+        return f"[{', '.join(map(str, tree.shape))}]"
+    if tree is None:
+        return "None"
+    if isinstance(tree, (tuple, list)):
+        inner = ", ".join(_shown(part) for part in tree)
+        return f"{type(tree).__name__}({inner})" if hasattr(tree, "_fields") else f"({inner})"
+    return str(jax.tree.map(_shown, tree))
+
+
+def _expect(rule: Rule, name: str, found: Any, wanted: tuple[int | None, ...], words: str) -> jax.ShapeDtypeStruct:
+    """Compares a shape with the one that is wanted, in which None stands for any length."""
+    fits = isinstance(found, jax.ShapeDtypeStruct) and len(found.shape) == len(wanted)
+    if not fits or any(want not in (None, have) for have, want in zip(found.shape, wanted, strict=True)):
+        shape = ", ".join("any" if want is None else str(want) for want in wanted)
+        raise _error(
+            rule,
+            f"{name} gives {_shown(found)} for {NEURONS} neurons, a batch of {BATCH} and {SYNAPSES} synapses; it must "
+            f"give [{shape}], {words}.",
+        )
+    return found
+
+
+def _check_passes(rule: Rule, outputs_feed_on: bool) -> None:
+    k, up = rule.n_states, rule.n_channels
+    down = up - rule.first_channel_down if up > 1 else 1
+    a, hidden = _array(k, NEURONS, BATCH), (rule.default_activation("hidden"),)
+
+    def message(name: str, states: jax.ShapeDtypeStruct, channels: int) -> jax.ShapeDtypeStruct:
+        words = "[channels, neurons, batch]" + (f", as n_channels is {up}" if up > 1 else "")
+        found = _called(rule, name, states)
+        return _expect(rule, name, found, (channels if up > 1 else None, NEURONS, BATCH), words)
+
+    sent = message("send_up", a, up)
+    if rule.short_inputs:
+        message("send_up", _array(1, NEURONS, BATCH), up)
+    u = _called(rule, "receive_up", sent, a if rule.keep_states else None)
+    u = _expect(rule, "receive_up", u, (None, NEURONS, BATCH), "[channels, neurons, batch]")
+    states = f"[states, neurons, batch], as n_states is {k}"
+    _expect(rule, "activate", _called(rule, "activate", u, last=hidden), a.shape, states)
+
+    outputs, classes = _array(k, OUTPUTS, BATCH), jax.ShapeDtypeStruct((BATCH,), jnp.int32)
+    try:
+        fed = _called(rule, "feedback", outputs, _array(OUTPUTS, BATCH))
+    except RuleError as error:
+        try:  # targets may be class numbers
+            fed = _called(rule, "feedback", outputs, classes)
+        except RuleError:
+            raise error from error.__cause__
+    _expect(rule, "feedback", fed, outputs.shape, f"{states} and there are {OUTPUTS} outputs")
+
+    received = message("send_down", a, down)
+    for role, fed in (("", None), (" of outputs", a))[: 2 if outputs_feed_on else 1]:
+        found = _called(rule, "receive_down", received, a, fed, last=hidden)
+        _expect(rule, f"receive_down{role}", found, a.shape, states)
+
+
+def _check_update(rule: Rule) -> None:
+    k, channels, n_sums = rule.n_states, rule.n_channels, rule.n_sum_channels
+    of_neurons = _called(rule, "neuron_memory", _array(k, NEURONS, 1))
+    for leaf in jax.tree.leaves(of_neurons):
+        _expect(rule, "neuron_memory", leaf, (None, NEURONS), "[any, neurons]")
+    neurons = Neurons(_array(k, NEURONS, BATCH), _array(k, NEURONS, BATCH), of_neurons)
+    _same(rule, "remember", _called(rule, "remember", neurons), of_neurons, "as neuron_memory does")
+
+    features = {name: _called(rule, name, neurons) for name in ("pre", "post")}
+    for name, found in features.items():
+        if not isinstance(found, tuple):
+            raise _error(
+                rule, f"{name} gives {_shown(found)}; it must give a tuple with an array for each Hebbian sum."
+            )
+        for feature in found:
+            words = "[channels, neurons, batch]" + (f", as n_sum_channels is {n_sums}" if n_sums > 1 else "")
+            _expect(rule, name, feature, (n_sums if n_sums > 1 else None, NEURONS, BATCH), words)
+    pre, post = features["pre"], features["post"]
+    if [p.shape for p in pre] != [q.shape for q in post]:
+        raise _error(
+            rule, f"pre gives {_shown(pre)} and post gives {_shown(post)}; each feature of one needs one of the other."
+        )
+
+    statistics = _called(rule, "statistics", neurons)
+    if not isinstance(statistics, tuple) or len(statistics) != 2:
+        raise _error(
+            rule, f"statistics gives {_shown(statistics)}; it must give a pair, of the lower and the upper end."
+        )
+    for leaf in jax.tree.leaves(statistics):
+        _expect(rule, "statistics", leaf, (None, NEURONS), "[any, neurons]")
+    lower, upper = jax.tree.map(lambda leaf: _array(leaf.shape[0], SYNAPSES), statistics)
+
+    w = _array(channels, SYNAPSES)
+    memory = _called(rule, "synapse_memory", w)
+    for leaf in jax.tree.leaves(memory):
+        _expect(rule, "synapse_memory", leaf, (None, SYNAPSES), "a number for each channel and synapse")
+    sums = tuple(_array(n_sums, SYNAPSES) for _ in pre)
+    cases = [Synapses(w, w if rule.stores_backward else None, memory)]
+    # those of the unit neuron have no way back
+    cases += [Synapses(w, None, memory)] if rule.stores_backward else []
+    for synapses in cases:
+        totals = _called(rule, "totals", synapses, sums)
+        if not isinstance(totals, tuple) or len(totals) != 2:
+            raise _error(rule, f"totals gives {_shown(totals)}; it must give a pair, of the receiver and the sender.")
+        for leaf in jax.tree.leaves(totals):
+            _expect(rule, "totals", leaf, (None, SYNAPSES), "[channels, synapses]")
+        step: Any = jax.ShapeDtypeStruct((), jnp.int32)
+        seen = Seen(sums, lower, upper, *totals, step)
+        _same(rule, "update", _called(rule, "update", synapses, seen), synapses, "Synapses as they were given")
+
+
+def _same(rule: Rule, name: str, found: Any, wanted: Any, words: str) -> None:
+    """Compares structure and shapes of two pytrees."""
+    alike = jax.tree.structure(found) == jax.tree.structure(wanted) and all(
+        one.shape == other.shape for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    )
+    if not alike:
+        raise _error(rule, f"{name} gives {_shown(found)}; it must give {_shown(wanted)}, {words}.")
