@@ -8,10 +8,10 @@ from ._meta import EVOLVING, META
 from ._mutation import Mutation as Mutation
 from ._operators import PlantingError as PlantingError
 from ._ops import PRIMITIVES
-from ._rules import FORMULAS, WRITTEN
+from ._rules import FORMULAS, UNCHECKED, WRITTEN
 from ._tasks import DATA, MAKING_EPISODES, REGRESSIONS
 
 MUTATIONS = (
-    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *MEMORIES, *OTHER_KINDS, *PASSING, *UPDATING),
+    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *UNCHECKED, *MEMORIES, *OTHER_KINDS, *PASSING, *UPDATING),
     *(*DATA, *MAKING_EPISODES, *REGRESSIONS, *CURVES, *TUNING, *COMPARING, *META, *EVOLVING),
 )

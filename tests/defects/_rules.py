@@ -1,7 +1,7 @@
 """Defects of the formulas of rules, of losses, and of a rule's file."""
 
 from ._mutation import ALONE, BACKPROP, CENTRAL, RUNS, Mutation
-from ._operators import ChangeReturn, FlipSign, NegateCondition, Rewrite
+from ._operators import ChangeReturn, FixCondition, FlipSign, NegateCondition, Rewrite
 
 BLUR, PARTS = "rules/blur.py", "rules/parts.py"
 MLP, DEFAULTS = f"{BACKPROP}[mlp]", f"{ALONE}[published defaults]"
@@ -185,5 +185,45 @@ WRITTEN = (
         "_rule.hebbian",
         Rewrite("Hebbian(_p, _q, _f, _e, _o, _b)", "Hebbian(_p, _q, _e, _f, _o, _b)"),
         (f"{FILES}::test_files_of_version_1_give_the_same_rule",),
+    ),
+)
+
+CHECKS, CHECKED = "rules/checks.py", "tests/rules/test_checks.py::test_a_mistake_is_a_sentence"
+
+UNCHECKED = (
+    Mutation(
+        "lengths of axes not compared",
+        CHECKS,
+        "_expect",
+        Rewrite("want not in (None, have)", "False"),
+        (f"{CHECKED}[one state]",),
+    ),
+    Mutation(
+        "numbers of axes not compared",
+        CHECKS,
+        "_expect",
+        Rewrite("len(_f.shape) == len(_w)", "True"),
+        (f"{CHECKED}[a mean over the batch]",),
+    ),
+    Mutation(
+        "an update that gives anything",
+        CHECKS,
+        "_same",
+        FixCondition(False),
+        (f"{CHECKED}[memory from nowhere]",),
+    ),
+    Mutation(
+        "the unit neuron's synapses not tried",
+        CHECKS,
+        "_check_update",
+        Rewrite("[Synapses(_w, None, _m)] if rule.stores_backward else []", "[]"),
+        (f"{CHECKED}[no way back left out]",),
+    ),
+    Mutation(
+        "misspelt methods unnoticed",
+        CHECKS,
+        "_check_names",
+        Rewrite("_m is not None and _m not in _o", "False"),
+        ("tests/rules/test_checks.py::test_a_method_that_is_missing_or_misspelt",),
     ),
 )
