@@ -108,6 +108,7 @@ def _panel(axes: Axes, name: str, drawn: Mapping[str, tuple[np.ndarray, np.ndarr
 
 def style(axes: Axes, name: str) -> None:
     axes.set_xlabel("step", fontsize=9, color=MUTED)
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylabel(name, fontsize=9, color=MUTED)
     axes.tick_params(labelsize=8, colors=MUTED, length=0)
     axes.grid(color=RULE, linewidth=0.6)
