@@ -68,8 +68,8 @@ def load(what: str | os.PathLike[str], like: Rule | None = None) -> Rules:
 
     Args:
         what: path or name.
-        like: a rule of the class that the file was saved from, for one that cannot be found by its name, or with
-            functions among its options that have none: class and options are taken from it, the numbers from the file.
+        like: a rule of the class that the file was saved from, where the name in the file finds no class: class and
+            options are taken from it, the numbers from the file.
 
     Raises:
         RuleError: see `read`.

@@ -113,9 +113,14 @@ def test_the_plans_have_what_they_are_to_show():
 
 def compiled_operands(plan: Plan, graph, channels: int, dtype=float):
     """As `sum_operands`, in the parts of the wiring."""
-    w, a, y = (values.astype(dtype) for values in sum_operands(plan, channels, 1))
     parts = dense.Parts(graph)
-    return parts.weights(w), parts.rows(a), parts.to_rules(y)
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def operands():
+        w, a, y = (values.astype(dtype) for values in sum_operands(plan, channels, 1))
+        return parts.weights(w), parts.rows(a), parts.to_rules(y)
+
+    return operands()
 
 
 def on_parts(wiring, channels: int):

@@ -109,17 +109,22 @@ def test_no_scatter_in_any_derivative(options, topology, direction):
 
 def in_parts(plan: Plan, graph, direction: str, seed: int):
     """The synapses, and what the cells need, in compiled order."""
-    w, rows, shared = sweep_operands(plan, K, direction, seed)
     parts = dense.Parts(graph)
-    by_name = {name: parts.rows(values) for name, values in rows.items()}
-    given = tuple(
-        ops.Given(
-            {name: values[s] for name, values in by_name.items()},
-            tuple(jax.tree.map(lambda leaf, one=one: leaf[one.rule], shared) for one in graph.types(s)),
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def operands():
+        w, rows, shared = sweep_operands(plan, K, direction, seed)
+        by_name = {name: parts.rows(values) for name, values in rows.items()}
+        given = tuple(
+            ops.Given(
+                {name: values[s] for name, values in by_name.items()},
+                tuple(jax.tree.map(lambda leaf, one=one: leaf[one.rule], shared) for one in graph.types(s)),
+            )
+            for s in range(len(graph.wiring.stages))
         )
-        for s in range(len(graph.wiring.stages))
-    )
-    return parts.weights(w), given
+        return parts.weights(w), given
+
+    return operands()
 
 
 def passed(plan: Plan, graph, direction: str, w, given, wants=(True, True, True)):
