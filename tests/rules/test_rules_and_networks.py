@@ -56,7 +56,6 @@ def test_a_network_compiled_without_the_population_s_rule():
             "None",
             "'within_sums'",
         ),
-        (rules.OjaSubspace(), "reads_input_states", "False", "True"),
         (
             rules.backprop(forward_hebbian=BACKPROP.hebbian),
             "whether they have an early update",
@@ -105,6 +104,7 @@ def test_a_rule_that_does_not_say_what_neurons_do():
     class Idle(rules.Rule):
         pass
 
-    state = start(SHARED, Idle())
+    with pytest.raises(RuleError, match=r"^Idle must define activate\(u, activation\)\.$"):
+        start(SHARED, Idle())
     with pytest.raises(NotImplementedError, match=r"Idle must define activate\(u, activation\)"):
-        engine.predict(SHARED, Idle(), state, jnp.zeros((4, 1)))
+        engine.predict(SHARED, Idle(), start(SHARED, rules.FeedbackAlignment()), jnp.zeros((4, 1)))
