@@ -1,5 +1,6 @@
 """Rules ready to be evaluated: settings resolved and wirings compiled, on one wiring and task or over many of both."""
 
+import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from ..compile.costs import known
 from ..learning import BASELINES, Curve, Interval, Tuned, evaluate, interval, tune
 from ..rules import ACTIVATIONS
 from ..topology import Topology
-from .resolve import Resolved, anchored, resolve, resolve_task
+from .resolve import Resolved, SingleOutputError, anchored, resolve, resolve_task
 from .settings import TrainConfig, plain_config
 
 
@@ -104,7 +105,7 @@ def transfer(
     n_draws: int,
     settings: dict[str, Any],
 ) -> Iterator[Cell]:
-    """Every rule on every wiring and task that fit each other, after `at` steps.
+    """Every rule on every wiring and task that fit each other, after `at` steps; a softmax fits no single output.
 
     Args:
         genomes: names or files, by what cells call them.
@@ -122,10 +123,12 @@ def transfer(
             task = resolve_task(plain, topology)
             fits = (len(topology.inputs), len(topology.outputs)) == (task.n_inputs, task.n_outputs)
             for genome, what in genomes.items():
-                found = None
+                found = resolved = None
                 if fits:
                     config = plain_config({**settings, "task": name, "genome": what})
-                    resolved = resolve(config, topology, base, task=task)
+                    with contextlib.suppress(SingleOutputError):
+                        resolved = resolve(config, topology, base, task=task)
+                if resolved is not None:
                     shape = (wiring, resolved.n_states, resolved.populations)
                     if shape not in compiled:
                         compiled[shape] = resolved.compile(topology)

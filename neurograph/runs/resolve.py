@@ -25,6 +25,10 @@ LEAN_OPTIONS = {"forward_activation", "output_activation", "feedback", "batch", 
 """Options under which backpropagation is computed with one channel; any other may mix the states."""
 
 
+class SingleOutputError(UserError):
+    """A rule descends the softmax cross-entropy of a wiring with a single output, from which nothing can be learnt."""
+
+
 class Resolved(NamedTuple):
     """What settings stand for.
 
@@ -175,7 +179,7 @@ def resolve_rule(config: TrainConfig, task: Task, topology: Topology) -> files.R
 
     Raises:
         RuleError: no such rule, a damaged file, or a number of states that does not fit.
-        ValueError: softmax over a single output.
+        SingleOutputError: softmax over a single output.
     """
     genome = config.genome or usual_genome(config.rule.name)
     if isinstance(genome, str):
@@ -192,7 +196,7 @@ def resolve_rule(config: TrainConfig, task: Task, topology: Topology) -> files.R
             "leave n_states out."
         )
     if loss_of(found.rule) is rules.softmax_cross_entropy and len(topology.outputs) == 1:
-        raise UserError(
+        raise SingleOutputError(
             f"the rule descends softmax_cross_entropy, but topology {topology.name!r} has a single output, whose "
             "softmax is always 1; give it mean_squared_error as rule.feedback (of a class of rules as "
             "rule.options.loss), or use a wiring with an output for each class."

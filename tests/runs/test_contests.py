@@ -110,3 +110,10 @@ def test_a_cell_is_the_curve_at_that_step():
     (cell,) = transfer({"b": "backprop"}, {"w": XOR}, ["xor"], at=2, n_draws=3, settings=settings)
     expected = prepare(XOR, config(seed=1), HERE).curve(steps=(0, 2), n_draws=3).accuracy[:, 1]
     assert cell == Cell("b", "w", "xor", interval(expected))
+
+
+def test_a_softmax_fits_no_single_output_and_ends_no_transfer(monkeypatch):
+    monkeypatch.setattr(Contest, "curve", lambda *_, **__: Curve((1,), np.zeros((2, 1)), np.ones((2, 1))))
+    named = {"softmax": "digits-2state", "squares": "backprop"}
+    found = transfer(named, {"w": XOR}, ["xor", "and"], at=1, n_draws=2, settings={})
+    assert [(cell.genome, cell.accuracy is not None) for cell in found] == [("softmax", False), ("squares", True)] * 2
