@@ -22,7 +22,7 @@ class Rows(NamedTuple):
         size: how many rows.
         levels: `[levels, 2]`: first row and last row + 1 of each level, in the order of the pass; one level where the
             order does not matter.
-        direction: of the pass.
+        direction: whether the pass goes up or down.
     """
 
     rows: np.ndarray
@@ -273,10 +273,10 @@ class _Phase(NamedTuple):
     """Pieces that are summed before a level's chunks (or before a window's; then "level" is to be read as "window").
 
     Attributes:
-        n_pieces: of each lane.
+        n_pieces: how many pieces each lane has.
         start: each lane's first piece within its level.
-        level: of each lane.
-        tiles: of each level.
+        level: the level that each lane belongs to.
+        tiles: how many tiles each level takes.
         base: first tile in each level.
         aside: first scratch row in each level.
     """
@@ -316,8 +316,8 @@ class _Chain(NamedTuple):
     """Phases of pieces: those of the first sum synapses, those of each later one what the one before summed.
 
     Attributes:
-        phases: in order.
-        tiles: of each level, in all phases.
+        phases: the phases in their order.
+        tiles: how many tiles each level takes in all phases.
         n_pointers: how many sums each lane is left with.
     """
 

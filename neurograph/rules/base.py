@@ -170,7 +170,7 @@ class Rule(eqx.Module):
         Args:
             received: the sum over out-neighbours.
             a: states after the forward pass.
-            fed: of outputs that have out-neighbours: states after feedback; of other neurons None.
+            fed: states after feedback, where the neurons are outputs that have out-neighbours; else None.
             activation: that of the forward pass.
         """
         return a

@@ -121,9 +121,7 @@ def _called(rule: Rule, name: str, *arrays: Any, last: tuple[Any, ...] = ()) -> 
         return jax.eval_shape(lambda rule, *arrays: getattr(rule, name)(*arrays, *last), rule, *arrays)
     except RuleError:
         raise
-    except NotImplementedError as error:
-        raise RuleError(str(error)) from error
-    except Exception as error:
+    except Exception as error:  # of any kind, in a method of the user's
         given = ", ".join(_shown(one) for one in arrays)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise _error(rule, f"{name} fails, given arrays of shape {given} ({what[:300]}).") from error
@@ -155,6 +153,8 @@ def _expect(rule: Rule, name: str, found: Any, wanted: tuple[int | None, ...], w
 
 
 def _check_passes(rule: Rule, outputs_feed_on: bool) -> None:
+    if type(rule).activate is Rule.activate:
+        raise RuleError(f"{type(rule).__name__} must define activate(u, activation).")
     k, up = rule.n_states, rule.n_channels
     down = up - rule.first_channel_down if up > 1 else 1
     a, hidden = _array(k, NEURONS, BATCH), (rule.default_activation("hidden"),)
