@@ -31,7 +31,7 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_traceback_in_locations_limit", 0)  # programs that name no source lines compile faster
 
-_CHECKED = ["rules.blur", "rules.base", "engine.state", "engine.steps", "engine.views"]
+_CHECKED = ["rules.blur", "rules.base", "engine.state", "engine.views"]
 install_import_hook([f"neurograph.{module}" for module in _CHECKED], "beartype.beartype")
 
 # Compiling makes examples slow, and slow in one draw only: no deadline. The same examples every time.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 from jaxtyping import Array, Int, Key
 
-from .._text import UserError
+from .._text import UserError, shown
 from ..compile import CompiledGraph
 from .state import StepInfo
 from .steps import step as learning_step
@@ -64,8 +64,14 @@ def learn(
         The network after the last step, and the history.
 
     Raises:
-        ValueError: `steps` is traced where a length must be known, or greater than `most`.
+        ValueError: `steps` is traced where a length must be known, or greater than `most`; the task draws no batches,
+            or batches that do not fit the network; the state is one of another network or rule.
     """
+    if not hasattr(task, "support"):
+        raise UserError(
+            f"task is {shown(task)}; give an object that draws batches by support(key, batch_size), such as "
+            "ng.tasks.digits()."
+        )
     traced = isinstance(steps, jax.Array)
     if not traced and most is None:
         most = int(steps)

@@ -94,13 +94,13 @@ def forward_pass(net: CompiledGraph, rules: Sequence[Rule], state: NetworkState,
                 kept=None if state.neurons is None else state.neurons[:, stage.start : stage.stop],
             )
         given.append(Given(rows, tuple((rules[t.rule_below], rules[t.rule]) for t in types)))
-    shape = (_channels(some, some.send_up), batch, jnp.dtype(dtype))
+    shape = (channels(some, some.send_up), batch, jnp.dtype(dtype))
     done = ops.sweep(ForwardCell(), ops.UP, shape, OUT_ONLY, net.wiring, state.forward, tuple(given))
     assert done.out is not None
     return done.out
 
 
-def _channels(rule: Rule, send: Any) -> int:
+def channels(rule: Rule, send: Any) -> int:
     """How many channels a neuron's messages have."""
     return jax.eval_shape(send, jax.ShapeDtypeStruct((rule.n_states, 1, 1), jnp.float32)).shape[0]
 
@@ -192,7 +192,7 @@ def backward_pass(
             scale = scale[:, :, None]
         rows = BackwardRows(before[s], fed.get(s), feeds, scale)
         given.append(Given(rows, tuple((rules[t.rule], tuple(rules)) for t in net.types(s))))
-    shape = (_channels(some, some.send_down), target.shape[-1], before[0].dtype)
+    shape = (channels(some, some.send_down), target.shape[-1], before[0].dtype)
     cell = BackwardCell(some.reads_input_states)
     done = ops.sweep(cell, ops.DOWN, shape, OUT_ONLY, net.wiring, weights, tuple(given))
     assert done.out is not None

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 
 from ..compile import CompiledGraph
 from ..rules import Neurons, Rule, Rules
-from . import passes, synapses
-from .arrangement import ByStage, arranged, whole
+from . import arguments, passes, synapses
+from .arrangement import ByStage, whole
 from .norms import normalized
 from .state import NetworkState, StepInfo
 
@@ -30,8 +30,13 @@ def forward(
     Returns:
         The network, changed only where the rule normalises synapses persistently or has an early update; and all
         states by stage, in compiled order.
+
+    Raises:
+        ValueError: the state is one of another network or rule; the data have another shape.
     """
-    rules = arranged(net, rule, state.dtype)
+    rules = arguments.rules_of(net, rule, state)
+    x = arguments.data(net, x)
+    arguments.check_batch(state, x)
     state = normalized(net, rules, state)
     a = passes.forward_pass(net, rules, state, x)
     early = [r.early for r in rules]
@@ -56,8 +61,12 @@ def backward(
     Returns:
         All states by stage. Inputs are as they were, outputs as feedback left them unless they have out-neighbours.
         In a step that is not supervised (`Rule.supervised_every`) all states are as they were.
+
+    Raises:
+        ValueError: the targets are not those of the batch, or not as the rule's signal needs them.
     """
-    rules = arranged(net, rule, state.dtype)
+    rules = arguments.rules_of(net, rule, state)
+    target = arguments.targets(target, a)
     return _when_supervised(rules[0], state, lambda: passes.backward_pass(net, rules, state, a, target), lambda: a)
 
 
@@ -74,8 +83,12 @@ def update(net: CompiledGraph, rule: Rules, state: NetworkState, a: ByStage, b: 
 
     Returns:
         The network with new synapses and memory, and the index of the next step.
+
+    Raises:
+        ValueError: the state is one of another network or rule.
     """
-    rules = arranged(net, rule, state.dtype)
+    rules = arguments.rules_of(net, rule, state)
+    arguments.check_memory(rules[0], state)
 
     def learnt() -> NetworkState:
         memory = tuple(
@@ -106,6 +119,9 @@ def step(
 
     Returns:
         The network after the step, and what it saw on the way.
+
+    Raises:
+        ValueError: the arguments do not fit each other (see `forward`, `backward`).
     """
     state, a = forward(net, rule, state, x)
     b = backward(net, rule, state, a, target)
@@ -119,7 +135,8 @@ def predict(
 
     Where the rule keeps states, and those kept are of a batch of another size, the pass starts from states of zero.
     """
-    rules = arranged(net, rule, state.dtype)
+    rules = arguments.rules_of(net, rule, state)
+    x = arguments.data(net, x)
     if state.neurons is not None and state.neurons.shape[2] != x.shape[1]:
         zeros = jnp.zeros((*state.neurons.shape[:2], x.shape[1]), state.dtype)
         state = dataclasses.replace(state, neurons=zeros)

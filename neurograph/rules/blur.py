@@ -234,6 +234,7 @@ class Blur(Rule):
             second = losses.slope(self.signal, a[0], target)
             second = second * a[1] if self.derivative_state else second
         else:
+            losses.check_alike(f"a rule with signal {self.signal!r}", a[0], target)
             second = target if self.signal == "target" else a[0] - target
         return jnp.concatenate([a[:1], second[None], jnp.zeros_like(a[2:])])
 

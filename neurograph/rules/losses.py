@@ -28,7 +28,7 @@ def softmax_cross_entropy(prediction: Float[Array, " outputs"], target: Float[Ar
         The loss of the example; 0 where no class is true. Its gradient with respect to y is `softmax(y) - p`.
 
     Raises:
-        ValueError: there is a single output, whose softmax is always 1.
+        ValueError: there is a single output, whose softmax is always 1; or not one target for each output.
 
     >>> round(float(softmax_cross_entropy(jnp.zeros(2), jnp.array([1.0, -1.0]))), 6)  # log 2
     0.693147
@@ -39,6 +39,7 @@ def softmax_cross_entropy(prediction: Float[Array, " outputs"], target: Float[Ar
             "from it; take rules.squared_error or, with targets of 0 and 1, optax.losses.sigmoid_binary_cross_entropy "
             "as the loss, or give the network an output for each class."
         )
+    check_alike("softmax_cross_entropy", prediction, target)
     positive = (target + 1) / 2
     total = jnp.sum(positive)
     return -jnp.sum(positive / jnp.where(total == 0, 1, total) * jax.nn.log_softmax(prediction))
@@ -47,10 +48,25 @@ def softmax_cross_entropy(prediction: Float[Array, " outputs"], target: Float[Ar
 def squared_error(prediction: Float[Array, " outputs"], target: Float[Array, " outputs"]) -> Float[Array, ""]:
     """Computes `1/2 sum_o (y_o - t_o)^2`, whose gradient with respect to y is `y - t`.
 
+    Raises:
+        ValueError: there is not one target for each output.
+
     >>> float(squared_error(jnp.array([3.0, 1.0]), jnp.array([1.0, 0.0])))
     2.5
     """
+    check_alike("squared_error", prediction, target)
     return 0.5 * jnp.sum((prediction - target) ** 2)
+
+
+def check_alike(name: str, prediction: Any, target: Any) -> None:
+    """Raises a `ValueError` where targets have another shape than predictions: they would be broadcast in silence."""
+    if jnp.shape(prediction) != jnp.shape(target):
+        raise UserError(
+            f"{name} is given targets of the shape {jnp.shape(target)} for predictions of the shape "
+            f"{jnp.shape(prediction)}; it needs one number for each output of each example. For class numbers take "
+            "jax.nn.one_hot(labels, n_classes, axis=0) * 2 - 1, or "
+            "optax.losses.softmax_cross_entropy_with_integer_labels as the loss."
+        )
 
 
 def mean(loss: Loss, prediction: Float[Array, "outputs batch"], target: Any) -> Float[Array, ""]:

@@ -2,7 +2,7 @@
 
 from ._compile import COMPILER
 from ._descents import MEMORIES, OTHER_KINDS
-from ._engine import PASSING, UPDATING
+from ._engine import MISFITS, PASSING, UPDATING
 from ._learning import COMPARING, CURVES, TUNING
 from ._meta import EVOLVING, META
 from ._mutation import Mutation as Mutation
@@ -12,6 +12,6 @@ from ._rules import FORMULAS, UNCHECKED, WRITTEN
 from ._tasks import DATA, MAKING_EPISODES, REGRESSIONS
 
 MUTATIONS = (
-    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *UNCHECKED, *MEMORIES, *OTHER_KINDS, *PASSING, *UPDATING),
+    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *UNCHECKED, *MEMORIES, *OTHER_KINDS, *PASSING, *UPDATING, *MISFITS),
     *(*DATA, *MAKING_EPISODES, *REGRESSIONS, *CURVES, *TUNING, *COMPARING, *META, *EVOLVING),
 )

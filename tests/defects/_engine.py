@@ -158,3 +158,15 @@ UPDATING = (
         (f"{ALONE}[supervised every 2]",),
     ),
 )
+
+MISFITS = tuple(
+    Mutation(name, file, where, FixCondition(value, n=n, of=of), (f"tests/engine/test_arguments.py{case}",))
+    for name, file, where, value, n, of, case in (
+        ("data of any shape", "engine/arguments.py", "data", True, 1, 4, "::test_what_does_not_fit_is_a_sentence"),
+        ("a state of other synapses", "engine/arguments.py", "_check_state", False, 2, 4, ""),
+        ("channels that are given apart", "engine/arguments.py", "_check_state", True, 3, 4, ""),
+        ("memory of another rule", "engine/arguments.py", "check_memory", False, 1, 2, ""),
+        ("a batch that is not the one kept", "engine/arguments.py", "check_batch", False, 1, 1, ""),
+        ("targets that are broadcast", "rules/losses.py", "check_alike", False, 1, 1, ""),
+    )
+)

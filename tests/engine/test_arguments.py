@@ -1,0 +1,113 @@
+"""Arguments of the engine that do not fit each other end in a sentence; nothing is broadcast or cut off in silence."""
+
+import dataclasses
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import neurograph as ng
+from neurograph.engine import views
+
+KEY = jax.random.key(0)
+NET, OTHER, REWIRED = (ng.compile(mlp, lowering="padded_gather") for mlp in ("mlp:4-5-3", "mlp:4-3-3", "mlp:4-3-5"))
+SGD, ADAM, FOUR = ng.rules.backprop(0.1), ng.rules.adam(1e-3), ng.rules.blur(KEY, n_states=4)
+APART, KEEPS = ng.rules.blur(KEY, single_state=True), dataclasses.replace(SGD, keep_states=True)
+STATE = ng.init(KEY, NET, SGD)
+X, TARGET, LABELS = np.ones((4, 6), np.float32), np.ones((3, 6), np.float32), np.zeros(6, int)
+
+
+def step(net: Any = NET, rule: Any = SGD, state: Any = STATE, x: Any = X, target: Any = TARGET):
+    return ng.step(net, rule, state, x, target)
+
+
+def learn(task: Any):
+    return ng.learn(KEY, NET, SGD, STATE, task, steps=1)
+
+
+def labelled(rule):
+    return ng.rules.backprop(0.1, loss=rule)
+
+
+WRONG = {
+    "transposed data": (lambda: step(x=X.T), "x has the shape (6, 4)", "each of the 4 inputs", "give x.T."),
+    "too few rows": (lambda: step(x=X[:3]), "x has the shape (3, 6)", "(4, batch)."),
+    "too many rows": (lambda: step(x=np.ones((9, 6))), "x has the shape (9, 6)", "(4, batch)."),
+    "one example": (lambda: step(x=X[:, 0]), "x has the shape (4,)", "give x[:, None]"),
+    "to predict from transposed data": (
+        lambda: ng.predict(NET, SGD, STATE, jnp.asarray(X.T)),
+        "x has the shape (6, 4)",
+    ),
+    "transposed targets": (lambda: step(target=TARGET.T), "target has the shape (6, 3)", "give target.T."),
+    "targets of fewer examples": (lambda: step(target=TARGET[:, :2]), "(3, 2), and x holds 6 examples"),
+    "a target for all examples": (lambda: step(target=TARGET[:, :1]), "(3, 1), and x holds 6 examples"),
+    "no targets": (lambda: step(target=None), "target is None"),
+    "targets of fewer outputs": (lambda: step(target=TARGET[:2]), "softmax_cross_entropy is given", "(2,)", "(3,)"),
+    "a target for all outputs": (lambda: step(target=TARGET[:1]), "softmax_cross_entropy is given", "(1,)", "(3,)"),
+    "class numbers": (lambda: step(target=LABELS), "jax.nn.one_hot", "with_integer_labels"),
+    "class numbers for squared error": (
+        lambda: step(rule=labelled(ng.rules.squared_error), target=LABELS),
+        "squared_error is given targets of the shape ()",
+    ),
+    "class numbers as a signal": (
+        lambda: step(rule=dataclasses.replace(SGD, signal="target"), target=LABELS),
+        "a rule with signal 'target' is given targets of the shape (6,)",
+    ),
+    "the name of a topology": (lambda: step(net="mlp:4-5-3"), "net is of the class str", "ng.compile"),
+    "arguments in another order": (lambda: step(rule=STATE, state=SGD), "state is of the class Blur", "in this order"),
+    "a network of another size": (lambda: step(net=OTHER), "it has 12 neurons, and net has 10", "ng.init(key"),
+    "a network of other synapses": (
+        lambda: step(net=REWIRED, target=np.ones((5, 6))),
+        "parts of the shapes [(35,)], and net has them in parts of the shapes [(27,)]",
+    ),
+    "a rule of more channels": (lambda: step(rule=FOUR), "it stores 1 channel of synapses, and the rule stores 4"),
+    "a rule that remembers": (lambda: step(rule=ADAM), "it remembers 0 arrays of its synapses, and the rule", "2"),
+    "a rule that does not": (lambda: step(state=ng.init(KEY, NET, ADAM)), "it remembers 2 arrays of its synapses"),
+    "no backward synapses": (lambda: step(rule=APART), "does not keep backward synapses of their own"),
+    "no states kept": (lambda: step(rule=KEEPS), "does not keep states from step to step"),
+    "kept states of another batch": (
+        lambda: step(rule=KEEPS, state=ng.init(KEY, NET, KEEPS, batch_size=5)),
+        "x holds 6 examples",
+        "a batch of 5",
+    ),
+    "no task": (lambda: learn("digits"), "task is 'digits'", "support(key"),
+    "a task of more inputs": (
+        lambda: learn(ng.tasks.digits()),
+        "x has the shape (64, 128)",
+        "each of the 4 inputs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_does_not_fit_is_a_sentence(name):
+    call, *said = WRONG[name]
+    with pytest.raises(ValueError, match=re.escape(said[0])) as caught:
+        jax.eval_shape(call)
+    message = str(caught.value)
+    assert all(part in message for part in said)
+    assert message.endswith(".")
+    assert "PyTree" not in message
+
+
+def test_what_fits_passes():
+    """Arrays of NumPy and lists; class numbers, for a loss that reads them; tied synapses that are given apart."""
+    as_given = step()[0]
+    from_lists = step(x=X.tolist(), target=TARGET.tolist())[0]
+    for one, other in zip(as_given.synapses, from_lists.synapses, strict=True):
+        np.testing.assert_array_equal(one, other)
+    loss = optax.losses.softmax_cross_entropy_with_integer_labels
+    learnt = step(rule=labelled(loss), target=LABELS)[0]
+    target = 2.0 * jax.nn.one_hot(LABELS, 3, axis=0) - 1
+    for one, other in zip(learnt.synapses, step(target=target)[0].synapses, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    two = jnp.ones((2, NET.n_synapses))
+    tied = ng.rules.backprop(0.1, n_channels=2)
+    start = ng.init(KEY, NET, tied)
+    assert start.n_channels == 1
+    apart = views.with_synapses(NET, start, forward=two, backward=two, bias=jnp.zeros((2, NET.n_neurons)))
+    assert step(rule=tied, state=apart)[0].n_channels == 2
