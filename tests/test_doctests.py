@@ -12,7 +12,7 @@ from tests.support.helpers import thorough
 MODULES = sorted(m.name for m in pkgutil.walk_packages(neurograph.__path__, "neurograph.") if "__main__" not in m.name)
 
 
-@pytest.mark.parametrize("name", thorough(MODULES, ["neurograph.meta.api"]))
+@pytest.mark.parametrize("name", thorough(MODULES, ci=["neurograph.meta.api"]))
 def test_examples(name):
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0

@@ -33,7 +33,7 @@ def small(code: str) -> str:
 DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if blocks(path)]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.filterwarnings("default")  # what a user would see as a warning does not stop the user's code
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_code_runs(path, tmp_path, monkeypatch):

@@ -148,7 +148,7 @@ def test_the_planted_defects_fit_the_source():
     assert len({m.name for m in MUTATIONS}) == len(MUTATIONS) >= 70
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_the_tests_that_are_to_catch_them_are_there():
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider", *TESTS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -140,6 +140,7 @@ def test_passes_on_a_wiring_with_everything(dtype):
     assert all(row.largest > 0 for row in report.levels)
 
 
+@pytest.mark.ci
 def test_passes_with_kinks_in_float32():
     wiring = generators.mlp([5, 6, 4, 3], activations=["relu", "relu_tanh", None])
     report = check(wiring, output_activation="relu", losses=LOSSES[:1], dtype="float32", skip_variants=True)
@@ -225,6 +226,7 @@ def a_bend(x):
     return x / jnp.sqrt(1 + x**2)
 
 
+@pytest.mark.ci
 def test_a_population_may_have_a_function_as_activation():
     layers = [
         (Population("x", "input"), 3),

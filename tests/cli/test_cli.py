@@ -23,6 +23,7 @@ from neurograph.runs.trained import trained_topology
 from neurograph.runs.training import Status
 from neurograph.topology import files
 from tests.support.command_line import SHORT, assert_complains
+from tests.support.helpers import thorough
 
 
 def steps_in(folder: pathlib.Path) -> list[int]:
@@ -97,7 +98,7 @@ def test_options_stand_above_the_file(run):
     assert not np.array_equal(other, arrays["forward"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", thorough([signal.SIGINT, signal.SIGTERM], ci=[signal.SIGTERM]))
 def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
     before = signal.getsignal(signal.SIGINT)
     run("train", "xor", *SHORT, "--out", "whole")
@@ -191,6 +192,7 @@ def write_data(path: pathlib.Path) -> None:
     path.write_text("\n".join(["a,b,label", *rows]) + "\n")
 
 
+@pytest.mark.ci
 def test_paths_in_a_topology_file_start_there_also_after_resuming(run):
     folder = pathlib.Path("wirings")
     folder.mkdir()
@@ -207,7 +209,7 @@ def test_paths_in_a_topology_file_start_there_also_after_resuming(run):
     assert run("train", "--resume", "s", "--steps", 25).code == 0
 
 
-@pytest.mark.parametrize("suffix", files.SUFFIXES)
+@pytest.mark.parametrize("suffix", thorough(files.SUFFIXES, ci=set(files.SUFFIXES) - {".yaml"}))
 def test_a_converted_run_is_trained_from_where_it_was(run, suffix):
     run("train", "xor", *SHORT, "--out", "r", "--rule", "blur", "--dtype", "float64", "--seed", 3)
     assert run("convert", "r", f"trained{suffix}").out == f"trained{suffix}\n"
@@ -261,6 +263,7 @@ def test_inspect_counts_as_networkx_does(run):
         assert text in shown
 
 
+@pytest.mark.ci
 def test_names_are_no_markup(run):
     populations = [
         {"name": "in[/x]", "size": 2, "role": "input"},

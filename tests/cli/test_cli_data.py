@@ -119,6 +119,7 @@ def test_fetch(run, monkeypatch, source):
     assert_complains(run("data", "fetch", "mnist"), "NEUROGRAPH_CACHE switches that off")
 
 
+@pytest.mark.ci
 def test_training_keeps_its_data_folder(run):
     write_mnist(pathlib.Path("data"))
     pathlib.Path("net.yaml").write_text(yaml.safe_dump(WIRING))
@@ -147,6 +148,7 @@ def test_a_run_finds_the_folder_that_the_environment_named(run, monkeypatch):
     assert run("train", "--resume", "r", "--steps", 9).code == 0
 
 
+@pytest.mark.ci
 def test_a_data_folder_in_a_topology_file_starts_there(run):
     write_mnist(pathlib.Path("wirings/data"))
     train = {**WIRING["train"], "task_options": {"data_dir": "data"}}

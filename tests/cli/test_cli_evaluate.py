@@ -173,6 +173,7 @@ def test_training_takes_them_too(run: Run):
     assert "rule" not in yaml.safe_load(pathlib.Path("own", "config.yaml").read_text())["train"]
 
 
+@pytest.mark.ci
 def test_a_rule_of_a_file_with_an_option_keeps_its_name_and_its_class(run: Run):
     """Also where a run is trained on as it was; the settings name no rule, so that they must not store one."""
     rules.save(rules.FeedbackAlignment(0.1, rules.squared_error), "fa.txt")

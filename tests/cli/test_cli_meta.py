@@ -16,6 +16,7 @@ from neurograph.cli import _meta_train
 from neurograph.meta.learners import Validation
 from neurograph.runs.meta_learning import MetaLearning
 from tests.support.command_line import assert_complains
+from tests.support.helpers import thorough
 from tests.support.meta_runs import SMALL
 
 WIRING = "mlp:2-2-1"
@@ -64,7 +65,7 @@ def test_meta_training_prints_a_table_a_line_and_a_result(run):
     assert (asked["tasks"], asked["method"], asked["n_states"], asked["batch_size"]) == (["xor"], "cma", 2, 4)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", thorough([signal.SIGINT, signal.SIGTERM], ci=[signal.SIGTERM]))
 def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
     before = signal.getsignal(signal.SIGINT)
     whole = run(*SHORT, "--out", "run", "--json")

@@ -9,6 +9,7 @@ import yaml
 
 from neurograph import rules, runs
 from tests.support.command_line import SHORT, assert_complains
+from tests.support.helpers import thorough
 
 MINE = '''
 """Gradient descent whose steps are bounded: w <- w - learning_rate * tanh(gain * dL/dw)."""
@@ -65,7 +66,9 @@ def accuracy_at_the_end(folder: str) -> float:
 # --- rules of the package, by name ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["momentum", "adam", "feedback_alignment"])
+@pytest.mark.parametrize(
+    "name", thorough(["momentum", "adam", "feedback_alignment"], ci=["adam", "feedback_alignment"])
+)
 def test_a_rule_goes_by_its_name(run, name):
     options = ("--steps", 300, "--rule", name, "--seed", 3)
     outcome = run("train", "mlp:2-16-1", "--task", "two_moons", *options, "--out", "r")
@@ -96,6 +99,7 @@ def test_a_class_of_rules_has_its_own_numbers_and_options(run):
     )
 
 
+@pytest.mark.ci
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_regression_is_scored_by_r_squared(run):
     outcome = run("train", "mlp:10-16-1", "--task", "diabetes", "--steps", 100, "--rule", "adam", "--out", "r")
@@ -128,6 +132,7 @@ def test_a_class_of_ones_own_trains_and_is_resumed(run):
     assert "learning_rate: 0.25" in pathlib.Path("faster/genome.txt").read_text()
 
 
+@pytest.mark.ci
 def test_a_class_of_ones_own_may_have_a_name_of_the_packages(run):
     pathlib.Path("my_rules.py").write_text(MINE.replace("BoundedDescent", "Blur"))
     given = ("--rules", "my_rules.py")
@@ -140,7 +145,7 @@ def test_a_class_of_ones_own_may_have_a_name_of_the_packages(run):
 
 
 @pytest.mark.usefixtures("mine")
-@pytest.mark.parametrize("method", ["cma", pytest.param("gradient", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", thorough(["cma", "gradient"], ["gradient"], ci=["cma"]))
 def test_a_class_of_ones_own_is_meta_learnt_and_compared(run, method):
     outcome = run("meta-train", "mlp:2-2-1", *META, *OWN, "--method", method, "--out", "r")
     assert outcome.code == 0, outcome.err
@@ -203,6 +208,7 @@ def test_evolution_needs_two_numbers(run):
 # --- one for each population ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_populations_with_rules_of_their_own_are_saved_and_resumed(run):
     train = {"task": "xor", "steps": 20, "genome": {"hidden_1": "random", "*": "backprop"}, "checkpoint_every": 8}
     text = yaml.safe_dump({"generator": {"kind": "mlp", "sizes": [2, 5, 1]}, "train": train})

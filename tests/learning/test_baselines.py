@@ -160,6 +160,7 @@ def toy(name: str = "blobs", **options: Any) -> tasks.Task:
     return tasks.toy(jax.random.key(1), name, dtype=jnp.float64, query_size=40, **options)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("task", "sizes"), [pytest.param("blobs", [2, 4, 5], marks=pytest.mark.slow), ("xor", [2, 4, 1])]
 )
@@ -261,6 +262,7 @@ def itself(task: tasks.Task, key: jax.Array) -> tasks.Task:
     return task
 
 
+@pytest.mark.ci
 def test_draws_for_choosing_are_others_than_those_of_the_trials(found):
     """Else a rate would be chosen for the very synapses that it is judged on. Here episodes show what trials show."""
     task, net, _ = found

@@ -111,6 +111,7 @@ def test_names_are_distinct():
 # --- on one graph and task --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_all_begin_from_the_same_synapses():
     key, net = jax.random.key(3), compile_topology(generators.mlp([2, 3, 1], name="small"))
     task = tasks.load("xor", dtype=jnp.float64)

@@ -136,7 +136,7 @@ def curve(task: tasks.Task, rate: float = 0.3, *, n_draws: int, **options: Any) 
 
 @pytest.mark.parametrize(
     "task",
-    [pytest.param(toy("blobs"), marks=pytest.mark.slow), toy("xor"), small()],
+    [pytest.param(toy("blobs"), marks=pytest.mark.slow), toy("xor"), pytest.param(small(), marks=pytest.mark.ci)],
     ids=["five classes", "one output", "stored"],
 )
 def test_a_curve_equals_a_plain_loop(task):
@@ -146,6 +146,7 @@ def test_a_curve_equals_a_plain_loop(task):
     assert len(np.unique(losses)) == losses.size, "every step and draw is another"
 
 
+@pytest.mark.ci
 def test_a_curve_of_kept_states_and_another_initializer_equals_a_plain_loop():
     """A query of another size must not meet the states that are kept."""
     task, initializer = toy("xor"), engine.initializers.he_normal
@@ -155,6 +156,7 @@ def test_a_curve_of_kept_states_and_another_initializer_equals_a_plain_loop():
     assert_same_curve(found, *plain_loop(net, rule, task, 2, initializer=initializer))
 
 
+@pytest.mark.ci
 def test_rules_by_population_are_one_mapping():
     task, (rule, faster) = toy("xor"), (rules.backprop(rate, loss=rules.squared_error) for rate in (0.1, 0.5))
     wiring = generators.mlp([2, 4, 1])
@@ -326,6 +328,7 @@ def shown(loss: np.ndarray) -> np.ndarray:
     return np.sqrt(2 * loss)
 
 
+@pytest.mark.ci
 def test_each_draw_is_a_trial_of_its_own_classes():
     task, net = characters(), repeating()
     options: dict[str, Any] = {"batch_size": BATCH, "steps": STEPS, "n_draws": 6}

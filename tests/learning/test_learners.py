@@ -59,9 +59,10 @@ ALIKE = (
     "published",
 )
 """To others of the list."""
+FURTHER = ("backprop in three states", "adam", "oja subspace", "optax: clipped, by a schedule", "baseline sgd")
 
 
-@pytest.mark.parametrize("name", thorough([*LEARNERS, *UNTRAINED], ALIKE))
+@pytest.mark.parametrize("name", thorough([*LEARNERS, *UNTRAINED], ALIKE, ci=FURTHER))
 def test_it_learns_is_the_same_under_jit_and_resumes_at_any_step(name):
     task, net = classes(), compile_topology(generators.mlp([2, 8, 5]))
     rule = learner({**LEARNERS, **UNTRAINED}[name], task.dtype)

@@ -115,6 +115,7 @@ def test_gradient_is_a_loop_of_meta_steps():
     assert min(float(np.max(np.abs(vectors[0] - other))) for other in vectors[1:]) < 1e-8
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"the user's own"}))
 def test_evolution_improves_any_rule(name):
     net = compile_topology(XOR)
@@ -134,6 +135,7 @@ def test_evolution_improves_any_rule(name):
     assert_equal_trees(same.rule, found.rule)
 
 
+@pytest.mark.ci
 def test_a_search_that_is_stopped_stops():
     class Stop(Exception):
         pass

@@ -78,7 +78,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", thorough(OPTIMIZERS, ["momentum, by norms of leaves"]))
+@pytest.mark.parametrize("name", thorough(OPTIMIZERS, ["momentum, by norms of leaves"], ci=["decay of weights"]))
 def test_each_rule_follows_optax_by_itself(flat, name):
     """The optimizer receives the rule's numbers, too; moving averages of losses, accuracies and rules by hand."""
     method = dataclasses.replace(ALONE, optimizer=OPTIMIZERS[name])
@@ -190,6 +190,7 @@ def test_where_all_are_lost_one_stays_and_it_is_not_counted(flat):
 # --- copies of the best ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_synchronising_copies_the_best_to_all(flat):
     """Every 3 meta-steps, and at the ends of stages that a longer one follows: lengths grow after 2 and 4."""
     population = founded(founders(3), OPTIMIZER)
@@ -221,6 +222,7 @@ def test_rules_that_never_had_a_loss_come_last():
     assert int(best(population)) == 0
 
 
+@pytest.mark.ci
 def test_noise_is_in_proportion_to_numbers():
     rule = member(founders(1), 0)
     rule = eqx.tree_at(
@@ -296,6 +298,7 @@ def test_warm_ups_are_log_uniform_in_their_share():
 # --- compiled once --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_one_trace_for_any_number_of_meta_steps_and_all_stages(monkeypatch):
     traces = Counter[str]()
 

@@ -15,7 +15,7 @@ from neurograph import engine, tasks
 from neurograph.meta import Problem, mean_score, score
 from neurograph.meta import objective as objectives
 from neurograph.meta import population as populations
-from tests.support.helpers import tolerance
+from tests.support.helpers import thorough, tolerance
 from tests.support.meta_problems import (
     DIGITS_WIRING,
     INIT,
@@ -94,6 +94,7 @@ def test_a_score_is_a_loop_of_steps_and_shorter_unrolls_fit_in_a_larger_capacity
     np.testing.assert_allclose(smaller, SCORE(key, rule, at, 2, objective=objective()), rtol=LIMIT)
 
 
+@pytest.mark.ci
 def test_replicas_online_share_warm_up_and_several_problems_are_means(key):
     problems, rule = (problem("xor"), problem("circle")), some_rule(1)
     initializer = engine.initializers.INITIALIZERS["lecun_normal"]
@@ -182,6 +183,7 @@ def test_the_meta_gradient_is_that_of_central_differences(key):
     assert np.sum(np.abs(expected) > 1e-4) > 15, "most numbers of a rule matter"
 
 
+@pytest.mark.ci
 def test_no_gradient_passes_through_the_warm_up(key):
     """It is that of an unroll which begins from the synapses that the warm-up left."""
     at, rule, asked = problem(), some_rule(4), objective(warm_up=3, capacity=2)
@@ -214,7 +216,7 @@ def test_synapses_have_the_type_of_the_task(key):
     assert shape.loss.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("in_turn", [True, False])
+@pytest.mark.parametrize("in_turn", thorough([True, False], ci=[False]))
 def test_rules_in_turn_and_side_by_side_are_each_by_itself(key, monkeypatch, in_turn):
     at, how, stack = problem(), objective(capacity=1, replicas=2), founders()
     numbers = at.net.n_neurons * 2 * how.batch_size * how.replicas

@@ -87,6 +87,7 @@ def test_a_run_of_real_unrolls_cut_and_resumed_is_the_uninterrupted_one(tmp_path
     cut_and_resumed(tmp_path / "cut", whole, [1, 4], **options)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("method", thorough(METHODS, ["gradient"]))
 def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch, method, drifting):
     """Each write of the folder, in turn, is the last one that happens."""
@@ -130,6 +131,7 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch,
         assert not [*cut.rglob(".*.partial")]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("method", thorough(METHODS, ["gradient"]))
 def test_more_meta_steps_can_be_asked_for_and_are_kept(tmp_path, method, drifting):
     options = {**METHODS[method], "schedule": "constant", "curriculum__last": 4}
@@ -318,6 +320,7 @@ def test_the_rule_of_a_file_is_taken_unless_another_is_requested(tmp_path, drift
         prepared(genome=str(tmp_path / "two.txt"))
 
 
+@pytest.mark.ci
 def test_a_run_goes_on_without_the_file_it_started_from(tmp_path, drifting):
     path = write_start(tmp_path / "mine.txt", as_published(), initializer="he_normal")
     options = {"genome": str(path), "n_states": None}
@@ -347,6 +350,7 @@ def test_computed_genomes_are_as_requested():
     assert {leaf.dtype for leaf in jax.tree.leaves(single)} == {np.dtype(np.float32)}
 
 
+@pytest.mark.ci
 def test_a_class_of_rules_starts_from_its_defaults_with_noise(tmp_path):
     search = started(tmp_path, rule="feedback_alignment", spread=0.5, genomes=4, n_states=None)
     founders = search.learner._population.rules  # pyright: ignore[reportAttributeAccessIssue]
@@ -406,6 +410,7 @@ def test_what_is_chosen_is_best_in_fresh_unrolls(drifting, tmp_path):
     assert_equal_trees(search.learner.best(), member(population.rules, chosen))
 
 
+@pytest.mark.ci
 def test_what_continues_a_run_with_changes_is_kept_as_its_command(tmp_path, drifting):
     search = started(tmp_path, command="neurograph meta-train x")
     improved(search)

@@ -68,6 +68,7 @@ def cut(tmp_path, measured, whole):
     return folder
 
 
+@pytest.mark.ci
 def test_a_run_resumed_after_tuning_is_the_uninterrupted_one(cut, whole):
     run = resume(cut)
     assert run.costs == costs.DEFAULT["cpu"]
@@ -75,6 +76,7 @@ def test_a_run_resumed_after_tuning_is_the_uninterrupted_one(cut, whole):
     assert last(cut) == whole
 
 
+@pytest.mark.ci
 def test_other_costs_would_have_changed_its_bits(cut, whole):
     """So that the test above can fail. A folder of a version that kept no costs opens, and keeps them from then on."""
     (cut / "costs_cpu.json").unlink()

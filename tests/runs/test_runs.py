@@ -85,7 +85,9 @@ def after_calls(count):
 ALIKE = ("float64", "blur, separate backward synapses", "memory of synapses", "a genome for each", "another class")
 
 
-@pytest.mark.parametrize("name", thorough(RULES, ALIKE))
+@pytest.mark.parametrize(
+    "name", thorough(RULES, ALIKE, ci=("kept states", "supervised at times", "backprop and random"))
+)
 def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, name, monkeypatch):
     options = RULES[name]
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -22,11 +22,12 @@ from tests.support.reference import Genes, Info, Network, NeuronGenes, Options, 
 # --- which tests run when ------------------------------------------------------------------------------------------
 
 
-def thorough(cases: Iterable[str], slow: Collection[str]) -> list[Any]:
-    """All cases; those named as slow only with `-m slow`."""
+def thorough(cases: Iterable[Any], slow: Collection[Any] = (), *, ci: Collection[Any] = ()) -> list[Any]:
+    """All cases; those named as slow only with `-m slow`, those of `ci` only with `-m ci`."""
     cases = list(cases)
-    assert set(slow) <= set(cases)
-    return [pytest.param(case, marks=pytest.mark.slow if case in slow else ()) for case in cases]
+    assert {*slow, *ci} <= set(cases)
+    marks = dict.fromkeys(ci, pytest.mark.ci) | dict.fromkeys(slow, pytest.mark.slow)
+    return [pytest.param(case, marks=marks.get(case, ())) for case in cases]
 
 
 # --- tolerances -----------------------------------------------------------------------------------------------------
@@ -134,14 +135,26 @@ def to_engine(
     empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(start, jax.random.key(0)))
     n = empty.n_channels
     order = np.asarray(net.synapse_order)
-    split = lambda values: net.split(jnp.asarray(values[:n, order], dtype))  # noqa: E731
+    split = lambda values: _split(net, np.asarray(values[:n, order], dtype))  # noqa: E731
     backward = None if empty.backward is None else split(synapses.backward)
     new = {
         "forward": split(synapses.forward),
         "backward": backward,
-        "bias": jnp.asarray(synapses.bias[:n, np.asarray(net.neuron_order)], dtype),
+        "bias": np.asarray(synapses.bias[:n, np.asarray(net.neuron_order)], dtype),
     }
-    return dataclasses.replace(jax.tree.map(jnp.asarray, empty), **new)
+    return dataclasses.replace(jax.device_put(empty), **jax.device_put(new))
+
+
+def _split(net: CompiledGraph, values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """As `CompiledGraph.split`, in NumPy."""
+    matmuls = net.wiring.matmuls
+    *blocks, rest = np.split(values, np.cumsum([m.n_synapses for m in matmuls], dtype=int), axis=1)
+    return (*(block.reshape(-1, *m.value_shape) for block, m in zip(blocks, matmuls, strict=True)), rest)
+
+
+def _joined(parts: Iterable[Any]) -> np.ndarray:
+    """As `CompiledGraph.join`, in NumPy."""
+    return np.concatenate([np.reshape(part, (len(part), -1)) for part in map(np.asarray, parts)], axis=1)
 
 
 def of_engine(net: CompiledGraph, network: NetworkState, info: StepInfo) -> dict[str, np.ndarray]:
@@ -150,8 +163,8 @@ def of_engine(net: CompiledGraph, network: NetworkState, info: StepInfo) -> dict
     tied = network.forward if network.backward is None else network.backward
     by_edge, by_neuron = np.asarray(net.synapse_rank), np.asarray(net.neuron_rank)
     synapses = {
-        "forward": np.asarray(net.join(network.forward))[:, by_edge],
-        "backward": np.asarray(net.join(tied))[:, by_edge],
+        "forward": _joined(network.forward)[:, by_edge],
+        "backward": _joined(tied)[:, by_edge],
         "bias": np.asarray(network.bias)[:, by_neuron],
     }
     return {
@@ -290,7 +303,8 @@ def assert_trees_close(one: Any, other: Any, rtol: float = 1e-11, atol: float = 
 def assert_gradient_is_the_slope(function: Any, tree: Any, *, rtol: float = 1e-6, h: float = 1e-5) -> Any:
     """The gradient of a function of a pytree, which must be finite and agree with central differences in a random
     direction; returns it."""
-    gradient = jax.jit(jax.grad(function))(tree)
+    both = jax.jit(jax.value_and_grad(function))  # one program for all values
+    _, gradient = both(tree)
     leaves, structure = jax.tree.flatten(tree)
     rng = np.random.default_rng(9)
     # relative to each number, so that a tiny one stays positive
@@ -298,10 +312,9 @@ def assert_gradient_is_the_slope(function: Any, tree: Any, *, rtol: float = 1e-6
     found = jax.tree.leaves(gradient)
     assert all(np.isfinite(part).all() for part in found)
     slope = sum(np.vdot(part, d) for part, d in zip(found, direction, strict=True))
-    value = jax.jit(function)
 
     def moved(s: float):
-        return value(structure.unflatten([leaf + s * h * d for leaf, d in zip(leaves, direction, strict=True)]))
+        return both(structure.unflatten([leaf + s * h * d for leaf, d in zip(leaves, direction, strict=True)]))[0]
 
     # of fourth order: the error of the usual ones is a third derivative, which is large where moments are young
     expected = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12 * h)
@@ -360,8 +373,8 @@ def engine_steps(
     rule = rule_of(genes, options, dtype)
     network = to_engine(net, rule, synapses, dtype=dtype, batch_size=xs.shape[2])
     found = []
-    for x, target in zip(jnp.asarray(xs, dtype), jnp.asarray(targets, dtype), strict=True):
-        network, info = step(net, rule, network, x, target)
+    for batch in zip(np.asarray(xs, dtype), np.asarray(targets, dtype), strict=True):
+        network, info = step(net, rule, network, *jax.device_put(batch))
         found.append(of_engine(net, network, info))
     return found
 

@@ -11,6 +11,7 @@ from neurograph import tasks
 from neurograph.tasks.sources import Window
 from tests.support import data_files
 from tests.support.data_files import N_CHARACTERS, N_DRAWINGS, N_TRAIN, write_mnist, write_omniglot
+from tests.support.helpers import thorough
 
 KEY = jax.random.key(8)
 DRAWINGS = 21
@@ -80,7 +81,7 @@ def test_windows_are_shuffled(mnist):
     assert np.abs(np.diff(numbers)).mean() > N_TRAIN / 6  # a third of the range for numbers in random order
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist:10x10:0-4", "file"])
+@pytest.mark.parametrize("name", thorough(["digits", "mnist:10x10:0-4", "file"], ci=["mnist:10x10:0-4", "file"]))
 def test_other_stored_examples_have_episodes_too(folder, tmp_path, name):
     if name == "file":
         x = np.arange(20.0)[:, None]
@@ -107,7 +108,7 @@ def test_two_examples_are_one_to_learn_from_and_one_to_be_tested_on():
 # --- every task -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["circle", "mnist", "omniglot"])
+@pytest.mark.parametrize("name", thorough(["circle", "mnist", "omniglot"], ci=["mnist", "omniglot"]))
 def test_keys_address_episodes_and_trials(folder, name):
     options = {"data_dir": folder} if name in ("mnist", "omniglot") else {}
     task = tasks.load(name, **options)
@@ -126,7 +127,7 @@ def test_keys_address_episodes_and_trials(folder, name):
         assert "by guessing" in tasks.describe(one)
 
 
-@pytest.mark.parametrize("name", ["circle", "mnist", "omniglot"])
+@pytest.mark.parametrize("name", thorough(["circle", "mnist", "omniglot"], ci=["circle", "mnist"]))
 def test_keys_can_be_mapped_over(folder, name):
     options = {"data_dir": folder} if name in ("mnist", "omniglot") else {}
     task, keys = tasks.load(name, **options), jax.random.split(KEY, 3)
@@ -199,7 +200,7 @@ def told(x: jax.Array) -> list[tuple[int, int]]:
     return [data_files.told(pixels) for pixels in np.asarray(x).T]
 
 
-@pytest.mark.parametrize("split", ["characters", "alphabets"])
+@pytest.mark.parametrize("split", thorough(["characters", "alphabets"], ci=["characters"]))
 def test_characters_of_episodes_are_never_those_of_trials(folder, split):
     task = tasks.load(f"omniglot:{DRAWINGS}x{DRAWINGS}", data_dir=folder, standardise=False, split=split)
     seen: dict[str, set[int]] = {}

@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score
 from neurograph import tasks
 from neurograph.rules import losses
 from neurograph.tasks.sources import draw
+from tests.support.helpers import thorough
 
 KEY = jax.random.key(6)
 INTEGER_LABELS = optax.losses.softmax_cross_entropy_with_integer_labels
@@ -61,7 +62,7 @@ def test_batches_episodes_and_query_sets_have_the_form():
     assert made.shape == (3, 5)
 
 
-@pytest.mark.parametrize("name", ["blobs", "digits"])
+@pytest.mark.parametrize("name", thorough(["blobs", "digits"], ci=["digits"]))
 def test_one_loss_in_three_forms_is_one_number(name):
     task = tasks.load(name, dtype=jnp.float64)
     prediction = jax.random.normal(KEY, (task.n_outputs, task.n_query), jnp.float64)

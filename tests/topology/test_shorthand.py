@@ -40,6 +40,7 @@ def test_what_is_no_list_of_layers_is_told(what, sentence):
         files.load(what)
 
 
+@pytest.mark.ci
 def test_it_stands_on_the_command_line(run):
     assert "synapses      18" in run("inspect", "mlp:4-3-2").out
     summary = run("train", "mlp:64-8-10", *SHORT, "--task", "digits", "--json").summary
