@@ -325,6 +325,8 @@ def _module(document: Any, declared: type | None, base: type, like: Any, here: s
             given[name] = _module(entries[name], declared_class(cls, name), Part, inner, place)
         else:
             given[name] = _read_number(entries[name], place)
+            if isinstance(field.default, (int, float)) and given[name].ndim:
+                raise RuleError(f"{place} is {shown(entries[name])}; it must be a single number.")
     try:
         return cls(**given)
     except RuleError as error:

@@ -300,6 +300,7 @@ def test_what_is_wrong_with_a_file_of_version_1_is_said(tmp_path, old, new, comp
         ("    eta: ", "    etha: ", "rule.hebbian: unknown key 'etha'; did you mean 'eta'?"),
         ("derivative_state:", "derivative_stat:", "unknown key 'derivative_stat'; did you mean 'derivative_state'?"),
         ("    eta: -0.25", "    eta: .nan", "rule.hebbian.eta contains a number that is not finite"),
+        ("    eta: -0.25", "    eta: [-0.25, 1]", "rule.hebbian.eta is [-0.25, 1]; it must be a single number."),
         ("    eta: -0.25", "    eta: much", "rule.hebbian.eta: expected a number, or rows of numbers of one length"),
         ("      - [0.0, 1.0]", "      - [0.0]", "rule.hebbian.pre: expected a number, or rows of numbers of one"),
         ("      - [0.0, 1.0]", "      - [0.0, 1.0", "is not valid YAML"),

@@ -84,6 +84,11 @@ def test_a_topology_of_another_format_takes_defaults(tmp_path):
             {"rule": "sgd"},
             "command line: rule: 'sgd' is not known here; valid are 'backprop', 'momentum', 'rmsprop', ",
         ),
+        (
+            {"rule": "mometum"},
+            "command line: rule: 'mometum' is not known here; did you mean 'momentum'? For a class of your own, name "
+            "the Python file that defines it with --rules.",
+        ),
     ],
 )
 def test_wrong_values_of_the_command_line_are_told(overrides, message):

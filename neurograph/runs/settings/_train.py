@@ -15,8 +15,11 @@ def _known_rule(name: str) -> str:
 
     known = [*PRESET_OPTIONS, *(name for name in classes() if name not in PRESET_OPTIONS)]
     if name not in known and ":" not in name:  # `my_rules:Blur` is looked up when its numbers are read
-        expected = ", ".join(map(repr, known))
-        raise PydanticCustomError("literal_error", "the rule is one of {expected}", {"expected": expected})
+        context = {
+            "expected": ", ".join(map(repr, known)),
+            "further": " For a class of your own, name the Python file that defines it with --rules.",
+        }
+        raise PydanticCustomError("literal_error", "the rule is one of {expected}", context)
     return name
 
 

@@ -80,7 +80,8 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return f"unknown key {loc[-1]!r}; {nearest(loc[-1], keys_at(model, loc[:-1]))}"
     if kind == "literal_error":
-        return f"{shown(value)} is not known here; {nearest(value, _QUOTED.findall(context['expected']))}"
+        known = nearest(value, _QUOTED.findall(context["expected"]))
+        return f"{shown(value)} is not known here; {known}{context.get('further', '')}"
     if kind == "union_tag_invalid":
         expected = _QUOTED.findall(context["expected_tags"])
         return f"{discriminator} {context['tag']!r} is not known; {nearest(context['tag'], expected)}"
