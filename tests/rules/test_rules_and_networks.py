@@ -69,8 +69,20 @@ def test_rules_that_shape_the_program_differently(other, flag, one, two):
         start(APART, {"hidden": BACKPROP, "*": other})
     message = str(caught.value)
     assert message.startswith("the rules of populations 'hidden' and '*' differ in ")
-    if not isinstance(other, rules.OjaSubspace):  # which differs in several ways, one of which is named
-        assert f"differ in {flag}: {one} and {two}; make them equal." in message
+    assert f"differ in {flag}: {one} and {two}; make them equal." in message
+
+
+class ReadsInputs(rules.OjaSubspace):
+    reads: bool = eqx.field(static=True, default=True)
+
+    @property
+    def reads_input_states(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.reads
+
+
+def test_rules_of_one_class_that_read_inputs_or_not():
+    with pytest.raises(RuleError, match="differ in reads_input_states: True and False; make them equal"):
+        start(APART, {"hidden": ReadsInputs(), "*": ReadsInputs(reads=False)})
 
 
 class WithAnInteger(rules.Rule):
