@@ -14,6 +14,13 @@ def classes() -> dict[str, type[Rule]]:
     return {name_of(cls): cls for cls in _subclasses(Rule)}
 
 
+OF_YOUR_OWN = (
+    "A class of your own must be defined before it is named: on the command line, give the Python file that defines it "
+    "as --rules."
+)
+"""What a message about an unknown class ends with."""
+
+
 def class_of(name: Any, base: type, here: str) -> type:
     """The class of that name."""
     classes, what = _by_name(base), "rule" if base is Rule else "part of a rule"
@@ -24,8 +31,7 @@ def class_of(name: Any, base: type, here: str) -> type:
         places = " or ".join(repr(_place(cls)) for cls in found)
         raise RuleError(f"{here}: {len(found)} classes are called {name!r}; give {places} as the class.")
     raise RuleError(
-        f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(classes))} A class of your own must be "
-        "defined before its file is read: on the command line, name the Python file that defines it with --rules."
+        f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(classes))} {OF_YOUR_OWN}"
     )
 
 

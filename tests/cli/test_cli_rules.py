@@ -165,7 +165,7 @@ def test_a_class_that_is_not_defined_asks_for_its_file(run):
     pathlib.Path("saved.txt").write_text("neurograph_rule: 2\nrule: {class: rule_of_nobody, gain: 1.0}\n")
     for command in (("train", "xor"), ("evaluate", "xor"), ("compare", "xor"), ("meta-train", "xor", "--task", "xor")):
         found = run(*command, "--genome", "saved.txt", *(("--out", "r") if "train" in command[0] else ()))
-        assert_complains(found, "no rule is called 'rule_of_nobody'", "with --rules")
+        assert_complains(found, "no rule is called 'rule_of_nobody'", "as --rules")
     assert not pathlib.Path("r").exists()
 
 

@@ -86,8 +86,8 @@ def test_a_topology_of_another_format_takes_defaults(tmp_path):
         ),
         (
             {"rule": "mometum"},
-            "command line: rule: 'mometum' is not known here; did you mean 'momentum'? For a class of your own, name "
-            "the Python file that defines it with --rules.",
+            "command line: rule: 'mometum' is not known here; did you mean 'momentum'? A class of your own must be "
+            "defined before it is named: on the command line, give the Python file that defines it as --rules.",
         ),
     ],
 )

@@ -10,14 +10,14 @@ from ...topology.files.yaml import STRICT, Seed
 
 
 def _known_rule(name: str) -> str:
-    from ...rules.files import classes
+    from ...rules.files import OF_YOUR_OWN, classes
     from ...rules.options import PRESET_OPTIONS
 
     known = [*PRESET_OPTIONS, *(name for name in classes() if name not in PRESET_OPTIONS)]
     if name not in known and ":" not in name:  # `my_rules:Blur` is looked up when its numbers are read
         context = {
             "expected": ", ".join(map(repr, known)),
-            "further": " For a class of your own, name the Python file that defines it with --rules.",
+            "further": f" {OF_YOUR_OWN}",
         }
         raise PydanticCustomError("literal_error", "the rule is one of {expected}", context)
     return name
