@@ -19,8 +19,8 @@ import numpy as np
 
 from .._files import write_atomically
 from .._text import nearest, shown
-from ._names import class_of, declared_class, name_of
 from ._names import OF_YOUR_OWN as OF_YOUR_OWN
+from ._names import class_of, declared_class, name_of
 from ._names import classes as classes
 from .activations import ACTIVATIONS
 from .base import Rule, RuleError, Rules
