@@ -3,7 +3,7 @@ over the networkx graph are three ways to the same numbers, on any DAG."""
 
 import dataclasses
 
-import jax.numpy as jnp
+import jax
 import networkx as nx
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ from tests.support.strategies import topologies
 BATCH = 5
 LOSSES = ("mean_squared_error", "softmax_cross_entropy")
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "softplus", "identity")
-NAMES = list(cases.CASES)
+NAMES, MEAN = list(cases.CASES), jax.jit(losses.mean, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +70,11 @@ def by_engine(p: Problem, dtype, n_channels=1, **form):
     state = to_engine(net, rule, synapses, dtype=dtype)
     assert state.backward is None
     assert state.n_channels == 1
-    x, target = jnp.asarray(p.x, dtype), jnp.asarray(p.target, dtype)
+    x, target = jax.device_put((np.asarray(p.x, dtype), np.asarray(p.target, dtype)))
     state, info = STEP(net, rule, state, x, target)
     assert state.dtype == info.prediction.dtype == dtype
     found = of_engine(net, state, info)
-    value = losses.mean(loss, info.prediction, target)
+    value = MEAN(loss, info.prediction, target)
     return -found["forward"][0], -found["bias"][0], np.asarray(info.prediction), float(value)
 
 
@@ -82,7 +82,7 @@ def by_grad(p: Problem, dtype):
     about = plain.tables(p.topology, p.activation, p.output_activation)
     weights, biases = plain.dense(p.topology, p.weights), plain.padded(p.biases)
     x, target = plain.by_row(p.topology.inputs, p.x), plain.by_row(p.topology.outputs, p.target)
-    arrays = (jnp.asarray(array, dtype) for array in (weights, biases, x, target))
+    arrays = (np.asarray(array, dtype) for array in (weights, biases, x, target))
     value, (d_weights, d_biases) = plain.loss_and_gradient(about, *arrays, kind=p.loss)
     n = p.topology.n_neurons
     d_biases = np.where(has_bias(p.topology), np.asarray(d_biases)[:n], 0)
@@ -137,13 +137,13 @@ def turn(index: int) -> tuple[str, str, str]:
     return LOSSES[index % 2], ACTIVATIONS[index % 5], ACTIVATIONS[(index // 2 + 4) % 5]
 
 
-@pytest.mark.parametrize("name", thorough(NAMES, ["chain", *NAMES[len(cases.NAMED) + 3 :]]))
+@pytest.mark.parametrize("name", thorough(NAMES, ["chain", *NAMES[len(cases.NAMED) + 1 :]]))
 def test_engine_grad_and_loop_agree(name):
     index = NAMES.index(name)
     assert_three_agree(problem(cases.CASES[name](), *turn(index), seed=index), np.float64)
 
 
-@pytest.mark.parametrize("name", thorough(cases.NAMED, set(cases.NAMED) - {"skip_connections", "outputs_feed_on"}))
+@pytest.mark.parametrize("name", thorough(cases.NAMED, set(cases.NAMED) - {"outputs_feed_on"}))
 def test_engine_grad_and_loop_agree_in_float32(name):
     index = NAMES.index(name)
     assert_three_agree(problem(cases.CASES[name](), *turn(index + 1), seed=index), np.float32)
@@ -184,7 +184,7 @@ def test_hubs_of_many_levels_agree():
 
 
 @given(topologies(), st.sampled_from(LOSSES), st.sampled_from(ACTIVATIONS), st.integers(0, 2**32 - 1))
-@settings(max_examples=5)
+@settings(max_examples=3)
 def test_engine_grad_and_loop_agree_on_drawn_wirings(topology, loss, activation, seed):
     assert_three_agree(problem(topology, loss, activation, "identity", seed), np.float64)
 
@@ -219,9 +219,9 @@ def test_two_hundred_steps_are_those_of_sgd_under_squared_error(name, activation
     for x, target in zip(*random_batches(topology, np.random.default_rng(1), 200, BATCH), strict=True):
         state, info = STEP(net, rule, state, x, target)
         rows = plain.by_row(topology.inputs, x), plain.by_row(topology.outputs, target)
-        value, (d_w, d_b) = plain.loss_and_gradient(about, w, b, *rows, kind=loss)
-        w, b = w - rate * d_w * mask[0], b - rate * d_b * mask[1]
-        assert abs(losses.mean(rules.squared_error, info.prediction, target) - value) <= limit
+        value, (d_w, d_b) = plain.loss_and_gradient(about, w, b, *rows, kind=loss, sweeps=int(about.turn.max()) + 1)
+        w, b = w - rate * np.asarray(d_w) * mask[0], b - rate * np.asarray(d_b) * mask[1]
+        assert abs(float(MEAN(rules.squared_error, info.prediction, target)) - float(value)) <= limit
     assert info is not None
     found = of_engine(net, state, info)
     edges = tuple(np.array(edges_of(topology)).T)

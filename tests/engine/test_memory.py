@@ -61,7 +61,7 @@ CASES = {
 EVERYWHERE = ("backprop", "synapses of their own for the way back", "large query set")
 BY_DEFAULT = {
     "layers": ("backprop",),
-    "sparse": ("synapses of their own for the way back", "segment_sum"),
+    "sparse": ("synapses of their own for the way back",),
     "deep": ("backprop",),
 }
 PAIRS = [

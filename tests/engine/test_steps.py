@@ -34,16 +34,17 @@ OTHERS = {
 
 
 def composed(net, rule, state, x, target):
-    state, a = engine.forward(net, rule, state, x)
-    b = engine.backward(net, rule, state, a, target)
-    return engine.update(net, rule, state, a, b), a, b
+    left, a = engine.forward(net, rule, state, x)
+    b = engine.backward(net, rule, left, a, target)
+    return left, engine.update(net, rule, left, a, b), a, b
 
 
 @functools.partial(jax.jit, compiler_options=QUICK)
 def both(net, rule, state, x, target):
-    """In one program, which is compiled faster than two."""
-    alone = engine.predict(net, rule, state, x), *composed(net, rule, state, x, target)
-    return alone, engine.step(net, rule, state, x, target)
+    """In one program, which is compiled faster than two. Last, what `forward` left, and the update without it."""
+    left, by_hand, a, b = composed(net, rule, state, x, target)
+    alone = engine.predict(net, rule, state, x), by_hand, a, b
+    return alone, engine.step(net, rule, state, x, target), (left, engine.update(net, rule, state, a, b))
 
 
 def option_rule(name: str, seed: int = 0):
@@ -57,7 +58,7 @@ def assert_composed(net, rule):
     first = state
     for n in range(STEPS):
         x, target = TASK.support(jax.random.key(n), BATCH)
-        (prediction, by_hand, a, b), (state, info) = both(net, rule, state, x, target)
+        (prediction, by_hand, a, b), (state, info), _ = both(net, rule, state, x, target)
         assert_trees_close(by_hand, state)
         assert_trees_close((a, b), (info.forward, info.backward))
         assert_trees_close(prediction, info.prediction)
@@ -66,13 +67,9 @@ def assert_composed(net, rule):
     assert max(changes) > 1e-6, "nothing was learnt"
 
 
-MANNERS = (
-    "kept, supervised every 2",
-    "... symmetric",
-    "for good and rescaled",
-    "forward synapse update, Oja, saturation",
-)
-"""Each makes the three parts share something else; the other options stay within one of them."""
+MANNERS = {"... symmetric": False, "for good and rescaled": True, "forward synapse update, Oja, saturation": True}
+"""Each makes the three parts share something else, as do states that are kept; the other options stay within one of
+them. Whether `forward` changes synapses."""
 
 
 @pytest.mark.parametrize("name", thorough(ALONE, set(ALONE).difference(MANNERS)))
@@ -80,7 +77,7 @@ def test_a_step_is_its_three_parts_under_every_option(name):
     assert_composed(NET, option_rule(name))
 
 
-@pytest.mark.parametrize("name", thorough(OTHERS, set(OTHERS) - {"Adam", "feedback alignment"}))
+@pytest.mark.parametrize("name", thorough(OTHERS, set(OTHERS) - {"Adam"}))
 def test_a_step_is_its_three_parts_under_other_rules(name):
     assert_composed(NET, OTHERS[name])
 
@@ -89,31 +86,20 @@ def test_a_step_is_its_three_parts_under_other_rules(name):
     "name",
     thorough(
         ("kept, supervised every 2", "for good and rescaled", "forward synapse update, Oja, saturation"),
-        ("kept, supervised every 2", "for good and rescaled"),
+        ("for good and rescaled", "forward synapse update, Oja, saturation"),
     ),
 )
 def test_a_step_is_its_three_parts_where_populations_have_rules_of_their_own(name):
     assert_composed(APART, {"hidden": option_rule(name, 1), "own": option_rule(name, 2), "*": option_rule(name, 3)})
 
 
-@functools.partial(jax.jit, compiler_options=QUICK)
-def parts(rule, start, x, target):
-    left, a = engine.forward(NET, rule, start, x)
-    b = engine.backward(NET, rule, left, a, target)
-    return left, engine.step(NET, rule, start, x, target)[0], engine.update(NET, rule, start, a, b)
-
-
 def test_the_early_update_and_the_normalisation_are_the_forward_pass_s():
     """`forward` changes synapses exactly where the rule says so, and `update` starts from what it left."""
     x, target = TASK.support(jax.random.key(0), BATCH)
-    for name, changes in (
-        ("published defaults", False),
-        ("forward synapse update", True),
-        ("for good and rescaled", True),
-    ):
+    for name, changes in MANNERS.items():
         rule = option_rule(name)
-        start = engine.init(jax.random.key(0), NET, rule, dtype=jnp.float64)
-        left, right, wrong = parts(rule, start, x, target)
+        start = engine.init(jax.random.key(0), NET, rule, dtype=jnp.float64, batch_size=BATCH)
+        _, (right, _), (left, wrong) = both(NET, rule, start, x, target)
         same = all(np.array_equal(w, v) for w, v in zip(start.synapses, left.synapses, strict=True))
         assert same != changes, name
         difference = max(np.max(np.abs(w - v), initial=0) for w, v in zip(wrong.synapses, right.synapses, strict=True))

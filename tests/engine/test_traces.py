@@ -107,7 +107,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", thorough(RULES, ("backprop", "feedback_alignment")))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"blur"}))
 def test_a_step_is_traced_once_for_all_numbers(traces, name):
     make = RULES[name]
     step = jax.jit(engine.step)

@@ -22,6 +22,8 @@ OPTIONS |= {
 }
 OPTIONS["late blocks"] = {}
 OPTIONS["three rules"] = {"rules": ("y", "a")}
+SLOW = [(name, 1) for name in OPTIONS if name not in LOWERINGS]
+PAIRS = [pytest.param(*p, marks=[pytest.mark.slow] * (p in SLOW)) for p in [(o, n) for o in OPTIONS for n in (1, K)]]
 NAMES = "dense", "scattered", "padded_gather", "segment_sum"
 
 
@@ -97,8 +99,7 @@ def shaped(block: ops.Matmul | ops.Gather, w):
     return w.reshape(-1, *block.value_shape) if isinstance(block, ops.Matmul) else w
 
 
-@pytest.mark.parametrize("channels", [1, K])
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(("name", "channels"), PAIRS)
 def test_sums_are_those_of_a_loop_over_synapses(name, channels):
     wiring = compiled(name).wiring
     blocks = blocks_of(wiring)
@@ -126,8 +127,7 @@ def test_sums_are_those_of_a_loop_over_synapses(name, channels):
         assert_sums_agree(found, expected, size)
 
 
-@pytest.mark.parametrize("channels", [1, K])
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(("name", "channels"), PAIRS)
 def test_inner_products_are_those_of_a_loop_over_synapses(name, channels):
     wiring = compiled(name).wiring
     blocks = [b for b in blocks_of(wiring) if b.direction == ops.UP]

@@ -12,7 +12,7 @@ from neurograph import Population, ops
 from neurograph.compile import compile_topology
 from neurograph.ops import _arrays
 from neurograph.topology import build
-from tests.ops.test_ops import EVERY, ULP, beyond_bfloat16
+from tests.ops.test_ops import EVERY, ULP, assert_gradients_add_up, beyond_bfloat16
 from tests.support import dense
 from tests.support.helpers import QUICK, relative_error, thorough, tolerance
 from tests.support.sums import (
@@ -25,6 +25,7 @@ from tests.support.sums import (
     Plan,
     neuron,
     plain_sweep,
+    plainly_through_second_order,
     sweep,
     sweep_operands,
     through_second_order,
@@ -49,7 +50,7 @@ TOPOLOGIES = {"tangle": TANGLE, "late blocks": LATE_BLOCKS}
 def expected(name: str, channels: int, own_rules: bool, direction: str):
     plan = Plan(OWN_RULES if own_rules else SHARED, TOPOLOGIES[name])
     along = sweep_operands(plan, channels, direction, 2)
-    function = jax.jit(through_second_order(plain_sweep(plan, direction), along), compiler_options=QUICK)
+    function = jax.jit(plainly_through_second_order(plain_sweep(plan, direction), along), compiler_options=QUICK)
     return function(*sweep_operands(plan, channels, direction, 1))
 
 
@@ -91,12 +92,13 @@ def test_a_pass_and_its_derivatives_under_every_plan(options, channels, rules, d
 @pytest.mark.parametrize(
     ("options", "topology"),
     [
-        (OWN_RULES, TANGLE),
+        (SHARED, TANGLE),
+        pytest.param(OWN_RULES, TANGLE, marks=pytest.mark.slow),
         pytest.param({"lowering": "dense"}, TANGLE, marks=pytest.mark.slow),
         ({**LOOP, "tile": (3, 2)}, TANGLE),
         pytest.param({}, LATE_BLOCKS, marks=pytest.mark.slow),
     ],
-    ids=("matmuls and gathers", "matmuls", "gathers", "matmuls from parts of a stage"),
+    ids=("matmuls and gathers", "... of three rules", "matmuls", "gathers", "matmuls from parts of a stage"),
 )
 def test_no_scatter_in_any_derivative(options, topology, direction):
     """In compiled order: to it, and back from it, the tests themselves gather."""
@@ -136,11 +138,12 @@ def passed(plan: Plan, graph, direction: str, w, given, wants=(True, True, True)
 @pytest.mark.parametrize(
     ("options", "direction"),
     [
-        (OWN_RULES, ops.DOWN),
+        (SHARED, ops.DOWN),
+        pytest.param(OWN_RULES, ops.DOWN, marks=pytest.mark.slow),
         pytest.param({**LOOP, "tile": (3, 2)}, ops.UP, marks=pytest.mark.slow),
         pytest.param({"lowering": "segment_sum"}, ops.DOWN, marks=pytest.mark.slow),
     ],
-    ids=("auto", "one loop", "segment sums"),
+    ids=("auto", "three rules", "one loop", "segment sums"),
 )
 def test_vmap_equals_a_loop(options, direction):
     """Over synapses, over what neurons bring, and over what neurons of a rule share; of gradients, too."""
@@ -156,17 +159,18 @@ def test_vmap_equals_a_loop(options, direction):
         )
 
         def value(w, given):
-            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(passed(plan, graph, direction, w, given)))
+            done = passed(plan, graph, direction, w, given)
+            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(done)), done
 
-        return passed(plan, graph, direction, scaled, own), jax.grad(value, argnums=(0, 1))(scaled, own)
+        return jax.value_and_grad(value, argnums=(0, 1), has_aux=True)(scaled, own)
 
     one = jax.jit(pass_and_gradient, compiler_options=QUICK)
     for name in ("w", "rows", "shared"):
-        factors = {key: jnp.ones(3) if key != name else jnp.array([0.5, -1.0, 2.0]) for key in ("w", "rows", "shared")}
+        factors = {key: np.ones(3) if key != name else np.array([0.5, -1.0, 2.0]) for key in ("w", "rows", "shared")}
         axes = {key: 0 if key == name else None for key in factors}
         shared = {key: values if key == name else values[0] for key, values in factors.items()}
         together = jax.jit(jax.vmap(pass_and_gradient, in_axes=(axes, None, None)), compiler_options=QUICK)
-        several = together(shared, w, given)
+        several = jax.device_get(together(shared, w, given))
         for n in range(3):
             alone = one({key: values[n] for key, values in factors.items()}, w, given)
             for many, single in zip(jax.tree.leaves(several), jax.tree.leaves(alone), strict=True):
@@ -174,24 +178,19 @@ def test_vmap_equals_a_loop(options, direction):
 
 
 @pytest.mark.parametrize("direction", [ops.UP, pytest.param(ops.DOWN, marks=pytest.mark.slow)])
-def test_the_gradient_of_a_stage_is_its_part_of_the_gradient(direction):
+@pytest.mark.parametrize("options", [SHARED, pytest.param(OWN_RULES, marks=pytest.mark.slow)], ids=str)
+def test_the_gradient_of_a_stage_is_its_part_of_the_gradient(options, direction):
     """What a gradient of 0 leaves out: the gradients of stages, one at a time, add up to that of their sum."""
-    plan = Plan(OWN_RULES)
+    plan = Plan(options)
     graph = plan.compiled()
     operands = in_parts(plan, graph, direction, 1)
 
-    def gradient(chosen):
-        def value(w, given):
-            leaves = jax.tree.leaves(passed(plan, graph, direction, w, given))
-            return sum(jnp.sum(jnp.sin(leaf)) for n, leaf in enumerate(leaves) if n in chosen)
-
-        return jax.tree.leaves(jax.jit(jax.grad(value, argnums=(0, 1)), compiler_options=QUICK)(*operands))
+    def value(chosen, w, given):
+        leaves = jax.tree.leaves(passed(plan, graph, direction, w, given))
+        return sum(jnp.sum(jnp.sin(leaf)) for n, leaf in enumerate(leaves) if n in chosen)
 
     n = len(jax.tree.leaves(jax.eval_shape(functools.partial(passed, plan, graph, direction), *operands)))
-    few = [0, n // 2, n - 1]
-    alone = [gradient([chosen]) for chosen in few]
-    for whole, *parts in zip(gradient(few), *alone, strict=True):
-        assert relative_error(sum(parts), whole) < tolerance(np.float64)
+    assert_gradients_add_up(value, operands, few=[0, n // 2, n - 1])
 
 
 @pytest.mark.parametrize("options", [OWN_RULES, LOOP], ids=("auto", "one loop"))
@@ -199,10 +198,10 @@ def test_only_what_is_wanted_comes_back(options):
     plan = Plan(options)
     graph = plan.compiled()
     w, given = in_parts(plan, graph, ops.UP, 1)
-    whole = passed(plan, graph, ops.UP, w, given)
-    for n, name in enumerate(ops.Pass._fields):
-        wants = (n == 0, n == 1, n == 2)
-        some = passed(plan, graph, ops.UP, w, given, wants)
+    each = [(n == 0, n == 1, n == 2) for n in range(3)]
+    passes = lambda w, given: [passed(plan, graph, ops.UP, w, given, s) for s in ((True, True, True), *each)]  # noqa: E731
+    whole, *alone = jax.jit(passes, compiler_options=QUICK)(w, given)
+    for name, wants, some in zip(ops.Pass._fields, each, alone, strict=True):
         assert [field is not None for field in some] == list(wants)
         for one, other in zip(jax.tree.leaves(some), jax.tree.leaves(getattr(whole, name)), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -246,13 +245,14 @@ def test_bfloat16_is_summed_in_float32_within_a_loop(options):
     graph = compile_topology(topology, **options)
     values = np.concatenate([np.ones((1, n)), beyond_bfloat16(n)], axis=1)
     parts = dense.Parts(graph)
-    weights = parts.weights(jnp.asarray(values, jnp.bfloat16))
-    ones = parts.rows(jnp.ones((1, n + 2, 1), jnp.bfloat16))
-    given = tuple(ops.Given(rows, ((),) * len(graph.types(s))) for s, rows in enumerate(ones))
-    shape = (1, 1, jnp.dtype(jnp.bfloat16))
-    done = ops.sweep(Relay(), ops.UP, shape, (False, True, False), graph.wiring, weights, given)
-    assert done.received is not None
-    found = parts.of_rules(done.received)[0, 0, n + 1]
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def received(values, ones):
+        given = tuple(ops.Given(rows, ((),) * len(graph.types(s))) for s, rows in enumerate(parts.rows(ones)))
+        w, shape, wants = parts.weights(values), (1, 1, values.dtype), (False, True, False)
+        return parts.of_rules(ops.sweep(Relay(), ops.UP, shape, wants, graph.wiring, w, given).received or ())
+
+    found = np.asarray(received(values.astype(jnp.bfloat16), np.ones((1, n + 2, 1), jnp.bfloat16)))[0, 0, n + 1]
     assert found.dtype == jnp.bfloat16
     np.testing.assert_allclose(found.astype(float), n + 255.0, rtol=ULP)
 
@@ -260,13 +260,13 @@ def test_bfloat16_is_summed_in_float32_within_a_loop(options):
 @pytest.mark.parametrize(
     ("tile", "direction"),
     [
-        pytest.param(tile, direction, marks=() if tile == mine else pytest.mark.slow)
-        for direction, mine in ((ops.UP, (3, 2)), (ops.DOWN, (2, 3)))
+        pytest.param(tile, direction, marks=() if (tile, direction) == ((3, 2), ops.UP) else pytest.mark.slow)
+        for direction in (ops.UP, ops.DOWN)
         for tile in ((3, 2), (5, 4), (2, 3))
     ],
 )
 def test_memory_that_nothing_was_written_to_is_not_used(tile, direction, monkeypatch):
-    """An accelerator hands out what others left there; here it is NaN."""
+    """An accelerator hands out what others left there; here it is NaN. The gradient goes the other way."""
     plan = Plan({**LOOP, "tile": tile})
     graph = plan.compiled()
     w, given = in_parts(plan, graph, direction, 1)

@@ -83,10 +83,12 @@ RULES = {
 }
 SMOOTH = {"blur", "three states, two updates", "published"}
 """Whose default activation has a kink, which central differences may meet: they take softplus."""
-WIRING = cases.skip_connections()
+POPULATIONS = [cases.population("input", 3), cases.population("hidden", 6), cases.population("output", 3)]
+# each level has three neurons, so that one by one the operations are compiled once for all levels
+WIRING = cases.wired("levels", cases.complete([3] * 4, [(0, 1), (1, 2), (2, 3), (0, 2), (0, 3), (1, 3)]), POPULATIONS)
 NET = compile_topology(WIRING, lowering="segment_sum")
 APART = compile_topology(WIRING, lowering="segment_sum", rules=["hidden", "output"])
-TASK = Largest(3, 2)
+TASK = Largest(3, 3)
 STEP: Any = jax.jit(engine.step, compiler_options=QUICK)
 
 
@@ -100,6 +102,7 @@ def steps(rule, state, net=NET, *, length=2, step: Any = STEP):
     return state
 
 
+@jax.jit
 def by_user(net, state):
     """Synapses, biases and memory in the user's order."""
     parts = [state.forward, state.memory[0], *([] if state.backward is None else [state.backward])]
@@ -108,11 +111,11 @@ def by_user(net, state):
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, pytest.param(jnp.float32, marks=pytest.mark.slow), jnp.float64])
+@pytest.mark.parametrize("dtype", thorough(("bfloat16", "float32", "float64"), ["float32"], ci=["float64"]))
 def test_a_network_leaves_a_step_as_it_came(name, dtype):
     """Structure, shapes and dtypes: what `lax.scan` asks of a carry."""
     state = start(RULES[name], dtype=dtype)
-    x, target = (jax.ShapeDtypeStruct((rows, BATCH), dtype) for rows in (3, 2))
+    x, target = (jax.ShapeDtypeStruct((3, BATCH), dtype) for _ in range(2))
     after, info = jax.eval_shape(engine.step, NET, RULES[name], state, x, target)
     assert jax.tree.structure(state) == jax.tree.structure(after)
     for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
@@ -120,11 +123,12 @@ def test_a_network_leaves_a_step_as_it_came(name, dtype):
     assert {leaf.dtype for leaf in jax.tree.leaves(info)} == {jnp.dtype(dtype)}
 
 
-@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"a rule of one's own"}))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop"}))
 def test_jit_changes_nothing(name):
-    jitted = steps(RULES[name], start(RULES[name]))
-    assert_trees_close(jitted, steps(RULES[name], start(RULES[name]), step=engine.step))
-    changes = [np.max(np.abs(w - v)) for w, v in zip(jitted.forward, start(RULES[name]).forward, strict=True) if w.size]
+    begun = start(RULES[name])
+    jitted = steps(RULES[name], begun)
+    assert_trees_close(jitted, steps(RULES[name], begun, step=engine.step))
+    changes = [np.max(np.abs(np.subtract(w, v))) for w, v in zip(jitted.forward, begun.forward, strict=True) if w.size]
     assert max(changes) > 1e-5, "nothing was learnt"
 
 
@@ -133,14 +137,13 @@ def test_vmap_over_rules_and_networks_equals_a_loop(name):
     rule = rules.as_arrays(RULES[name], jnp.float64)
     members = [jax.tree.map(lambda leaf, s=s: s * leaf, rule) for s in (0.9, 1.0)]
     begun = [start(member, seed=seed) for seed, member in enumerate(members)]
-    stack = lambda *trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)  # noqa: E731
+    stack = lambda *trees: jax.tree.map(lambda *leaves: np.stack(leaves), *trees)  # noqa: E731
     batch = TASK.support(jax.random.key(0), BATCH)
-    together = jax.jit(jax.vmap(lambda rule, state: engine.step(NET, rule, state, *batch)), compiler_options=QUICK)(
-        stack(*members), stack(*begun)
-    )
+    one_step = jax.vmap(lambda rule, state: engine.step(NET, rule, state, *batch))
+    together = jax.jit(one_step, compiler_options=QUICK)(stack(*members), stack(*begun))
     for n in range(2):
         alone = STEP(NET, members[n], begun[n], *batch)
-        assert_trees_close(jax.tree.map(lambda leaf, n=n: leaf[n], together), alone, rtol=1e-9)
+        assert_trees_close(jax.tree.map(lambda leaf, n=n: np.asarray(leaf)[n], together), alone, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"feedback alignment", "a rule of one's own"}))
@@ -149,20 +152,18 @@ def test_its_gradient_equals_central_differences(name):
     if name in SMOOTH:
         rule = dataclasses.replace(rule, forward_activation=jax.nn.softplus)
     state = start(rule)
-
-    batches = [TASK.support(jax.random.key(n), BATCH) for n in range(2)]
-    batches = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
+    batches = (TASK.support(jax.random.key(n), BATCH) for n in range(2))
+    batches = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
 
     def loss(rule):
         after, _ = jax.lax.scan(lambda state, batch: (engine.step(NET, rule, state, *batch)[0], None), state, batches)
-        x, _ = TASK.support(jax.random.key(9), BATCH)
-        return jnp.mean(engine.predict(NET, rule, after, x) ** 2)
+        return jnp.mean(engine.predict(NET, rule, after, TASK.support(jax.random.key(9), BATCH)[0]) ** 2)
 
     gradient = assert_gradient_is_the_slope(loss, rules.as_arrays(rule, jnp.float64))
     assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
 
 
-@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop", "a rule of one's own"}))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"a rule of one's own"}))
 def test_lowerings_change_nothing(name):
     expected = None
     for lowering in LOWERINGS:
@@ -172,18 +173,18 @@ def test_lowerings_change_nothing(name):
         assert_trees_close(found, expected)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", thorough(RULES, ci=set(RULES) - {"three states, two updates", "a rule of one's own"}))
 def test_saved_and_loaded_it_takes_the_same_step(name, tmp_path):
     rules.save(RULES[name], tmp_path / "rule.txt")
     back = rules.load(tmp_path / "rule.txt")
     assert_trees_close(steps(back, start(back)), steps(RULES[name], start(RULES[name])))
 
 
-@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop", "a rule of one's own"}))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"a rule of one's own"}))
 def test_a_rule_by_population_works_alike_eagerly_and_under_jit(name):
     """Whether two populations have the same object, two equal ones, or one rule for all: the numbers are the same."""
     rule = rules.as_arrays(RULES[name], jnp.float64)
-    copy = jax.tree.map(lambda leaf: leaf + 0, rule)
+    copy = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), rule)
     expected = by_user(NET, steps(rule, start(rule), length=1))
     for members in ({"hidden": rule, "output": rule, "*": rule}, {"hidden": rule, "output": copy, "*": copy}):
         state = start(members, APART)
@@ -192,7 +193,7 @@ def test_a_rule_by_population_works_alike_eagerly_and_under_jit(name):
         assert_trees_close(by_user(APART, jitted), expected)
 
 
-@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop", "a rule of one's own"}))
+@pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"a rule of one's own"}))
 def test_rules_by_population_differ(name):
     """A population's synapses follow its own rule: with all of its numbers halved, they are others."""
     rule = rules.as_arrays(RULES[name], jnp.float64)
@@ -201,5 +202,4 @@ def test_rules_by_population_differ(name):
     jitted = steps(members, state, APART)
     assert_trees_close(jitted, steps(members, state, APART, step=engine.step))
     same = by_user(NET, steps(rule, start(rule)))
-    difference = np.abs(by_user(APART, jitted)[0][0] - same[0][0])
-    assert np.max(difference) > 1e-6
+    assert np.max(np.abs(np.subtract(by_user(APART, jitted)[0][0], same[0][0]))) > 1e-6

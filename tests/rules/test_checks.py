@@ -14,7 +14,7 @@ from neurograph.compile import compile_topology
 from neurograph.engine.arrangement import arranged
 from neurograph.rules import Rule, RuleError, RuleWarning, Synapses, checks
 from tests.rules.test_all_rules import RULES
-from tests.support import cases
+from tests.support import cases, helpers
 
 NET = compile_topology(cases.skip_connections(), lowering="segment_sum")
 APART = compile_topology(cases.skip_connections(), lowering="segment_sum", rules=["hidden"])
@@ -68,7 +68,7 @@ def test_a_rule_that_is_right_passes_and_its_two_synapses_become_alike():
         state = init(Mirrored(0.0, 0.5))
     x, target = jnp.ones((3, 4)), jnp.ones((2, 4))
     for _ in range(30):
-        state, _ = engine.step(NET, Mirrored(0.0, 0.5), state, x, target)
+        state, _ = helpers.STEP(NET, Mirrored(0.0, 0.5), state, x, target)
     for w, back in zip(state.forward, state.backward or (), strict=True):
         np.testing.assert_allclose(w, back, atol=1e-7)
 

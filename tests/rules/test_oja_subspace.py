@@ -68,7 +68,7 @@ class Stored(eqx.Module):
 
 def test_it_finds_the_components_of_digits():
     x, n_components = StandardScaler().fit_transform(cast(Any, load_digits()).data), 3
-    w = learnt(Stored(jnp.asarray(x.T)), 64, n_components, rules.OjaSubspace(0.002), 4000, 256)
+    w = learnt(Stored(jnp.asarray(x.T)), 64, n_components, rules.OjaSubspace(0.004), 2000, 128)
     expected = cast(Any, PCA(n_components).fit(x)).components_.T
     assert largest_angle(w, expected) < 5
     np.testing.assert_allclose(w.T @ w, np.eye(n_components), atol=0.05)

@@ -66,8 +66,8 @@ def by_row(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     return whole
 
 
-def forward(about: Tables, weights: jax.Array, biases: jax.Array, x: jax.Array) -> jax.Array:
-    """States of all neurons, `[SIZE, batch]`, from data at the rows of the inputs."""
+def forward(about: Tables, weights: jax.Array, biases: jax.Array, x: jax.Array, sweeps: int = SIZE) -> jax.Array:
+    """States of all neurons, `[SIZE, batch]`, from data at the rows of the inputs; sweeps: more than any `turn`."""
     functions = (lambda u: u, jnp.tanh, jax.nn.sigmoid, jax.nn.relu, jax.nn.softplus)
     which = about.activation[None, :, None] == np.arange(len(functions))[:, None, None]
 
@@ -76,12 +76,12 @@ def forward(about: Tables, weights: jax.Array, biases: jax.Array, x: jax.Array) 
         value = sum(jnp.where(mask, f(u), 0) for mask, f in zip(which, functions, strict=True))
         return jnp.where(about.turn[:, None] == turn, value, y)
 
-    return jax.lax.fori_loop(1, SIZE, sweep, x)
+    return jax.lax.fori_loop(1, sweeps, sweep, x)
 
 
-def loss(about: Tables, weights, biases, x, target, *, kind: str) -> jax.Array:
+def loss(about: Tables, weights, biases, x, target, *, kind: str, sweeps: int = SIZE) -> jax.Array:
     """Mean over the batch of the loss of the outputs; `target` at the rows of the outputs."""
-    y = forward(about, weights, biases, x)
+    y = forward(about, weights, biases, x, sweeps)
     at_output = about.is_output[:, None]
     if kind == "mean_squared_error":
         return 0.5 * jnp.mean(jnp.sum((y - target) ** 2, axis=0, where=at_output))
@@ -91,7 +91,8 @@ def loss(about: Tables, weights, biases, x, target, *, kind: str) -> jax.Array:
     return jnp.mean(normalizer - jnp.sum(share * y, axis=0))
 
 
-@functools.partial(jax.jit, static_argnames="kind", compiler_options=QUICK)
-def loss_and_gradient(about: Tables, weights, biases, x, target, *, kind: str):
+@functools.partial(jax.jit, static_argnames=("kind", "sweeps"), compiler_options=QUICK)
+def loss_and_gradient(about: Tables, weights, biases, x, target, *, kind: str, sweeps: int = SIZE):
     """The loss, and its gradient with respect to weights and biases."""
-    return jax.value_and_grad(functools.partial(loss, kind=kind), argnums=(1, 2))(about, weights, biases, x, target)
+    function = functools.partial(loss, kind=kind, sweeps=sweeps)
+    return jax.value_and_grad(function, argnums=(1, 2))(about, weights, biases, x, target)

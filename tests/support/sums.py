@@ -143,27 +143,21 @@ def neuron(direction: str, n_rules: int) -> Neuron:
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def sum_operands(plan: Plan, channels: int, seed: int) -> tuple[Array, Array, Array]:
+def sum_operands(plan: Plan, channels: int, seed: int) -> tuple[Any, Any, Any]:
     """Synapses, states, states for each rule; in the user's order."""
     n, m = plan.topology.n_neurons, plan.topology.n_synapses
-    keys = jax.random.split(jax.random.key(seed), 3)
-    shapes = (channels, m), (K, n, BATCH), (plan.n_rules, K, n, BATCH)
-    w, a, y = (jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True))
-    return w, a, y
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(channels, m)), rng.normal(size=(K, n, BATCH)), rng.normal(size=(plan.n_rules, K, n, BATCH))
 
 
-def sweep_operands(plan: Plan, channels: int, direction: str, seed: int):
+def sweep_operands(plan: Plan, channels: int, direction: str, seed: int) -> tuple[Any, Any, Any]:
     """Synapses; rows; for each rule what its neurons share."""
     n_rules, n = plan.n_rules, plan.topology.n_neurons
     n_received, n_sent = (n_rules, 1) if direction == ops.UP else (1, n_rules)
-    keys = iter(jax.random.split(jax.random.key(seed), 5))
-    w = jax.random.normal(next(keys), (channels, plan.topology.n_synapses)) / 2
-    rows = {
-        "data": jax.random.normal(next(keys), (K, n, BATCH)),
-        "scale": jax.random.uniform(next(keys), (K, n, 1), minval=0.5, maxval=1.5),
-    }
-    gains = jax.random.normal(next(keys), (n_rules, n_received))
-    mixes = jax.random.normal(next(keys), (n_rules, n_sent, K, K)) / 2
+    rng = np.random.default_rng(seed)
+    w = rng.normal(size=(channels, plan.topology.n_synapses)) / 2
+    rows = {"data": rng.normal(size=(K, n, BATCH)), "scale": rng.uniform(0.5, 1.5, (K, n, 1))}
+    gains, mixes = rng.normal(size=(n_rules, n_received)), rng.normal(size=(n_rules, n_sent, K, K)) / 2
     return w, rows, {"gain": gains, "mix": mixes}
 
 
@@ -247,34 +241,40 @@ def plain_sweep(plan: Plan, direction: str):
 
 
 def scalar(function):
-    """A number that depends on all results, nonlinearly, so that second derivatives are all there."""
+    """A number that depends on all results, nonlinearly, so that second derivatives are all there; and the results."""
 
     def value(*operands):
         bends = (jnp.sin, jnp.cos, jnp.tanh, jnp.arctan)
-        leaves = jax.tree.leaves(function(*operands))
-        return sum(jnp.sum(bends[n % 4](leaf)) for n, leaf in enumerate(leaves))
+        results = function(*operands)
+        return sum(jnp.sum(bends[n % 4](leaf)) for n, leaf in enumerate(jax.tree.leaves(results))), results
 
     return value
 
 
-def slope(function, direction):
-    """The derivative of the scalar along a direction, by reverse mode; to be differentiated once more."""
-
-    def along(*operands):
-        gradient = jax.grad(scalar(function), argnums=tuple(range(len(operands))))(*operands)
-        products = jax.tree.map(jnp.vdot, gradient, direction)
-        return sum(jax.tree.leaves(products))
-
-    return along
+def gradient(function, operands):
+    """The gradient of the scalar, and the results."""
+    return jax.grad(scalar(function), argnums=tuple(range(len(operands))), has_aux=True)(*operands)
 
 
 def through_second_order(function, direction):
-    """`operands -> (results, gradient, gradient of the slope)`."""
+    """`operands -> (results, gradient, gradient of the slope)`; the slope is along a direction, by reverse mode."""
+
+    def slope(*operands):
+        first, _ = gradient(function, operands)
+        return sum(jax.tree.leaves(jax.tree.map(jnp.vdot, first, direction))), first
 
     def all_three(*operands):
-        every = tuple(range(len(operands)))
-        first = jax.grad(scalar(function), argnums=every)(*operands)
-        second = jax.grad(slope(function, direction), argnums=every)(*operands)
+        second, first = jax.grad(slope, argnums=tuple(range(len(operands))), has_aux=True)(*operands)
         return function(*operands), first, second
+
+    return all_three
+
+
+def plainly_through_second_order(function, direction):
+    """The same numbers, of a function that has forward derivatives: fewer operations."""
+
+    def all_three(*operands):
+        first, second, results = jax.jvp(lambda *at: gradient(function, at), operands, direction, has_aux=True)
+        return results, first, second
 
     return all_three
