@@ -164,6 +164,7 @@ def test_every_form_of_a_wiring_gives_the_same():
         assert change in shown(report)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("limit", "left_out", "reason"),
     [

@@ -149,6 +149,7 @@ def test_an_option_of_the_rule_changes_the_genomes_file(run: Run, contests):
     assert described(contests[0].resolved.rule) == ("blur", ["symmetric", "supervised_every"])
 
 
+@pytest.mark.ci
 def test_training_takes_them_too(run: Run):
     outcomes = [
         run("train", "w.yaml", "--genome", "mine.txt", "--out", "own"),

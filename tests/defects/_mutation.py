@@ -1,6 +1,7 @@
 """A defect, and names for what defects share: the tests that catch many."""
 
 import ast
+import functools
 import pathlib
 from typing import NamedTuple
 
@@ -16,6 +17,11 @@ POPULATIONS = "tests/rules/test_rule_options.py::test_a_rule_for_each_population
 ALONE = "tests/rules/test_rule_options.py::test_each_option_alone"
 RUNS = "tests/rules/test_published_runs.py"
 CENTRAL = "tests/rules/test_all_rules.py::test_its_gradient_equals_central_differences[three states, two updates]"
+
+
+@functools.cache
+def _syntax(source: str) -> str:
+    return ast.dump(ast.parse(source))
 
 
 class Mutation(NamedTuple):
@@ -49,7 +55,7 @@ class Mutation(NamedTuple):
             path = self._module(package)
             source = path.read_text(encoding="utf-8")
             changed = self.change(source, self.where)
-            if ast.dump(ast.parse(source)) == ast.dump(ast.parse(changed)):
+            if _syntax(source) == ast.dump(ast.parse(changed)):
                 raise PlantingError(f"{self.change} changes nothing in '{self.where}'")
         except PlantingError as error:
             raise PlantingError(f"defect '{self.name}': {error}; adapt the defect to neurograph/{self.file}.") from None

@@ -130,10 +130,13 @@ def assert_equals_optax(descent: Descent, optimizer: optax.GradientTransformatio
     assert_agrees({"y": prediction}, {"y": forward(mine, jnp.asarray(xs[0]))}, tolerance(np.float64))
 
 
+MARKS = {("sgd", "mlp"): (), ("adam", "dag"): (), ("momentum", "dag"): pytest.mark.ci}
+
+
 @pytest.mark.parametrize(
     ("name", "wiring"),
     [
-        pytest.param(name, wiring, marks=() if (name == "sgd") == (wiring == "mlp") else pytest.mark.slow)
+        pytest.param(name, wiring, marks=MARKS.get((name, wiring), pytest.mark.slow))
         for name in BASELINES
         for wiring in BY_HAND
     ],

@@ -71,6 +71,7 @@ def xor(dtype: Any = jnp.float32) -> tasks.Task:
     return tasks.load("xor", dtype=dtype)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"the user's own"}))
 def test_the_gradient_improves_any_rule(name):
     net, rule, seen = compile_topology(XOR), RULES[name], []

@@ -135,6 +135,7 @@ def passed(plan: Plan, graph, direction: str, w, given, wants=(True, True, True)
     return ops.sweep(cell, direction, shape, wants, graph.wiring, w, given)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("options", "direction"),
     [
@@ -177,6 +178,7 @@ def test_vmap_equals_a_loop(options, direction):
                 assert relative_error(many[n], single) < tolerance(np.float64)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("direction", [ops.UP, pytest.param(ops.DOWN, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("options", [SHARED, pytest.param(OWN_RULES, marks=pytest.mark.slow)], ids=str)
 def test_the_gradient_of_a_stage_is_its_part_of_the_gradient(options, direction):

@@ -71,6 +71,7 @@ def cut_and_resumed(folder, whole, legs, **options):
     assert kept(folder) == kept(whole)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("method", ["gradient", pytest.param("cma", marks=pytest.mark.slow)])
 def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_one(tmp_path, method, drifting):
     options = METHODS[method]
