@@ -10,6 +10,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from scipy.special import expit
 
 Node = Any
 """Any hashable."""
@@ -39,18 +40,18 @@ class Wiring:
 VALUE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda u: u,
     "tanh": np.tanh,
-    "sigmoid": lambda u: 1 / (1 + np.exp(-u)),
+    "sigmoid": expit,
     "relu": lambda u: np.where(u > 0, u, 0.0),
     "softplus": lambda u: np.log1p(np.exp(-np.abs(u))) + np.where(u > 0, u, 0.0),
     "relu_tanh": lambda u: np.where(u > 0, np.tanh(u), 0.0),
 }
 SLOPE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda u: np.ones_like(u),
-    "tanh": lambda u: 1 / np.cosh(u) ** 2,
-    "sigmoid": lambda u: np.exp(-np.abs(u)) / (1 + np.exp(-np.abs(u))) ** 2,
+    "tanh": lambda u: 4 * expit(2 * u) * expit(-2 * u),
+    "sigmoid": lambda u: expit(u) * expit(-u),
     "relu": lambda u: np.where(u > 0, 1.0, 0.0),
-    "softplus": lambda u: 1 / (1 + np.exp(-u)),
-    "relu_tanh": lambda u: np.where(u > 0, 1 / np.cosh(u) ** 2, 0.0),
+    "softplus": expit,
+    "relu_tanh": lambda u: np.where(u > 0, 4 * expit(2 * u) * expit(-2 * u), 0.0),
 }
 
 
