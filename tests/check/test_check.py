@@ -352,6 +352,7 @@ def test_what_is_not_a_number_does_not_pass(monkeypatch):
     assert json.loads(json.dumps(to_json(report), allow_nan=False))["worst_grad"] is None
 
 
+@pytest.mark.ci
 def test_padding_that_leaks_is_found(monkeypatch):
     """The value that pads a table's slots is 1 instead of 0."""
 

@@ -76,6 +76,7 @@ def test_json_is_the_last_line_of_stdout(run):
     assert run("train", "xor", *SHORT, "--json").summary["run_dir"] == str(pathlib.Path("runs", "xor-2"))
 
 
+@pytest.mark.ci
 def test_options_stand_above_the_file(run):
     options = ("--batch-size", 16, "--seed", 5, "--rule", "blur", "--states", 3, "--dtype", "float64", "--task", "and")
     outcome = run("train", "xor", *SHORT, *options, "--set", "rule.oja.form=activations", "--out", "r")
@@ -209,6 +210,7 @@ def test_paths_in_a_topology_file_start_there_also_after_resuming(run):
     assert run("train", "--resume", "s", "--steps", 25).code == 0
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("suffix", thorough(files.SUFFIXES, ci=set(files.SUFFIXES) - {".yaml"}))
 def test_a_converted_run_is_trained_from_where_it_was(run, suffix):
     run("train", "xor", *SHORT, "--out", "r", "--rule", "blur", "--dtype", "float64", "--seed", 3)

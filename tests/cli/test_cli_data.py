@@ -139,6 +139,7 @@ def test_training_keeps_its_data_folder(run):
     assert_complains(run("train", "--resume", "r", "--steps", 10), f"lacks {IDX[0]}.gz; put what is missing there")
 
 
+@pytest.mark.ci
 def test_a_run_finds_the_folder_that_the_environment_named(run, monkeypatch):
     write_mnist(pathlib.Path("data"))
     pathlib.Path("net.yaml").write_text(yaml.safe_dump(WIRING))
@@ -190,6 +191,7 @@ def test_what_is_wrong_is_a_sentence_and_nothing_is_written(run, options, words)
     assert not pathlib.Path("r").exists()
 
 
+@pytest.mark.ci
 def test_a_network_learns_from_images(run):
     """Bright images of one class, dark ones of the other."""
     rng = np.random.default_rng(0)

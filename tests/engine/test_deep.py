@@ -92,6 +92,7 @@ def test_without_a_loop_it_would_grow():
     assert many > 3 * few
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("schedule", thorough(SCHEDULES, ("scan",)))
 def test_the_memory_of_a_gradient_grows_as_the_states_do(schedule):
     few, many = (temporary_bytes(lowered("gradient", levels, schedule)) for levels in (FEW, MANY))

@@ -126,7 +126,7 @@ def exact_gradient(name, rematerialise):
     ("name", "rematerialise"),
     [
         ("Adam", False),
-        ("rules by population", True),
+        pytest.param("rules by population", True, marks=pytest.mark.ci),
         pytest.param("blur, states kept", True, marks=pytest.mark.slow),
         pytest.param("blur, states kept", False, marks=pytest.mark.slow),
         pytest.param("Adam", True, marks=pytest.mark.slow),

@@ -92,6 +92,7 @@ def test_the_gradient_improves_any_rule(name):
     assert before.history["step"].shape == (0,)
 
 
+@pytest.mark.ci
 def test_gradient_is_a_loop_of_meta_steps():
     """It takes the same population, with the optimizer, curriculum and objective that were asked for."""
     net, task, rule = compile_topology(XOR), xor(jnp.float64), RULES["the user's own"]

@@ -73,6 +73,7 @@ def test_sums_and_derivatives_equal_those_of_dense_matrices(name):
     assert_equal_to_dense_sums(options, channels)
 
 
+@pytest.mark.ci
 def test_matmuls_from_parts_of_a_stage_equal_dense_matrices():
     graph = Plan({}, LATE_BLOCKS).compiled()
     assert {m.begin for m in graph.wiring.matmuls} == {0, 4}
@@ -123,6 +124,7 @@ def on_parts(wiring, channels: int):
     return three
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), K])
 @pytest.mark.parametrize(
     ("options", "topology"),

@@ -123,6 +123,7 @@ def test_a_network_leaves_a_step_as_it_came(name, dtype):
     assert {leaf.dtype for leaf in jax.tree.leaves(info)} == {jnp.dtype(dtype)}
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"backprop"}))
 def test_jit_changes_nothing(name):
     begun = start(RULES[name])

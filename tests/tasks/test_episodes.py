@@ -200,6 +200,7 @@ def told(x: jax.Array) -> list[tuple[int, int]]:
     return [data_files.told(pixels) for pixels in np.asarray(x).T]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("split", thorough(["characters", "alphabets"], ci=["characters"]))
 def test_characters_of_episodes_are_never_those_of_trials(folder, split):
     task = tasks.load(f"omniglot:{DRAWINGS}x{DRAWINGS}", data_dir=folder, standardise=False, split=split)
