@@ -33,7 +33,7 @@ RULES = {
 
 
 def draw(topology, seed=0) -> Synapses:
-    """Of three channels."""
+    """Draws synapses of three channels."""
     rng = np.random.default_rng(seed)
     n, m = topology.n_neurons, topology.n_synapses
     with_bias = np.array([p.bias and p.role != "input" for p in topology.populations])[topology.population_of]
