@@ -58,6 +58,17 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
+def legible(text: str) -> str:
+    r"""Gives a text without the stand-ins for bytes that Python puts into the names of files.
+
+    It does so where it takes the names for ASCII, as under `LC_ALL=POSIX`, or where they are no UTF-8.
+
+    >>> legible("gr\udcc3\udcb6\udcc3\udc9fe")
+    'größe'
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def count(number: int, what: str) -> str:
     """Gives a number and a noun that agree.
 

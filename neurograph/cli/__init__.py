@@ -10,6 +10,7 @@ import warnings
 from typing import Any, NoReturn, TextIO
 
 from .._text import UserError
+from . import _environment
 
 EXIT_BAD_INPUT = 1
 EXIT_DIVERGED = 3
@@ -22,6 +23,7 @@ _FIXES = {
     "RESUME_OR_FOLDER": "continue it with --resume '{folder}', or choose another --out",
     "RESUME": "continue it with: neurograph {command} --resume '{folder}'",
     "STEPS": "give {option} {steps} or more",
+    "WAIT": "wait until it ends, or choose another --out",
 }
 """What helps against a `runs.RunError`, by the name of its `Fix`, in words that name the options."""
 _STEPS = {"train": "--steps", "meta": "--meta-steps"}
@@ -30,6 +32,8 @@ _STEPS = {"train": "--steps", "meta": "--meta-steps"}
 def main() -> None:
     """Entry point: runs the command; what is wrong with the input becomes a sentence on stderr."""
     warnings.showwarning = _show_warning
+    for sentence in _environment.prepare():
+        print(f"warning: {sentence}", file=sys.stderr)
     try:
         from ._app import app
 
@@ -57,6 +61,9 @@ def _sentence(error: Exception) -> tuple[str, int]:
         return f"{what}.", EXIT_BAD_INPUT
     if isinstance(error, UserError):
         return _with_options(error), EXIT_BAD_INPUT
+    sentence = _environment.blamed(error)
+    if sentence is not None:
+        return sentence, EXIT_BAD_INPUT
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return (
         f"this is a defect of neurograph, not of your input ({what[:300]}). Please report it with the output that "

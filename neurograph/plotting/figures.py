@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _files
-from .._text import UserError
+from .._text import UserError, legible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,9 +68,14 @@ def save(figure: Figure, path: Path) -> None:
         PlotError: a suffix that is not one of `SUFFIXES`, or a place that cannot be written.
     """
     import matplotlib as mpl
+    from matplotlib.text import Text
 
     path = pathlib.Path(path)
     check_path(path)
+    for text in figure.findobj(Text):  # names are the users': a dollar is no formula
+        assert isinstance(text, Text)
+        text.set_text(legible(text.get_text()))
+        text.set_parse_math(False)
     suffix = path.suffix.lower()
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     try:
