@@ -138,11 +138,10 @@ def _start(names: list[str], given: dict[str, Any], assignments: list[str], out:
     from ..runs import meta_learning, run
 
     wirings = [find(name) for name in names]
-    folder = out or runs.next_free(pathlib.Path("runs"), "meta")
-    if (folder / "config.yaml").exists():
-        runs.create(folder)  # says that it holds a run already, before any work is done
+    if out is not None:
+        runs.check_holds_no_run(out)  # before any work is done
     process = meta_learning.prepare(wirings, config, command=_command())
-    run.open_run(process, folder)
+    run.open_run(process, out or runs.make_next_free(pathlib.Path("runs"), "meta"))
     return process
 
 

@@ -130,13 +130,13 @@ def _start(
     from ..runs import run, training
 
     wiring = find(topology)
-    folder = out or runs.next_free(pathlib.Path("runs"), pathlib.Path(topology.replace(":", "-")).stem)
-    if (folder / "config.yaml").exists():
-        runs.create(folder)  # says that it holds a run already, before any work is done
+    if out is not None:
+        runs.check_holds_no_run(out)  # before any work is done
     started = training.prepare(wiring, config, base)
     parts = ", ".join(f"{name} {readable(n_bytes)}" for name, n_bytes in started.memory._asdict().items())
     console.print(f"memory estimate: {readable(started.memory.total)} ({parts})")
-    run.open_run(started, folder)
+    name = pathlib.Path(topology.replace(":", "-")).stem
+    run.open_run(started, out or runs.make_next_free(pathlib.Path("runs"), name))
     return started
 
 

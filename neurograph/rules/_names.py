@@ -30,9 +30,7 @@ def class_of(name: Any, base: type, here: str) -> type:
     if found:
         places = " or ".join(repr(_place(cls)) for cls in found)
         raise RuleError(f"{here}: {len(found)} classes are called {name!r}; give {places} as the class.")
-    raise RuleError(
-        f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(classes))} {OF_YOUR_OWN}"
-    )
+    raise RuleError(f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(classes))} {OF_YOUR_OWN}")
 
 
 def _by_name(base: type) -> dict[str, list[type]]:

@@ -10,11 +10,12 @@ from .folder import RunError as RunError
 from .folder import RunWarning as RunWarning
 from .folder import Unlogged as Unlogged
 from .folder import append_metrics as append_metrics
+from .folder import check_holds_no_run as check_holds_no_run
 from .folder import create as create
 from .folder import drop_checkpoints as drop_checkpoints
 from .folder import finite as finite
 from .folder import load_checkpoint as load_checkpoint
-from .folder import next_free as next_free
+from .folder import make_next_free as make_next_free
 from .folder import read_arrays as read_arrays
 from .folder import read_config as read_config
 from .folder import read_costs as read_costs

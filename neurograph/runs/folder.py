@@ -4,16 +4,19 @@
     topology.safetensors   the wiring, exactly
     genome.txt         the rule
     costs_cpu.json     by which the way to compute the sums was chosen; costs_gpu.json of a run on a GPU
+    environment.jsonl  versions, device and flags of each process that wrote the run
     metrics.jsonl      one JSON object a line
     checkpoints/       step_00000500.safetensors ...; written to a temporary name, then renamed
     curves.png         loss and accuracy over steps
     summary.json       the results
+    .lock, .writer     which process writes the folder (`claim`)
 
 No pickle anywhere. A process killed at any moment leaves a folder that can be resumed.
 """
 
 import dataclasses
 import enum
+import itertools
 import json
 import math
 import pathlib
@@ -58,6 +61,7 @@ class Fix(enum.Enum):
     RESUME_OR_FOLDER = "resume it, or choose another folder"
     RESUME = "resume it as such a run"
     STEPS = "give {steps} or more"
+    WAIT = "wait until it ends, or choose another folder"
 
 
 class RunError(UserError):
@@ -135,8 +139,7 @@ def create(folder: pathlib.Path) -> None:
     Raises:
         RunError: it holds a run already, or cannot be made or written.
     """
-    if (folder / "config.yaml").exists():
-        raise RunError(f"run folder '{folder}' holds a run already", Fix.RESUME_OR_FOLDER, folder=folder)
+    check_holds_no_run(folder)
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -146,13 +149,33 @@ def create(folder: pathlib.Path) -> None:
     probe.unlink()
 
 
-def next_free(parent: pathlib.Path, name: str) -> pathlib.Path:
-    """`parent/name`, or the first of `name-2`, `name-3` ... that does not exist."""
-    folder, count = parent / name, 1
-    while folder.exists():
-        count += 1
-        folder = parent / f"{name}-{count}"
-    return folder
+def check_holds_no_run(folder: pathlib.Path) -> None:
+    """Raises a `RunError` where the folder holds a run."""
+    if (folder / "config.yaml").exists():
+        raise RunError(f"run folder '{folder}' holds a run already", Fix.RESUME_OR_FOLDER, folder=folder)
+
+
+def make_next_free(parent: pathlib.Path, name: str) -> pathlib.Path:
+    """Makes the folder `parent/name`, or the first of `name-2`, `name-3` ... that does not exist.
+
+    No two processes that ask at once are given the same one.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            if parent.is_dir():
+                continue
+            raise RunError(f"run folder '{folder}' cannot be made: '{parent}' is a file", Fix.FOLDER) from None
+        except OSError as error:
+            raise RunError(f"run folder '{folder}' cannot be made: {error.strerror}", Fix.FOLDER) from error
+        return folder
+    raise AssertionError
 
 
 def write_config(folder: pathlib.Path, config: Mapping[str, Any]) -> None:

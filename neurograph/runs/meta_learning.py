@@ -3,7 +3,7 @@
 import datetime
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +20,7 @@ from ..rules import files as rule_files
 from ..rules import losses
 from ..tasks import Task
 from ..topology import Topology
+from . import claim as claims
 from . import folder as files
 from . import run
 from .folder import RunError, Unlogged
@@ -268,6 +269,12 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
     Raises:
         RunError: the folder holds no such run, or a damaged one; or more is done than is requested.
     """
+    files.read_config(folder, MetaLearning.kind)  # or else nothing is there to claim
+    with claims.claiming(folder):
+        return _resumed(folder, command, changes)
+
+
+def _resumed(folder: pathlib.Path, command: str, changes: Mapping[str, Any]) -> MetaLearning:
     stored = run.stored(folder, MetaLearning.kind, changes)
     try:
         config = MetaConfig.model_validate(stored.settings)

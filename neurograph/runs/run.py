@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from .. import __version__
+from . import claim as claims
+from . import environment
 from . import folder as files
 from .folder import Checkpoint, Fix, RunError, Unlogged
 
@@ -99,10 +101,13 @@ def open_run(process: Process, folder: pathlib.Path) -> None:
         RunError: the folder holds a run already, or cannot be written.
     """
     files.create(folder)
-    process.folder = folder
-    process.write()
-    save(process)
-    write_config(process)  # last: a folder with a config is a run that can be resumed
+    with claims.claiming(folder):
+        files.check_holds_no_run(folder)  # which another process may have made meanwhile
+        process.folder = folder
+        process.write()
+        environment.record(folder, process.step)
+        save(process)
+        write_config(process)  # last: a folder with a config is a run that can be resumed
 
 
 def write_config(process: Process) -> None:
@@ -139,6 +144,8 @@ def reopen(process: Process, folder: pathlib.Path) -> None:
             kind=process.kind,
             steps=process.step,
         )
+    environment.compare(folder)
+    environment.record(folder, process.step)
     files.rewind(folder, process.step)
 
 
@@ -187,4 +194,5 @@ def finish(process: Process, facts: Mapping[str, Any] = {}) -> dict[str, Any]:
     """Writes the summary, with `facts` of the caller's, and returns it."""
     summary = files.finite({**process.summary(), **facts, "run_dir": str(process.folder)})
     files.write_summary(process.folder, summary)
+    claims.release(process.folder)
     return summary

@@ -18,6 +18,7 @@ from ..engine import NetworkState
 from ..rules import files as rule_files
 from ..tasks import Task
 from ..topology import Topology
+from . import claim as claims
 from . import folder as files
 from . import memory, run
 from .checkpoints import from_arrays, to_arrays
@@ -307,12 +308,14 @@ def resume(folder: pathlib.Path, **changes: Any) -> Training:
     Raises:
         RunError: as `load`; or more steps are done than are requested.
     """
-    training = load(folder, **changes)
-    run.reopen(training, folder)
-    if files.read_costs(folder) is None:
-        files.write_costs(folder, training.costs)
-    if changes:
-        run.write_config(training)
+    files.read_config(folder, Training.kind)  # or else nothing is there to claim
+    with claims.claiming(folder):
+        training = load(folder, **changes)
+        run.reopen(training, folder)
+        if files.read_costs(folder) is None:
+            files.write_costs(folder, training.costs)
+        if changes:
+            run.write_config(training)
     return training
 
 

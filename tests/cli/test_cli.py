@@ -50,7 +50,7 @@ def test_training_prints_a_table_a_line_and_a_result(run):
     folder = pathlib.Path("first")
     assert {path.name for path in folder.iterdir()} == {
         *("config.yaml", "topology.safetensors", "genome.txt", "metrics.jsonl", "checkpoints", "curves.png"),
-        *("summary.json", "costs_cpu.json"),
+        *("summary.json", "costs_cpu.json", "environment.jsonl", ".lock"),
     }
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     asked = yaml.safe_load((folder / "config.yaml").read_text())["train"]

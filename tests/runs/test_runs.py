@@ -438,10 +438,13 @@ def test_folders_that_cannot_be_made(tmp_path, finished):
 
 
 def test_free_names(tmp_path):
-    assert runs.next_free(tmp_path, "mlp") == tmp_path / "mlp"
-    (tmp_path / "mlp").mkdir()
-    (tmp_path / "mlp-2").write_text("")
-    assert runs.next_free(tmp_path, "mlp") == tmp_path / "mlp-3"
+    for name in ("mlp", "mlp-2"):
+        assert runs.make_next_free(tmp_path / "runs", "mlp") == tmp_path / "runs" / name
+        assert (tmp_path / "runs" / name).is_dir()
+    (tmp_path / "runs" / "mlp-3").write_text("")
+    assert runs.make_next_free(tmp_path / "runs", "mlp").name == "mlp-4"
+    with pytest.raises(RunError, match=r"cannot be made: '.*mlp-3' is a file; choose another folder\."):
+        runs.make_next_free(tmp_path / "runs" / "mlp-3", "mlp")
 
 
 @given(st.lists(st.integers(0, 30), max_size=12), st.integers(0, 30))

@@ -1,0 +1,109 @@
+"""What a run's numbers depend on beside its settings: versions, device and flags, one line for each process that wrote.
+
+`environment.jsonl` tells later what computed a run. Sums are rounded as the processor and the compiler order them, so
+that a run which goes on with others may differ in the last digits from one that was never interrupted.
+"""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import __version__, _files
+from .folder import Fix, RunError, RunWarning
+
+FILE = "environment.jsonl"
+
+_WHAT = {
+    "neurograph": "version of neurograph",
+    "jax": "version of jax",
+    "jaxlib": "version of jaxlib",
+    "device": "device",
+    "processor": "processor",
+    "flags": "XLA_FLAGS",
+    "random": "random numbers of JAX",
+}
+"""What is compared, in words."""
+
+
+def found() -> dict[str, str]:
+    """This process's."""
+    config: Any = jax.config
+    return {
+        "neurograph": __version__,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "jaxlib": importlib.metadata.version("jaxlib"),
+        "numpy": np.__version__,
+        "system": platform.platform(),
+        "device": jax.devices()[0].device_kind,
+        "processor": _processor(),
+        "flags": os.environ.get("XLA_FLAGS", ""),
+        "random": f"{config.jax_default_prng_impl}, partitionable: {bool(config.jax_threefry_partitionable)}",
+    }
+
+
+def record(folder: pathlib.Path, step: int) -> None:
+    """Adds a line for this process, which goes on from a step.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        _files.append(folder / FILE, json.dumps({"step": step, **found()}) + "\n")
+    except OSError as error:
+        raise RunError(f"'{folder / FILE}' cannot be written: {error.strerror}", Fix.FOLDER) from error
+
+
+def compare(folder: pathlib.Path) -> None:
+    """Warns with a `RunWarning` of all that differs from what the run was computed by last."""
+    before, now = last(folder), found()
+    if before is None:  # of a version that kept none
+        return
+    other = [
+        f"{what} ({before[name]!r} before, {now[name]!r} now)"
+        for name, what in _WHAT.items()
+        if name in before and before[name] != now[name]
+    ]
+    if other:
+        warnings.warn(
+            RunWarning(
+                f"run '{folder}' goes on with another {' and another '.join(other)}; its numbers may differ from those "
+                "of a run that was not interrupted."
+            ),
+            stacklevel=2,
+        )
+
+
+def last(folder: pathlib.Path) -> dict[str, Any] | None:
+    """The last line that is whole; None where there is none."""
+    try:
+        lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            about = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(about, dict):
+            return about
+    return None
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name.strip() == "model name":
+                    return value.strip()
+    except OSError:
+        pass
+    return platform.processor()

@@ -1,0 +1,49 @@
+"""What computed a run is kept with it, and a run that goes on with something else says so."""
+
+import json
+
+import jax
+import pytest
+
+from neurograph.runs import RunWarning, environment
+
+
+def test_each_process_adds_a_line(tmp_path):
+    for step in (0, 7):
+        environment.record(tmp_path, step)
+    lines = [json.loads(line) for line in (tmp_path / environment.FILE).read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 7]
+    assert lines[0]["jax"] == jax.__version__
+    assert lines[0]["device"] == jax.devices()[0].device_kind
+    assert lines[1] == environment.last(tmp_path)
+
+
+def test_nothing_is_said_where_nothing_differs_or_was_kept(tmp_path, recwarn):
+    environment.compare(tmp_path)
+    environment.record(tmp_path, 0)
+    with open(tmp_path / environment.FILE, "a") as file:
+        file.write('[]\n{"step": 3, "ja')  # a kill cut it short
+    environment.compare(tmp_path)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("name", environment._WHAT)
+def test_what_differs_is_named(tmp_path, monkeypatch, name):
+    environment.record(tmp_path, 0)
+    now = environment.found() | {name: "something else"}
+    monkeypatch.setattr(environment, "found", lambda: now)
+    with pytest.warns(RunWarning, match=f"goes on with another {environment._WHAT[name]} .* 'something else' now"):
+        environment.compare(tmp_path)
+
+
+def test_python_and_the_system_may_differ(tmp_path, monkeypatch, recwarn):
+    environment.record(tmp_path, 0)
+    now = environment.found() | {"python": "4.0", "system": "another", "numpy": "3.0"}
+    monkeypatch.setattr(environment, "found", lambda: now)
+    environment.compare(tmp_path)
+    assert not recwarn.list
+
+
+def test_the_flags_of_random_numbers_are_kept():
+    with jax.threefry_partitionable(False):
+        assert environment.found()["random"] == "threefry2x32, partitionable: False"
