@@ -62,7 +62,7 @@ _PLACES = {
     "update": "engine",
 }
 """The module of each name that is no module itself. All are imported when they are first used: the command line says
-what is wrong with the environment before JAX reads it, and Ctrl-C during an import is no traceback."""
+what is wrong with the environment before JAX reads it."""
 
 __all__ = [
     "CompiledGraph",

@@ -3,10 +3,8 @@
 import io
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -139,22 +137,3 @@ def test_commands_run_all_the_same(variables, tmp_path, monkeypatch):
         assert found.returncode == 0, (arguments, found.stderr)
     assert pathlib.Path("läufe/curves.png").stat().st_size > 1000
     assert pathlib.Path("bild-ö.png").stat().st_size > 1000
-
-
-@pytest.mark.slow
-def test_an_interrupt_during_the_imports_is_no_traceback(tmp_path):
-    """From the moment at which Python has read the package.
-
-    A library that catches everything while it is imported may swallow the interrupt: the command then runs to its end.
-    """
-    code = "import sys, neurograph; print('ready', flush=True); from neurograph.cli import main; main()"
-    for delay in (0.0, 0.1, 0.3):
-        command = [sys.executable, "-c", code, "train", "xor"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(0.05 + delay)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
-        assert process.returncode in (0, 130), said
-        assert b"Traceback" not in said
