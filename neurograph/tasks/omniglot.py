@@ -30,7 +30,7 @@ class Characters(eqx.Module):
 
     Attributes:
         images: all drawings.
-        n_drawings: of each character.
+        n_drawings: how many drawings there are of each character.
     """
 
     images: Images

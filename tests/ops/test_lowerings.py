@@ -45,7 +45,7 @@ class Block(NamedTuple):
     """A matmul, or a gather in one direction, and what it sums by the lists of synapses.
 
     Attributes:
-        block: of the compiled wiring.
+        block: one of the compiled wiring's.
         direction: in which it sums.
         part: the part of the weights that it reads.
         synapses: which of these.

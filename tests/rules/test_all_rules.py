@@ -23,7 +23,7 @@ class Traced(rules.Rule):
 
     Attributes:
         rate: learning rate.
-        decay: of both traces.
+        decay: what both traces are multiplied by in each step.
         power: exponent of the activity.
     """
 

@@ -166,7 +166,7 @@ def assert_sums_agree(found: Any, expected: Any, size: Any) -> None:
 
     Args:
         found, expected: the sums.
-        size: of each sum, the sum of its summands' absolute values.
+        size: holds for each sum the sum of its summands' absolute values.
     """
     assert np.shape(found) == np.shape(expected) == np.shape(size)
     excess = np.abs(np.asarray(found) - expected) - 1e-12 * np.asarray(size)
