@@ -23,7 +23,7 @@ _FIXES = {
     "RESUME_OR_FOLDER": "continue it with --resume '{folder}', or choose another --out",
     "RESUME": "continue it with: neurograph {command} --resume '{folder}'",
     "STEPS": "give {option} {steps} or more",
-    "WAIT": "wait until it ends, or choose another --out",
+    "WAIT": "wait until it ends, or begin a run in another folder with --out",
 }
 """What helps against a `runs.RunError`, by the name of its `Fix`, in words that name the options."""
 _STEPS = {"train": "--steps", "meta": "--meta-steps"}

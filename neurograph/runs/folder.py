@@ -61,7 +61,7 @@ class Fix(enum.Enum):
     RESUME_OR_FOLDER = "resume it, or choose another folder"
     RESUME = "resume it as such a run"
     STEPS = "give {steps} or more"
-    WAIT = "wait until it ends, or choose another folder"
+    WAIT = "wait until it ends, or begin a run in another folder"
 
 
 class RunError(UserError):

@@ -42,7 +42,7 @@ def test_a_folder_that_another_process_writes_is_refused_until_it_ends(tmp_path,
         rf"'{re.escape(str(tmp_path))}' is being written by process {holder.pid} on {re.escape(socket.gethostname())} "
     )
     for _ in range(2):  # the first attempt leaves the other's lock and name as they are
-        with pytest.raises(RunError, match=told + r"since \d{4}-.*; wait until it ends, or choose another folder\."):
+        with pytest.raises(RunError, match=told + r"since \d{4}-.*; wait until it ends, or begin a run in another folder\."):
             claims.claim(tmp_path)
     (tmp_path / claims.WRITER).write_text("damaged")
     with pytest.raises(RunError, match="is being written by another process; wait"):
