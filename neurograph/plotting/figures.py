@@ -74,8 +74,9 @@ def save(figure: Figure, path: Path) -> None:
     check_path(path)
     for text in figure.findobj(Text):  # names are the users': a dollar is no formula
         assert isinstance(text, Text)
-        text.set_text(legible(text.get_text()))
-        text.set_parse_math(False)
+        if text.get_text() and not text.get_text().startswith(r"$\mathdefault{"):  # as the ticks of logarithms do
+            text.set_text(legible(text.get_text()))
+            text.set_parse_math(False)
     suffix = path.suffix.lower()
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     try:

@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from neurograph import plotting
+from neurograph.plotting import figures
 from neurograph.plotting.draw import MOST_LEVELS, MOST_NEURONS, MOST_SYNAPSES
 from neurograph.plotting.overview import summarise
 from neurograph.topology import Population, Topology, build, from_arrays, generators, levels
@@ -356,3 +357,15 @@ def test_text_histogram_has_a_row_for_each_range_and_loses_none():
         assert sum(int(line.split()[-1].replace(",", "")) for line in lines) == 500
         assert max(line.count("█") for line in lines) == 20
     assert plotting.text_histogram(np.array([]), np.array([])) == ""
+
+
+def test_names_are_no_formulas_and_ticks_of_logarithms_are(tmp_path):
+    figure, (axes,) = figures.new_figure(4, 3)
+    axes.plot([1, 2], [1e-3, 1.0], label="$x_{")
+    axes.set_yscale("log")
+    axes.set_title("gr\udcc3\udcb6\udcc3\udc9fe $\\frac$")
+    legend = axes.legend()
+    figures.save(figure, tmp_path / "picture.svg")
+    assert not legend.get_texts()[0].get_parse_math()
+    assert axes.get_title() == "größe $\\frac$"
+    assert all(tick.get_parse_math() for tick in axes.get_yticklabels())
