@@ -40,9 +40,10 @@ def holder(tmp_path):
 def test_a_folder_that_another_process_writes_is_refused_until_it_ends(tmp_path, holder):
     told = (
         rf"'{re.escape(str(tmp_path))}' is being written by process {holder.pid} on {re.escape(socket.gethostname())} "
+        r"since \d{4}-.*; wait until it ends, or begin a run in another folder\."
     )
     for _ in range(2):  # the first attempt leaves the other's lock and name as they are
-        with pytest.raises(RunError, match=told + r"since \d{4}-.*; wait until it ends, or begin a run in another folder\."):
+        with pytest.raises(RunError, match=told):
             claims.claim(tmp_path)
     (tmp_path / claims.WRITER).write_text("damaged")
     with pytest.raises(RunError, match="is being written by another process; wait"):
