@@ -1,7 +1,14 @@
 """How messages put things: counts, values, the word that was probably meant; and the errors that carry messages."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import cast
+
+_BRACKETS = {list: ("[", "]"), tuple: ("(", ")"), set: ("{", "}"), frozenset: ("frozenset({", "})")}
+_LONG_WORD = 100
+_MOST_LETTERS = 10_000
+_MOST_BITS = 4000
+"""Longer integers are not written out: Python refuses those of more than 4,300 digits."""
 
 
 class UserError(ValueError):
@@ -22,8 +29,11 @@ def closest(word: object, valid: Collection[str], cutoff: float = 0.6) -> str | 
     >>> closest("Sise", ["size", "shape"])
     'size'
     """
+    word = word if isinstance(word, str) else shown(word, _LONG_WORD)
+    if len(word) > _LONG_WORD:
+        return None
     folded = {name.lower(): name for name in valid}
-    close = difflib.get_close_matches(str(word).strip().lower(), folded, n=1, cutoff=cutoff)
+    close = difflib.get_close_matches(word.strip().lower(), folded, n=1, cutoff=cutoff)
     return folded[close[0]] if close else None
 
 
@@ -49,13 +59,43 @@ def nearest(word: object, valid: Collection[str], otherwise: str | None = None) 
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Gives a value as messages quote it, cut off where it is long.
+    """Gives a value as messages quote it, cut off where it is long; of a long value the beginning alone is written out.
 
     >>> shown("x" * 100, limit=10)
     "'xxxxx ..."
+    >>> shown(10**6000)
+    'an integer of 19,932 bits'
     """
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 4] + " ..."
+    text = ""
+    for piece in _pieces(value):
+        text += piece
+        if len(text) > limit:
+            return text[: limit - 4] + " ..."
+    return text
+
+
+def _pieces(value: object) -> Iterator[str]:
+    """Gives what `repr` does, piece by piece, of plain data: its parts may share parts without end."""
+    if type(value) in (list, tuple, set, frozenset) and value:
+        opening, closing = _BRACKETS[type(value)]
+        yield opening
+        for number, part in enumerate(cast(Collection, value)):
+            yield ", " * (number > 0)
+            yield from _pieces(part)
+        yield ",)" if type(value) is tuple and len(value) == 1 else closing
+    elif type(value) is dict and value:
+        for number, (key, part) in enumerate(value.items()):
+            yield ", " if number else "{"
+            yield from _pieces(key)
+            yield ": "
+            yield from _pieces(part)
+        yield "}"
+    elif isinstance(value, str | bytes):
+        yield repr(value[:_MOST_LETTERS])
+    elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        yield f"an integer of {value.bit_length():,} bits"
+    else:
+        yield repr(value)
 
 
 def legible(text: str) -> str:

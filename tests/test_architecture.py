@@ -23,6 +23,7 @@ JAX = ("jax", "jaxlib", "jaxtyping", "equinox", "optax")
 FLOORS = (
     ("_files", JAX),
     ("_text", JAX),
+    ("_reading", JAX),
     ("cache", ()),
     ("topology", (*JAX, "cache")),
     ("ops", ("networkx", "topology")),

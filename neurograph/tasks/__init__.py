@@ -4,6 +4,7 @@ from .bundled import diabetes as diabetes
 from .bundled import digits as digits
 from .encoding import encode as encode
 from .errors import TaskError as TaskError
+from .errors import TaskWarning as TaskWarning
 from .files import read_csv as read_csv
 from .files import read_npz as read_npz
 from .generated import generated as generated

@@ -1,31 +1,45 @@
 """Makes tasks from files of features and labels: CSV and NumPy's .npz."""
 
-import csv
+import itertools
 import os
 import pathlib
+import re
+import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._text import nearest
-from .errors import TaskError
+from .._reading import Fail, Rows, check_decimals, number, read_text
+from .._text import nearest, shown
+from .errors import TaskError, TaskWarning
 from .stored import from_arrays
 from .task import Task
 
 LABEL_COLUMN = "label"
+_INDEX_NAMES = ("index", "id", "row", "nr", "no", "number", "#")
+_CODE = re.compile(r"[+-]?0[0-9]+")
+_SAMPLE = 50
 NPZ_KEYS = (("x", "y"), ("X", "Y"), ("X", "y"), ("features", "labels"))
 
 Path = str | os.PathLike[str]
 
 
-def read_csv(path: Path, *, label: str | Sequence[str] | None = None, kind: str = "auto", **options: Any) -> Task:
+def read_csv(
+    path: Path,
+    *,
+    label: str | Sequence[str] | None = None,
+    kind: str = "auto",
+    header: bool | None = None,
+    leave_out: str | Sequence[str] = (),
+    **options: Any,
+) -> Task:
     """Makes a task from a CSV file: one example a line, numeric features, and a label: a class, or values to predict.
 
-    A first line that holds no number, or the word `label`, is taken as column names. Fields are separated by commas,
-    or, where the first line has none, by semicolons or tabs.
+    The file may have any dialect (see `neurograph._reading`). A first column without a name, as data frames have for
+    their index, is left out, with a warning.
 
     Args:
         path: the file, UTF-8.
@@ -33,40 +47,50 @@ def read_csv(path: Path, *, label: str | Sequence[str] | None = None, kind: str 
             columns, which are the targets of a regression.
         kind: "classification" (a class is an integer or text), "regression", or "auto": a regression where there are
             several label columns, or the labels are numbers, not all of which are integers.
+        header: whether the first line has the columns' names. By default it has if it holds no number, or the word
+            `label`, or text above a column of numbers, or if it numbers the columns.
+        leave_out: names of columns that are no features, such as ids.
         **options: as for `from_arrays`.
 
     Raises:
         TaskError: the file is missing, empty, ragged or not text; a feature is not a finite number; a label is missing,
             or is not a finite number where it must be one; and for the reasons of `from_arrays`. Messages name the
             line.
+
+    Warns:
+        TaskWarning: a column is left out, the first line is taken for names although it holds numbers, or a column
+            seems to number the examples.
     """
     file = pathlib.Path(path)
-    _check_is_file(file)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = _rows(file, stream)
-            first_line, first = next(rows, (0, []))
-            if not first:
-                raise TaskError(f"task file '{file}' is empty; it needs a line for each example.")
-            if len(first) < 2:
-                raise TaskError(f"task file '{file}' has one column, '{first[0]}'; it needs features and a label.")
-            has_header = any(cell.lower() == LABEL_COLUMN for cell in first) or not any(_is_number(c) for c in first)
-            names = first if has_header else [f"{i + 1}" for i in range(len(first))]
-            table = _Table(file, names, _label_columns(file, names, label), kind, [], [])
-            if not has_header:
-                table.append(first_line, first)
-            for line, row in rows:
-                table.append(line, row)
-    except UnicodeDecodeError as error:
-        raise TaskError(f"task file '{file}' is not UTF-8 text ({error.reason}); save it as UTF-8.") from None
-    except csv.Error as error:
-        raise TaskError(f"task file '{file}' is not a CSV file: {error}.") from None
-    except OSError as error:
-        raise TaskError(f"task file '{file}' cannot be read: {error.strerror}.") from None
-    if not table.labels:
+
+    def fail(line: int, sentence: str) -> TaskError:
+        return TaskError(f"task file '{file}', line {line}: {sentence}")
+
+    def warn(line: int, sentence: str) -> None:
+        warnings.warn(f"task file '{file}', line {line}: {sentence}", TaskWarning, stacklevel=2)
+
+    rows = Rows(read_text(file, lambda sentence: TaskError(f"task file '{file}': {sentence}")), fail, warn)
+    if len(rows.first) < 2:
+        found = f"one column, {shown(rows.first[0])}" if rows.first else "no rows"
+        raise TaskError(f"task file '{file}' has {found}; it needs features and a label.")
+    named = _has_names(rows, label, warn) if header is None else header
+    names = rows.first if named else [f"{i + 1}" for i in range(len(rows.first))]
+    labels = _label_columns(file, names, label)
+    dropped = _dropped(file, names, leave_out, labels)
+    if named and _is_unnamed(names[0]) and 0 not in labels:
+        warn(
+            rows.first_line, "the first column has no name, as an index; it is left out. Name it to make it a feature."
+        )
+        dropped.add(0)
+    table = _Table(rows, names, labels, [i for i in range(len(names)) if i not in dropped.union(labels)], kind, fail)
+    if not table.others:
+        raise TaskError(f"task file '{file}' has no features: all columns are labels or left out.")
+    features, cells = table.read(with_first=not named)
+    if not cells:
         raise TaskError(f"task file '{file}' has column names but no examples; add a line for each example.")
+    _suspect_index(features, [names[i] for i in table.others], lambda s: warn(rows.first_line, s))
     kind = "regression" if table.is_numeric else kind
-    return from_arrays(np.stack(table.features), _label_values(table.labels), kind=kind, name=file.name, **options)
+    return from_arrays(features, _label_values(cells, rows.separator, kind), kind=kind, name=file.name, **options)
 
 
 def read_npz(path: Path, **options: Any) -> Task:
@@ -112,23 +136,39 @@ def _check_is_file(file: pathlib.Path) -> None:
         raise TaskError(f"task file '{file}' does not exist; check the path.")
 
 
-def _rows(file: pathlib.Path, stream: Any) -> Iterator[tuple[int, list[str]]]:
-    """Yields (line number, stripped cells) for each line that is not blank."""
-    head = stream.readline()
-    stream.seek(0)
-    delimiter = next((d for d in ",;\t" if d in head), ",")
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
-    for row in reader:
-        if any(cell and not cell.isspace() for cell in row):
-            yield reader.line_num, [cell.strip() for cell in row]
-
-
-def _is_number(cell: str) -> bool:
+def _is_number(cell: str, separator: str) -> bool:
     try:
-        float(cell)
+        number(cell, separator)
     except ValueError:
         return False
     return True
+
+
+def _has_names(rows: Rows, label: str | Sequence[str] | None, warn: Callable[[int, str], None]) -> bool:
+    """Says whether the first row has the columns' names; warns where it is all the same made of numbers."""
+    cells = rows.first
+    wanted = {LABEL_COLUMN, *([label] if isinstance(label, str) else label or ())}
+    if any(cell in wanted or cell.lower() == LABEL_COLUMN for cell in cells):
+        return True
+    numbers = [i for i, cell in enumerate(cells) if _is_number(cell, rows.separator)]
+    words = [i for i, cell in enumerate(cells) if cell and i not in numbers]
+    below = [row for _, row in itertools.islice(rows, _SAMPLE)]
+    if not numbers or (below and any(all(_is_number(row[i], rows.separator) for row in below) for i in words)):
+        return True
+    if len(cells) < 3 or any(row[i] == cells[i] for row in below for i in words):
+        return False
+    for start in (0, 1):
+        if all(cells[i] == str(i + start) for i in numbers):
+            warn(
+                rows.first_line,
+                f"it numbers the columns from {start} and is taken for their names; header=False makes it an example.",
+            )
+            return True
+    return False
+
+
+def _is_unnamed(name: str) -> bool:
+    return not name or re.fullmatch(r"Unnamed: \d+", name) is not None
 
 
 def _label_columns(file: pathlib.Path, names: Sequence[str], label: str | Sequence[str] | None) -> list[int]:
@@ -136,65 +176,117 @@ def _label_columns(file: pathlib.Path, names: Sequence[str], label: str | Sequen
         lowered = [name.lower() for name in names]
         return [lowered.index(LABEL_COLUMN) if LABEL_COLUMN in lowered else len(names) - 1]
     labels = [label] if isinstance(label, str) else list(label)
-    for name in labels:
-        if name not in names:
-            fix = nearest(name, names, f"it has {', '.join(names[:8])}{' ...' * (len(names) > 8)}.")
-            raise TaskError(f"task file '{file}' has no column '{name}'; {fix}")
+    columns = [_column(file, names, name) for name in labels]
     if not 0 < len(set(labels)) == len(labels) < len(names):
         raise TaskError(
             f"task file '{file}': the label columns are {', '.join(labels) or 'none'} of {len(names)} columns; name "
             "one or more, each once, and leave at least one column for features."
         )
-    return [names.index(name) for name in labels]
+    return columns
+
+
+def _dropped(
+    file: pathlib.Path, names: Sequence[str], leave_out: str | Sequence[str], labels: Sequence[int]
+) -> set[int]:
+    columns = {_column(file, names, name) for name in ([leave_out] if isinstance(leave_out, str) else leave_out)}
+    for column in columns.intersection(labels):
+        raise TaskError(f"task file '{file}': the column '{names[column]}' is left out, but is a label; choose.")
+    return columns
+
+
+def _column(file: pathlib.Path, names: Sequence[str], name: str) -> int:
+    """Gives the position of a column.
+
+    Raises:
+        TaskError: there is none of that name, or there are several.
+    """
+    if names.count(name) == 1:
+        return names.index(name)
+    if name in names:
+        raise TaskError(f"task file '{file}' has {names.count(name)} columns '{name}'; give each a name of its own.")
+    fix = nearest(name, names, f"it has {', '.join(map(shown, names[:8]))}{' ...' * (len(names) > 8)}.")
+    raise TaskError(f"task file '{file}' has no column {shown(name)}; {fix}")
 
 
 class _Table(NamedTuple):
-    """Collects the examples that were read so far."""
+    """The examples of a file.
 
-    file: pathlib.Path
+    Attributes:
+        rows: the file's rows.
+        names: the columns' names.
+        labels, others: the positions of label columns, and of features.
+        kind: as for `read_csv`.
+        fail: makes the exception of a line and a sentence.
+    """
+
+    rows: Rows
     names: Sequence[str]
-    columns: Sequence[int]
+    labels: Sequence[int]
+    others: Sequence[int]
     kind: str
-    features: list[np.ndarray]
-    labels: list[list[str]]
+    fail: Fail
 
     @property
     def is_numeric(self) -> bool:
         """Says whether labels must be numbers."""
-        return self.kind == "regression" or (self.kind == "auto" and len(self.columns) > 1)
+        return self.kind == "regression" or (self.kind == "auto" and len(self.labels) > 1)
 
-    def append(self, line: int, row: list[str]) -> None:
-        """Checks one row and appends its features and its labels."""
-        where = f"task file '{self.file}', line {line}"
-        if len(row) != len(self.names):
-            raise TaskError(f"{where}: {len(row)} fields, but the first line has {len(self.names)}.")
-        for column in self.columns:
-            if not row[column]:
-                raise TaskError(f"{where}: the label (column '{self.names[column]}') is missing.")
-            if self.is_numeric and not np.isfinite(_number(row[column])):
-                raise TaskError(
-                    f"{where}: the label (column '{self.names[column]}') is '{row[column]}'; every target of a "
-                    "regression must be a finite number."
-                )
-        others = [i for i in range(len(row)) if i not in self.columns]
-        values = np.array([_number(row[i]) for i in others])
+    def read(self, with_first: bool) -> tuple[np.ndarray, list[list[str]]]:
+        """Gives features, float64 `[examples, features]`, and the cells of labels; checks each row."""
+        first = [(self.rows.first_line, self.rows.first)] if with_first else []
+        features, labels = [], []
+        for line, row in itertools.chain(first, self.rows):
+            features.append(self._features(line, row))
+            labels.append(self._labels(line, row))
+        if self.rows.separator != ",":
+            used = [*self.others, *self.labels]
+            check_decimals(((line, row[i]) for line, row in itertools.chain(first, self.rows) for i in used), self.fail)
+        return np.array(features), labels
+
+    def _features(self, line: int, row: list[str]) -> np.ndarray:
+        values = np.array([self._number(row[i]) for i in self.others])
         if not np.isfinite(values).all():
-            bad = others[int(np.argmin(np.isfinite(values)))]
-            found = f"'{row[bad]}'" if row[bad] else "empty"
-            raise TaskError(f"{where}: feature '{self.names[bad]}' is {found}; every feature must be a finite number.")
-        self.features.append(values)
-        self.labels.append([row[column] for column in self.columns])
+            bad = self.others[int(np.argmin(np.isfinite(values)))]
+            found = shown(row[bad]) if row[bad] else "empty"
+            raise self.fail(
+                line, f"feature {shown(self.names[bad])} is {found}; every feature must be a finite number."
+            )
+        return values
+
+    def _labels(self, line: int, row: list[str]) -> list[str]:
+        for column in self.labels:
+            if not row[column]:
+                raise self.fail(line, f"the label (column {shown(self.names[column])}) is missing.")
+            if self.is_numeric and not np.isfinite(self._number(row[column])):
+                raise self.fail(
+                    line,
+                    f"the label (column {shown(self.names[column])}) is {shown(row[column])}; every target of a "
+                    "regression must be a finite number.",
+                )
+        return [row[column] for column in self.labels]
+
+    def _number(self, cell: str) -> float:
+        """Gives the number that a cell holds, or NaN."""
+        try:
+            return number(cell, self.rows.separator)
+        except ValueError:
+            return float("nan")
 
 
-def _label_values(labels: list[list[str]]) -> np.ndarray:
-    """Gives labels as numbers if all of them are, so that class 10 comes after class 9; else as text."""
-    numeric = all(_is_number(cell) for row in labels for cell in row)
-    return np.array([[float(cell) for cell in row] for row in labels] if numeric else labels)
+def _suspect_index(features: np.ndarray, names: Sequence[str], warn: Callable[[str], None]) -> None:
+    """Warns of columns that are called as an index is, and number the examples: sorted by class, they give it away."""
+    steps = np.arange(len(features))
+    for i, name in enumerate(names):
+        if name.lower() in _INDEX_NAMES and np.array_equal(features[:, i] - features[0, i], steps):
+            warn(f"the column '{name}' numbers the examples; leave_out='{name}' if it is no feature.")
 
 
-def _number(cell: str) -> float:
-    """Gives the number that a cell holds, or NaN."""
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
+def _label_values(labels: list[list[str]], separator: str, kind: str) -> np.ndarray:
+    """Gives labels as numbers if all of them are, so that class 10 comes after class 9; else as text.
+
+    Classes of which one is written with a leading zero, such as codes, are text: 07 is not 7.
+    """
+    coded = kind != "regression" and any(_CODE.fullmatch(cell) for row in labels for cell in row)
+    if coded or not all(_is_number(cell, separator) for row in labels for cell in row):
+        return np.array(labels)
+    return np.array([[number(cell, separator) for cell in row] for row in labels])

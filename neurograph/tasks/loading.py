@@ -36,7 +36,7 @@ LOADERS: dict[str, Loader] = {
 }
 """Maps each task's name to the function that makes it: a new task is one line here."""
 
-READERS: dict[str, Loader] = {"csv": read_csv, "npz": read_npz}
+READERS: dict[str, Loader] = {"csv": read_csv, "tsv": read_csv, "npz": read_npz}
 _COMMON = ("key", "n_outputs", "dtype", "name")
 
 

@@ -24,35 +24,39 @@ def from_adjacency(
 
     Args:
         matrix: `[neurons, neurons]`, NumPy or any SciPy sparse format. Synapses are the entries other than zero of a
-            dense matrix, and all stored entries of a sparse one (also stored zeros), in the order of the storage.
+            dense matrix, and all stored entries of a sparse one (also stored zeros), in the order of the storage. Of
+            a data frame, rows and columns have the same names in the same order, which become the labels.
         roles, inputs, outputs, labels, name: see `from_arrays`.
-        weighted: whether the entries are initial weights; by default, if they are floats other than all ones.
+        weighted: whether the entries are initial weights; by default, if any is another number than 1. Counts, such
+            as those of a connectome, are weights, too.
 
     Returns:
         The topology.
 
     Raises:
-        TopologyError: the matrix is not square, or a rule is broken (see `validate`).
+        TopologyError: the matrix is not square, does not hold real numbers, has rows and columns of other names, or a
+            rule is broken (see `validate`).
 
     >>> from_adjacency([[0, 1, 1], [0, 0, 1], [0, 0, 0]]).n_synapses
     3
     """
+    labels = _frame_labels(matrix, name) if labels is None else labels
     if scipy.sparse.issparse(matrix):
         entries = scipy.sparse.coo_array(matrix)
         shape: tuple[int, ...] = tuple(entries.shape or ())
         values, places = entries.data, entries.coords
         kind = "stored entry number"
     else:
-        dense = np.asarray(matrix)
-        if not np.issubdtype(dense.dtype, np.number) and dense.dtype != np.bool_:
-            raise fail(name, f"the adjacency matrix holds {dense.dtype}; it must hold numbers.")
+        dense = _dense(matrix, name)
         shape, places = dense.shape, np.nonzero(dense)
         values = dense[places]
         kind = "entry other than zero, number"
     if len(shape) != 2 or shape[0] != shape[1]:
         raise fail(name, f"the adjacency matrix has shape {shape}; it must be square, one row and column per neuron.")
+    if values.dtype.kind not in "biuf":
+        raise fail(name, f"the adjacency matrix holds {values.dtype}; it must hold real numbers.")
     if weighted is None:
-        weighted = bool(np.issubdtype(values.dtype, np.floating) and np.any(values != 1))
+        weighted = bool(np.any(values != 1))
     return from_arrays(
         places[0],
         places[1],
@@ -65,6 +69,30 @@ def from_adjacency(
         name=name,
         edge_place=lambda e: f"{kind} {e}",
     )
+
+
+def _dense(matrix: object, name: str) -> np.ndarray:
+    if isinstance(matrix, np.ma.MaskedArray):
+        raise fail(name, "the adjacency matrix has masked entries; fill them, with 0 where there is no synapse.")
+    try:
+        return np.asarray(matrix)
+    except ValueError:
+        raise fail(name, "the adjacency matrix has rows of different lengths; it must be square.") from None
+
+
+def _frame_labels(matrix: object, name: str) -> list[Hashable] | None:
+    """Gives the names of a data frame's rows and columns; None where it numbers them, or is no data frame."""
+    index, columns = getattr(matrix, "index", None), getattr(matrix, "columns", None)
+    if index is None or columns is None:
+        return None
+    rows, columns = list(index), list(columns)
+    if rows != columns:
+        raise fail(
+            name,
+            "the rows and columns of the data frame do not have the same names in the same order; sort them alike "
+            "(frame.loc[names, names]).",
+        )
+    return rows
 
 
 def to_adjacency(topology: Topology, *, channel: int = 0) -> scipy.sparse.coo_array:

@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from .._text import nearest
+from .._text import nearest, shown
 from ._construct import from_arrays, infer_roles
-from ._types import INPUT, OUTPUT, ROLES, Population, Topology, fail
+from ._foreign import enabled, without_foreign
+from ._types import ACTIVATION_NAMES, INPUT, OUTPUT, ROLES, Population, Topology, TopologyError, fail
 from ._validate import text_of, unknown_role
 
 Columns = Mapping[str, Sequence[Any]]
 Place = Callable[[int], str]
 
 NODE_COLUMNS = ("role", "population", "index", "activation", "bias", "shape")
+_LONGEST_SIDE = 2**31
 _PROPERTIES = ("activation", "bias", "shape")
 _VALUE_COLUMN = re.compile(r"(weight|backward_weight|bias_weight)(?:_([1-9][0-9]*))?")
 
@@ -34,7 +36,12 @@ def is_node_column(key: object) -> bool:
 
 def is_edge_column(key: object) -> bool:
     """Tells whether an attribute of this name on a synapse has a meaning."""
-    return key == "synapse_index" or _value_column(key) in ("weight", "backward_weight")
+    return key in ("synapse_index", "enabled") or _value_column(key) in ("weight", "backward_weight")
+
+
+def is_value_column(key: object) -> bool:
+    """Tells whether an attribute of this name holds weights."""
+    return _value_column(key) is not None
 
 
 def from_columns(
@@ -46,11 +53,14 @@ def from_columns(
     *,
     name: str,
     populations: object = None,
-    infer: bool = False,
+    lenient: bool = False,
     node_place: Place | None = None,
     edge_place: Place | None = None,
 ) -> Topology:
     """Makes a validated `Topology` from columns.
+
+    With no role given at all, neurons that receive nothing are inputs and those that send nothing outputs; otherwise a
+    neuron without a role is hidden. Synapses that are not `enabled` are left out.
 
     Args:
         labels: the neurons' names, in row order.
@@ -59,8 +69,8 @@ def from_columns(
         name: what messages call the topology.
         populations: mapping of population names to `role`, `shape`, `activation`, `bias` (or the same as JSON text),
             which also orders the populations; by default they come in the order of their first neuron.
-        infer: whether, with no role given at all, neurons that receive nothing are inputs and those that send nothing
-            outputs; otherwise a neuron without a role is hidden.
+        lenient: whether `population`, `activation`, `bias` or `shape` without a single value of the right form is left
+            aside as another program's, with a warning.
         node_place, edge_place: what messages call neuron or synapse i.
 
     Returns:
@@ -71,9 +81,17 @@ def from_columns(
     """
     node_place = node_place or (lambda i: f"neuron {text_of(labels[i])}")
     edge_place = edge_place or (lambda e: f"synapse number {e}")
+    if lenient:
+        nodes = without_foreign(nodes, _has_form, name)
+    alive = enabled(edges.get("enabled"), name)
+    if alive is not None:
+        kept, place_of_all = np.flatnonzero(alive), edge_place
+        senders, receivers = senders[kept], receivers[kept]
+        edges = {key: [column[e] for e in kept.tolist()] for key, column in edges.items()}
+        edge_place = lambda e: place_of_all(int(kept[e]))  # noqa: E731
     declared = _declared(populations, name)
     roles: Sequence[Any] = nodes.get("role", ())
-    if infer and not declared and all(role is None for role in roles):
+    if not declared and all(role is None for role in roles):
         codes = infer_roles(senders, receivers, None, None, len(labels), name)
         roles = [ROLES[code] for code in codes.tolist()]
     parts, population_of = _populations(len(labels), roles, nodes, declared, name, node_place)
@@ -151,6 +169,19 @@ def columns_of(rows: Collection[Mapping[str, Any]], is_column: Callable[[object]
     return {key: [row.get(key) for row in rows] for key in keys}
 
 
+def _has_form(key: str, value: Any) -> bool:
+    """Says whether a neuron's attribute has the form that it must have."""
+    if key == "population":
+        return isinstance(value, str)
+    if key == "activation":
+        return value in ACTIVATION_NAMES if isinstance(value, str) else callable(value)
+    try:
+        _property(key, value, "", "")
+    except TopologyError:
+        return False
+    return True
+
+
 def _value_column(key: object) -> str | None:
     match = _VALUE_COLUMN.fullmatch(key) if isinstance(key, str) else None
     return match[1] if match else None
@@ -171,14 +202,14 @@ def _declared(populations: object, name: str) -> dict[str, dict[str, Any]]:
         try:
             populations = json.loads(populations)
         except ValueError:
-            raise fail(name, f"the graph's populations are {populations[:40]!r}, which is no JSON.") from None
+            raise fail(name, f"the graph's populations are {shown(populations)}, which is no JSON.") from None
     if not isinstance(populations, Mapping) or not all(isinstance(v, Mapping) for v in populations.values()):
         raise fail(name, "the graph's populations must be a mapping of names to mappings of attributes.")
     valid = ("role", *_PROPERTIES)
     for population, attributes in populations.items():
         for key in attributes:
             if key not in valid:
-                raise fail(name, f"population {population} has an attribute {key!r}; {nearest(str(key), valid)}")
+                raise fail(name, f"population {population} has an attribute {shown(key)}; {nearest(str(key), valid)}")
         if "role" in attributes and attributes["role"] not in ROLES:
             raise unknown_role(name, f"population {population}", attributes["role"])
     return {population: dict(attributes) for population, attributes in populations.items()}
@@ -207,7 +238,7 @@ def _populations(
         if role is not None and role not in ROLES:
             raise unknown_role(name, place(i), role)
         if population is not None and not isinstance(population, str):
-            raise fail(name, f"{place(i)}: population is {population!r}; the name of a population is text.")
+            raise fail(name, f"{place(i)}: population is {shown(population)}; the name of a population is text.")
         if role is None:
             role = known.get(population or "hidden", {}).get("role", ("hidden",))[0]
         population = role if population is None else population
@@ -227,8 +258,8 @@ def _populations(
             if facts.setdefault(key, (value, place(i)))[0] != value:
                 raise fail(
                     name,
-                    f"population {population} has two values for {key}: {place(i)} has {value!r}, {facts[key][1]} has "
-                    f"{facts[key][0]!r}; a population has one {key}.",
+                    f"population {population} has two values for {key}: {place(i)} has {shown(value)}, {facts[key][1]} "
+                    f"has {shown(facts[key][0])}; a population has one {key}.",
                 )
     parts = [
         Population(population, facts.get("role", ("hidden",))[0], **{k: facts[k][0] for k in _PROPERTIES if k in facts})
@@ -244,13 +275,15 @@ def _property(key: str, value: Any, name: str, place: str) -> Any:
             return value.lower() in ("true", "yes", "1")
         if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
             return bool(value)
-        raise fail(name, f"{place}: bias is {value!r}; it must be true or false.")
+        raise fail(name, f"{place}: bias is {shown(value)}; it must be true or false.")
     if key == "shape" and value is not None:
         sides = re.split(r"\s*[x×,]\s*", value.strip("()[] ")) if isinstance(value, str) else value
         try:
             rows, columns = (int(side) for side in sides)
-        except (TypeError, ValueError):
-            raise fail(name, f"{place}: shape is {value!r}; it must be rows and columns, such as '8x8'.") from None
+            if max(abs(rows), abs(columns)) > _LONGEST_SIDE:
+                raise ValueError
+        except (TypeError, ValueError, OverflowError):
+            raise fail(name, f"{place}: shape is {shown(value)}; it must be rows and columns, such as '8x8'.") from None
         return rows, columns
     return value
 
@@ -268,14 +301,18 @@ def _ordered(rows: np.ndarray, indices: Sequence[Any], role: str, name: str, pla
                 name, f"{place(with_index[0])} has an index, but {place(row)} has none; index all {role}s or none."
             )
         try:
-            key = int(index) if isinstance(index, str) else _as_integer(index)
-        except (TypeError, ValueError):
-            raise fail(name, f"{place(row)}: index is {index!r}; it must be a whole number.") from None
+            key = _index(index)
+        except (TypeError, ValueError, OverflowError):
+            raise fail(name, f"{place(row)}: index is {shown(index)}; it must be a whole number.") from None
         if keys.setdefault(key, row) != row:
             raise fail(
-                name, f"{place(keys[key])} and {place(row)} have the same index {key}; give each {role} its own."
+                name, f"{place(keys[key])} and {place(row)} have the same index {shown(key)}; give each {role} its own."
             )
     return np.array([keys[key] for key in sorted(keys)], dtype=np.int64)
+
+
+def _index(value: Any) -> int:
+    return int(value) if isinstance(value, str) else _as_integer(value)
 
 
 def _as_integer(value: Any) -> int:
@@ -291,7 +328,7 @@ def _edge_order(edges: Columns, size: int, name: str, place: Place) -> tuple[np.
         return slice(None), place
     try:
         keys = [size if value is None else _as_integer(float(value)) for value in column]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise fail(name, "a synapse_index is no whole number; correct or remove it.") from None
     order = np.argsort(keys, kind="stable")
     return order, lambda e: place(int(order[e]))
@@ -311,7 +348,7 @@ def _values(
     for channel, key in enumerate([what] if keys == [what] else expected):
         try:
             values[channel] = np.fromiter(map(float, columns[key]), np.float64, count=size)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             for i, value in enumerate(columns[key]):
                 values[channel, i] = _number(key, value, needed is None or bool(needed[i]), name, place(i))
         wrong = np.flatnonzero(~np.isfinite(values[channel]))
@@ -327,8 +364,10 @@ def _number(key: str, value: Any, needed: bool, name: str, place: str) -> float:
         return 0.0
     try:
         number = float(value)
+    except OverflowError:
+        raise fail(name, f"{place}: {key} is {shown(value)}; it must be a number below 1.8e308.") from None
     except (TypeError, ValueError):
-        raise fail(name, f"{place}: {key} is {value!r}; it must be a number.") from None
+        raise fail(name, f"{place}: {key} is {shown(value)}; it must be a number.") from None
     if not math.isfinite(number):
-        raise fail(name, f"{place}: {key} is {value!r}; it must be a finite number.")
+        raise fail(name, f"{place}: {key} is {shown(value)}; it must be a finite number.")
     return number

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._text import shown
 from ._types import HIDDEN, INPUT, OUTPUT, ROLES, Population, Topology, fail
 from ._validate import check_labels, unknown_role, validate
 
@@ -268,7 +269,7 @@ def _channels(values: ArrayLike | None, what: str, name: str) -> np.ndarray | No
 def _role_codes(roles: Sequence[str | int] | np.ndarray, names: Sequence[Hashable] | None, name: str) -> np.ndarray:
     array = np.asarray(roles)
     if array.ndim != 1:
-        raise fail(name, f"roles is {roles!r}; give one role for each neuron.")
+        raise fail(name, f"roles is {shown(roles)}; give one role for each neuron.")
     if np.issubdtype(array.dtype, np.integer):
         wrong = np.flatnonzero((array < 0) | (array >= len(ROLES)))
         if wrong.size:

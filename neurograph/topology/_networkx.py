@@ -27,10 +27,12 @@ def from_networkx(graph: "nx.Graph", *, name: str | None = None) -> Topology:
 
     Node attributes, all optional: `role` ("input", "hidden" or "output"; default hidden), `population` (default: the
     role), `index` (orders inputs and outputs among themselves; default: the graph's node order), `activation`, `bias`
-    and `shape` of the node's population, `bias_weight`. Edge attributes, all optional: `weight`, `backward_weight`, and
-    `synapse_index`, the place in the synapses' order where that is not the order of `graph.edges`. Values of several
-    channels are `weight_1`, `weight_2`, ... The graph attribute `populations` may hold {name: {role, shape, activation,
-    bias}}. Other attributes are left aside.
+    and `shape` of the node's population, `bias_weight`. Edge attributes, all optional: `weight`, `backward_weight`,
+    `synapse_index`, the place in the synapses' order where that is not the order of `graph.edges`, and `enabled`: an
+    edge with `enabled=False` is left out. Values of several channels are `weight_1`, `weight_2`, ... The graph
+    attribute `populations` may hold {name: {role, shape, activation, bias}}. If no node has a role, those that receive
+    nothing are inputs and those that send nothing outputs. Other attributes are left aside. So are, with a warning,
+    `population`, `activation`, `bias` and `shape` without a single value of the right form, such as `shape="ellipse"`.
 
     Args:
         graph: the wiring, a `DiGraph`; any hashable nodes. A `MultiDiGraph` is taken if it has no parallel edges.
@@ -41,6 +43,9 @@ def from_networkx(graph: "nx.Graph", *, name: str | None = None) -> Topology:
 
     Raises:
         TopologyError: the graph is undirected, an attribute has the wrong form, or a rule is broken (see `validate`).
+
+    Warns:
+        TopologyWarning: an attribute is left aside as another program's, or an edge that is not enabled is left out.
 
     >>> import networkx as nx
     >>> graph = nx.DiGraph([("x", "y")])
@@ -82,6 +87,7 @@ def from_networkx(graph: "nx.Graph", *, name: str | None = None) -> Topology:
         columns_of(attributes, is_edge_column),
         name=name,
         populations=graph.graph.get("populations"),
+        lenient=True,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from .._text import UserError, count
+from .._text import UserError, count, shown
 from ._graph import levels_or_minus_one
 
 ROLES = ("input", "hidden", "output")
@@ -115,7 +115,7 @@ class Topology:
 
 def fail(name: str, sentence: str) -> TopologyError:
     """Makes the error about a wiring, whose message names the wiring and then says what is wrong."""
-    return TopologyError(f"topology {name!r}: {sentence}")
+    return TopologyError(f"topology {shown(name)}: {sentence}")
 
 
 def activation_text(activation: Activation | None) -> str:

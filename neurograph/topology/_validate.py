@@ -5,11 +5,12 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from .._text import count, nearest
+from .._text import count, nearest, shown
 from ._graph import find_cycle, first_parallel, levels_or_minus_one, reachable
 from ._types import ACTIVATION_NAMES, HIDDEN, INPUT, OUTPUT, ROLES, Population, Topology, TopologyWarning, fail
 
 _FEW = 5
+_LONG_NAME = 100
 
 
 def levels(topology: Topology) -> np.ndarray:
@@ -86,7 +87,9 @@ def check_fits(topology: Topology, n_inputs: int, n_outputs: int, task_name: str
 
 def text_of(name: Hashable) -> str:
     """Gives a neuron's name as messages write it."""
-    return name if isinstance(name, str) else repr(name)
+    if isinstance(name, str) and len(name) <= _LONG_NAME:
+        return name
+    return shown(name, _LONG_NAME)
 
 
 def _check_arrays(topology: Topology) -> None:
@@ -139,7 +142,8 @@ def check_labels(topology: Topology) -> None:
             first = row.setdefault(label, index)
         except TypeError:
             raise fail(
-                topology.name, f"neuron number {index} has label {label!r}, which is not hashable; use a tuple or text."
+                topology.name,
+                f"neuron number {index} has label {shown(label)}, which is not hashable; use a tuple or text.",
             ) from None
         if first != index:
             raise fail(
@@ -147,7 +151,9 @@ def check_labels(topology: Topology) -> None:
                 f"neurons number {first} and {index} are both called {text_of(label)}; give each a name of its own.",
             )
         if label != label:
-            raise fail(topology.name, f"neuron number {index} is called {label!r}, which equals nothing; rename it.")
+            raise fail(
+                topology.name, f"neuron number {index} is called {shown(label)}, which equals nothing; rename it."
+            )
 
 
 def _check_populations(topology: Topology) -> None:
@@ -156,7 +162,8 @@ def _check_populations(topology: Topology) -> None:
         text = population.name
         if not isinstance(text, str) or not text or not text.isprintable() or text != text.strip():
             raise fail(
-                topology.name, f"a population's name is {text!r}; it must be printable text without spaces around it."
+                topology.name,
+                f"a population's name is {shown(text)}; it must be printable text without spaces around it.",
             )
         _check_activation(topology.name, population)
         if population.role not in ROLES:
@@ -194,12 +201,12 @@ def _check_activation(name: str, population: Population) -> None:
     if isinstance(own, str):
         if own not in ACTIVATION_NAMES:
             hint = nearest(own, ACTIVATION_NAMES)
-            raise fail(name, f"population {population.name} has activation {own!r}, which is unknown; {hint}")
+            raise fail(name, f"population {population.name} has activation {shown(own)}, which is unknown; {hint}")
     elif own is not None and not (callable(own) and _is_hashable(own)):
         raise fail(
             name,
-            f"population {population.name} has activation {own!r}; give one of {', '.join(ACTIVATION_NAMES)}, or a "
-            "hashable elementwise function of arrays.",
+            f"population {population.name} has activation {shown(own)}; give one of {', '.join(ACTIVATION_NAMES)}, or "
+            "a hashable elementwise function of arrays.",
         )
 
 
@@ -213,7 +220,7 @@ def _is_hashable(value: object) -> bool:
 
 def unknown_role(name: str, whose: str, role: object) -> Exception:
     """Makes the error for an unknown role."""
-    return fail(name, f"{whose} has role {role!r}, which is unknown; {nearest(str(role), ROLES)}")
+    return fail(name, f"{whose} has role {shown(role)}, which is unknown; {nearest(str(role), ROLES)}")
 
 
 def _check_ends(topology: Topology, what: str, rows: np.ndarray, role: int) -> None:

@@ -364,9 +364,10 @@ def test_npz_gives_the_task_of_its_arrays(tmp_path: pathlib.Path, keys: tuple[st
 BAD_CSV = {
     "": "is empty",
     "\n \n": "is empty",
+    "# only\n": "has no rows",
     "a,b,label\n": "no examples",
     "word\nword\n": "has one column",
-    "1,2,a\n1,2\n": r"line 2: 2 fields, but the first line has 3",
+    "1,2,a\n1,2\n": "line 2: it has 2 cells, but line 1 has 3",
     "a,b,label\n1,2,x\n3,what,y\n": r"line 3: feature 'b' is 'what'",
     "a,b,label\n1,,x\n": r"line 2: feature 'b' is empty",
     "a,b,label\n1,nan,x\n": r"line 2: feature 'b' is 'nan'",
@@ -375,7 +376,7 @@ BAD_CSV = {
     "a,label\n1,\n": r"line 2: the label \(column 'label'\) is missing",
     "a,label\n1,x\n2,x\n": "all 2 examples are of class 'x'",
     "a,label\n1,x\n2,y\n3,y\n": "class 'x' has 1 example",
-    'a,label\n"1,x\n': "is not a CSV file",
+    'a,label\n"1,x\n': "line 2: malformed CSV",
 }
 
 
@@ -407,9 +408,9 @@ def test_bad_files_are_sentences(tmp_path: pathlib.Path):
         np.save(stream, np.arange(3))
     np.savez(other, images=np.zeros(3))
     for path, sentence in [
-        (tmp_path / "missing.csv", "does not exist"),
+        (tmp_path / "missing.csv", "there is no such file"),
         (tmp_path / "missing.npz", "does not exist"),
-        (folder, "is a directory"),
+        (folder, "this is a directory"),
         (binary, "is not UTF-8 text"),
         (fake, "is not an .npz file"),
         (pickled, "is not an .npz file of plain arrays"),

@@ -160,7 +160,9 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         "a hashable elementwise function of arrays.",
     ),
     "population not text": (
-        lambda: from_networkx(graph_of(("a", "z"), z={"role": "output", "population": 3})),
+        lambda: from_networkx(
+            graph_of(("a", "z"), a={"role": "input", "population": "in"}, z={"role": "output", "population": 3})
+        ),
         "neuron z: population is 3; the name of a population is text.",
     ),
     "population twice": (lambda: layers(IN, Population("in", "output")), "two populations are called in"),
@@ -182,11 +184,15 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "shape not positive": (lambda: layers(dataclasses.replace(IN, shape=(-1, -2)), OUT), "both positive"),
     "shape not two numbers": (
-        lambda: from_networkx(graph_of(("a", "z"), a={"role": "input", "shape": "wide"})),
+        lambda: from_networkx(
+            graph_of(("a", "z"), a={"role": "input", "shape": "wide"}, z={"role": "output", "shape": "1x1"})
+        ),
         "neuron a: shape is 'wide'; it must be rows and columns, such as '8x8'.",
     ),
     "bias not a truth value": (
-        lambda: from_networkx(graph_of(("a", "z"), z={"role": "output", "bias": "perhaps"})),
+        lambda: from_networkx(
+            graph_of(("a", "z"), a={"role": "input", "bias": "no"}, z={"role": "output", "bias": "perhaps"})
+        ),
         "neuron z: bias is 'perhaps'; it must be true or false.",
     ),
     "weight nan": (lambda: named("x y", weights=[np.nan]), "synapse x -> y has weight nan in channel 1"),
@@ -229,7 +235,7 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     "label nan": (lambda: relabel(named("x y"), [float("nan"), "y"]), "which equals nothing"),
     "labels too few": (lambda: relabel(named("x y"), ["x"]), "there are 2 neurons but 1 labels"),
     "matrix not square": (lambda: from_adjacency(np.ones((2, 3)), name="net.yaml"), "shape (2, 3); it must be square"),
-    "matrix of text": (lambda: from_adjacency(np.array([["a"]]), name="net.yaml"), "it must hold numbers"),
+    "matrix of text": (lambda: from_adjacency(np.array([["a"]]), name="net.yaml"), "it must hold real numbers"),
     "no such channel": (lambda: to_adjacency(named("x y", weights=[1]), channel=1), "there is no channel 1"),
     "not a graph": (lambda: from_networkx("x y", name="net.yaml"), "object of type str"),  # type: ignore[arg-type]
     "node None": (lambda: to_networkx(relabel(named("x y"), [None, "y"])), "a neuron is called None"),

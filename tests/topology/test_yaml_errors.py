@@ -191,7 +191,7 @@ def test_lines_of_a_table_are_told(rows, line, message):
     ("content", "message"),
     [
         ("", "edges.csv: the file is empty"),
-        ("sender,receiver\n0,2\n1,2,3\n", "edges.csv:3: it has 3 cells, but the header has 2; make them agree"),
+        ("sender,receiver\n0,2\n1,2,3\n", "edges.csv:3: it has 3 cells, but line 1 has 2; make them agree"),
         ("sender,reciever\n0,2\n", "edges.csv:1: unknown column 'reciever'; did you mean 'receiver'?"),
         ("sender,receiver\n0,2\n1,nine\n", "edges.csv:3: there is no neuron 'nine'"),
         ("sender,receiver,weight\n0,2,nan\n", "edges.csv:2: the weight is nan"),
@@ -256,7 +256,7 @@ def test_files_that_are_none(tmp_path):
     for path, message in [
         (folder, "this is a directory"),
         (empty, "the file is empty"),
-        (binary, "line 1: the file is not UTF-8 text"),
+        (binary, "the file is UTF-16 text; save it as UTF-8"),
         (tmp_path / "none.yaml", "there is no such file"),
     ]:
         with pytest.raises(ConfigError, match=f"^{re.escape(str(path))}: {message}"):

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ... import _files
-from ..._text import nearest
+from ..._text import nearest, shown
 from .._types import Topology, fail
 from . import _csv, _graphml, _json, yaml
 from ._gallery import find_file
@@ -14,16 +14,33 @@ from .yaml import ConfigError, Problem, TopologyFile
 
 _YAML = (".yaml", ".yml")
 _OTHERS = {".csv": _csv, ".graphml": _graphml, ".json": _json}
+_EDGE_LISTS = (".tsv", ".txt", ".edges", ".edgelist")
 SUFFIXES = (*_YAML, *_OTHERS)
-"""The formats of files that hold wirings, by suffix."""
+"""The formats in which wirings are saved, by suffix."""
+
+_BY_NETWORKX = "from_networkx(networkx.{})"
+_BY_SCIPY = "from_adjacency({})"
+_IN_PYTHON = {
+    ".gexf": _BY_NETWORKX.format("read_gexf(path)"),
+    ".gml": _BY_NETWORKX.format("read_gml(path)"),
+    ".net": _BY_NETWORKX.format("DiGraph(networkx.read_pajek(path))"),
+    ".paj": _BY_NETWORKX.format("DiGraph(networkx.read_pajek(path))"),
+    ".sif": _BY_NETWORKX.format("DiGraph(line.split()[::2] for line in open(path))"),
+    ".dot": _BY_NETWORKX.format("DiGraph(networkx.nx_pydot.read_dot(path))"),
+    ".mat": _BY_SCIPY.format("scipy.io.loadmat(path)['name of the matrix']"),
+    ".npz": _BY_SCIPY.format("scipy.sparse.load_npz(path)"),
+    ".npy": _BY_SCIPY.format("numpy.load(path)"),
+    ".mtx": _BY_SCIPY.format("scipy.io.mmread(path)"),
+}
 
 
 def load(what: str | os.PathLike[str], *, schema: type[TopologyFile] = TopologyFile) -> Topology:
     """Reads a wiring.
 
     Args:
-        what: a file whose suffix is one of `SUFFIXES`, a name of the gallery, or the sizes of a perceptron's layers as
-            `mlp:64-128-10`. Beside an edge list `wiring.csv`, `wiring.nodes.csv` is read where there is one.
+        what: a file whose suffix is one of `SUFFIXES` (edge lists also .tsv, .txt, .edges, .edgelist), a name of the
+            gallery, or the sizes of a perceptron's layers as `mlp:64-128-10`. Beside an edge list `wiring.csv`,
+            `wiring.nodes.csv` is read where there is one.
         schema: what YAML files must fit, where more is known of their `train:` section than that it is a mapping.
 
     Returns:
@@ -41,6 +58,15 @@ def load(what: str | os.PathLike[str], *, schema: type[TopologyFile] = TopologyF
     path = find_file(what)
     if path.is_dir():
         raise ConfigError([Problem(str(path), "", "this is a directory; give a file.")])
+    suffix = path.suffix.lower()
+    if suffix in _EDGE_LISTS:
+        return _csv.read(path)
+    if suffix in _IN_PYTHON:
+        raise fail(
+            path.name,
+            f"{suffix} is read in Python: topology.files.save(topology.{_IN_PYTHON[suffix]}, 'wiring.yaml') makes a "
+            "file that is read everywhere.",
+        )
     suffix = _suffix(path)
     return yaml.read(path, schema) if suffix in _YAML else _OTHERS[suffix].read(path)
 
@@ -72,5 +98,5 @@ def save(topology: Topology, path: str | os.PathLike[str]) -> None:
 def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise fail(path.name, f"the file's suffix is {path.suffix!r}; {nearest(path.suffix, SUFFIXES)}")
+        raise fail(path.name, f"the file's suffix is {shown(path.suffix)}; {nearest(path.suffix, SUFFIXES)}")
     return suffix

@@ -1,7 +1,7 @@
-"""Edge-list CSV: a header, then one line per synapse.
+"""Edge lists: a header, then one line per synapse, in any dialect of CSV (see `neurograph._reading`).
 
-Columns are `sender` and `receiver`, optionally `weight` and `backward_weight` (several channels: `weight_1`, ...).
-Lines before the header that begin with # are comments. What an edge list cannot hold is in a file beside it,
+Columns are `sender` and `receiver`, optionally `weight` and `backward_weight` (several channels: `weight_1`, ...), and
+`enabled`: synapses that are not are left out. What an edge list cannot hold is in a file beside it,
 `wiring.nodes.csv` for `wiring.csv`: one line per neuron with `label` and the columns of
 `neurograph.topology.from_networkx`'s node attributes. Without it, names are text, neurons come in the order in which
 the edge list names them, a neuron that receives nothing is an input, and one that sends nothing an output.
@@ -10,19 +10,32 @@ the edge list names them, a neuron that receives nothing is an input, and one th
 import csv
 import functools
 import io
+import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._text import closest
-from .._columns import NODE_COLUMNS, edge_columns, from_columns, is_edge_column, is_node_column, node_columns
-from .._types import Topology, fail
+from ..._reading import read_text
+from ..._text import closest, shown
+from .._columns import (
+    NODE_COLUMNS,
+    edge_columns,
+    from_columns,
+    is_edge_column,
+    is_node_column,
+    is_value_column,
+    node_columns,
+)
+from .._types import Topology, TopologyWarning, fail
 from ._names import label_keys, label_of
-from ._source import EDGE_ALIASES, Table, read_table, read_text
+from ._tables import Table, read_edges, read_table
 
-_NODE_ALIASES = {"neuron": "label", "node": "label", "name": "label", "id": "label"}
+_KEYS = ("neuron", "node", "name", "id", "nodeid", "neuronid", "bodyid", "rootid")
+_NODE_ALIASES: dict[str, str] = dict.fromkeys(_KEYS, "label")
+_FLOAT = re.compile(r"[+-]?[0-9]+\.0*")
 _OWN_NODE_COLUMNS = ("label", "type", "population_index")
 # So near to a known column's name, another name is a slip.
 _SLIP = 0.8
@@ -38,21 +51,20 @@ class _Columns(NamedTuple):
 
 def nodes_path(path: Path) -> Path:
     """Names the file beside an edge list, which holds what an edge list cannot."""
-    return path.with_suffix(".nodes.csv")
+    return path.with_suffix(f".nodes{path.suffix}")
 
 
 def read(path: Path) -> Topology:
     """Reads an edge list and the file beside it, if there is one."""
-    if path.name.endswith(".nodes.csv"):
-        edges = path.name.removesuffix(".nodes.csv") + ".csv"
+    if path.stem.endswith(".nodes"):
+        edges = path.stem.removesuffix(".nodes") + path.suffix
         raise fail(path.name, f"this file holds neurons, no synapses; give the edge list beside it, {edges}.")
-    edges = _columns(path, ("sender", "receiver"), EDGE_ALIASES, is_edge_column, ("weight", "backward_weight"))
+    edges = _columns(path, read_edges, ("sender", "receiver"), is_edge_column, ("weight", "backward_weight"))
     beside = nodes_path(path)
     if beside.exists():
-        nodes = _columns(beside, ("label",), _NODE_ALIASES, _is_node_column, (*NODE_COLUMNS, "bias_weight"))
+        nodes = _columns(beside, _read_nodes, ("label",), _is_node_column, (*NODE_COLUMNS, "bias_weight"))
     else:
-        ends = zip(edges.columns["sender"], edges.columns["receiver"], strict=True)
-        nodes = _Columns({"label": list(dict.fromkeys(label for pair in ends for label in pair))}, [])
+        nodes = _Columns({"label": _ends(edges, path.name)}, [])
     keys = [str(key) for key in nodes.columns["label"]]
     row = {key: i for i, key in enumerate(keys)}
     if len(row) < len(keys):
@@ -69,7 +81,6 @@ def read(path: Path) -> Topology:
         edges.columns,
         name=path.name,
         populations=_population_order(nodes, path.name, place),
-        infer=True,
         node_place=place,
         edge_place=edges.place(None),
     )
@@ -104,7 +115,9 @@ def texts(topology: Topology, path: Path) -> dict[Path, str]:
 
 def _text(columns: Mapping[str, Sequence[Any]]) -> str:
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    # in quotes, a name that begins with # is no comment
+    commented = any(str(cell).startswith("#") for cell in next(iter(columns.values())))
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if commented else csv.QUOTE_MINIMAL)
     writer.writerow(columns)
     # The writer gives floats as repr does, which is exact, and None as an empty cell.
     writer.writerows(zip(*columns.values(), strict=True))
@@ -115,16 +128,52 @@ def _is_node_column(key: object) -> bool:
     return key in _OWN_NODE_COLUMNS or is_node_column(key)
 
 
+def _ends(edges: _Columns, name: str) -> list[str | None]:
+    """Lists the neurons in the order in which an edge list names them; a number is written in one way."""
+    ends = zip(edges.columns["sender"], edges.columns["receiver"], strict=True)
+    first: dict[str | None, int] = {}
+    for row, pair in enumerate(ends):
+        for label in pair:
+            first.setdefault(label, row)
+    for label, row in first.items():
+        whole = str(label).partition(".")[0]
+        if label != whole and whole in first and _FLOAT.fullmatch(str(label)):
+            lines = " and ".join(str(edges.lines[r]) for r in sorted((row, first[whole])))
+            raise fail(
+                name,
+                f"lines {lines}: {whole} and {label} are the same number; if they are one neuron, write both as "
+                f"{whole} (of a data frame: .astype('Int64')), or else give them names that differ.",
+            )
+    return list(first)
+
+
+def _read_nodes(
+    text: str,
+    is_number: Callable[[str], bool],
+    fail: Callable[[int, str], Exception],
+    warn: Callable[[int, str], None],
+) -> Table | None:
+    """Reads the file beside an edge list; where it has both `id` and `label`, edges name neurons by `id`."""
+    table = read_table(text, {}, is_number, fail, warn)
+    if table is None or not {"id", "label"} <= set(table.header):
+        return read_table(text, _NODE_ALIASES, is_number, fail, warn)
+    return table._replace(header=[{"id": "label", "label": ""}.get(name, name) for name in table.header])
+
+
 def _columns(
     path: Path,
+    reader: Callable[..., Table | None],
     required: tuple[str, ...],
-    aliases: Mapping[str, str],
     is_column: Callable[[object], bool],
     optional: tuple[str, ...],
 ) -> _Columns:
     """Reads the known columns of a CSV file, empty cells as None."""
     text = read_text(path, functools.partial(fail, path.name))
-    table = read_table(text, aliases, lambda line, sentence: fail(path.name, f"line {line}: {sentence}"))
+
+    def warn(line: int, sentence: str) -> None:
+        warnings.warn(f"topology {path.name!r}: line {line}: {sentence}", TopologyWarning, stacklevel=2)
+
+    table = reader(text, is_value_column, lambda line, sentence: fail(path.name, f"line {line}: {sentence}"), warn)
     if table is None:
         raise fail(path.name, "the file has no header.")
     _check_header(table, required, is_column, optional, path.name)
@@ -160,7 +209,7 @@ def _check_header(
             continue
         slip = closest(key, [k for k in optional if k not in header], _SLIP)
         if slip:
-            raise fail(name, f"{here}: column {key!r} is unknown; did you mean {slip!r}?")
+            raise fail(name, f"{here}: column {shown(key)} is unknown; did you mean {slip!r}?")
 
 
 def _rows(edges: _Columns, column: str, row: Mapping[str, int], path: Path, beside: Path) -> np.ndarray:
@@ -182,6 +231,6 @@ def _population_order(nodes: _Columns, name: str, place: Callable[[int], str]) -
         try:
             number = int(index or "")
         except ValueError:
-            raise fail(name, f"{place(i)}: population_index is {index!r}; it must be a whole number.") from None
+            raise fail(name, f"{place(i)}: population_index is {shown(index)}; it must be a whole number.") from None
         order.setdefault(population or role or "hidden", number)
     return {population: {} for population in sorted(order, key=order.__getitem__)}

@@ -1,41 +1,63 @@
-"""Reads and writes GraphML through networkx, so that any tool that knows GraphML can open it."""
+"""Reads and writes GraphML through networkx, so that any tool that knows GraphML can open it.
+
+What networkx would drop or merge without a word is refused first: further graphs, hyperedges, edges without direction,
+parallel edges, two nodes of one id. Groups, which are nodes that hold a graph, are no neurons; the nodes in them are.
+Where ids are opaque, such as n0 of yEd or 71 of Cytoscape, neurons have their names from `label` or `name`.
+"""
 
 import functools
 import io
 import json
+import re
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from ..._reading import read_text
+from ..._text import count, shown
 from .._columns import population_attributes
 from .._construct import relabel
 from .._networkx import from_networkx, to_networkx
-from .._types import Topology, fail
+from .._types import Topology, TopologyWarning, fail
 from ._names import label_keys, label_of
-from ._source import read_text
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+_OPAQUE = re.compile(r"n?[0-9]+(::n?[0-9]+)*")
+_NAME_ATTRIBUTES = ("label", "name", "shared name")
+_GROUP = "yfiles.foldertype"
 
 
 def read(path: Path) -> Topology:
     """Reads a GraphML file."""
-    import networkx as nx
-
+    name = path.name
     # As bytes, since the XML may declare its encoding; `read_text` has checked them.
-    data = read_text(path, functools.partial(fail, path.name)).encode()
+    data = read_text(path, functools.partial(fail, name)).encode()
     try:
-        declared = {node.get("id") for node in ElementTree.fromstring(data).findall(".//{*}node")}
-        graph = nx.read_graphml(io.BytesIO(data))
+        root = ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
-        raise fail(path.name, f"line {error.position[0]}: malformed XML, {error}.") from None
-    except (nx.NetworkXException, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise fail(path.name, f"this is no GraphML that networkx reads: {error}.") from None
-    undeclared = [node for node in graph if node not in declared]
-    if undeclared:
-        # networkx would add it, so that a slip in a name makes a neuron.
-        raise fail(path.name, f"an edge names {undeclared[0]}, which is no node; add it to the nodes.")
+        raise fail(name, f"line {error.position[0]}: malformed XML, {error}.") from None
+    except (LookupError, ValueError) as error:  # of an encoding that is not known
+        raise fail(name, f"malformed XML, {error}.") from None
+    groups = _check(root, name)
+    graph = _parsed(root, name)
+    nodes = {node.get("id") for node in root.iterfind(".//{*}node")}
+    for node in graph:
+        if node not in nodes:
+            # networkx would add it, so that a slip in a name makes a neuron.
+            raise fail(name, f"an edge names {shown(node)}, which is no node; add it to the nodes.")
+    for group in groups:
+        if graph.degree(group):
+            raise fail(name, f"an edge joins the group {shown(group)}; join the neurons in it instead.")
+    graph.remove_nodes_from(groups)
     kinds = dict(graph.nodes(data="label_type"))
-    topology = from_networkx(graph, name=path.name)
-    if not any(kinds.values()):
-        return topology
-    return relabel(topology, [label_of(key, kind, f"node {key}", path.name) for key, kind in kinds.items()])
+    topology = from_networkx(graph, name=name)
+    if any(kinds.values()):
+        return relabel(topology, [label_of(key, kind, f"node {key}", name) for key, kind in kinds.items()])
+    names = None if "populations" in graph.graph else _names(graph)
+    return topology if names is None else relabel(topology, names)
 
 
 def texts(topology: Topology, path: Path) -> dict[Path, str]:
@@ -50,3 +72,79 @@ def texts(topology: Topology, path: Path) -> dict[Path, str]:
     file = io.BytesIO()
     nx.write_graphml(graph, file)
     return {path: file.getvalue().decode()}
+
+
+def _check(root: ElementTree.Element, name: str) -> list[str]:
+    """Refuses what networkx would not tell of; marks groups as it knows them, and gives their ids."""
+    n_graphs = len(root.findall("{*}graph"))
+    if n_graphs != 1:
+        raise fail(name, f"the file holds {count(n_graphs, 'graph')}; save one graph, with all neurons, in a file.")
+    if root.find(".//{*}hyperedge") is not None:
+        raise fail(name, "the file has a hyperedge; a synapse has one sender and one receiver: save it as edges.")
+    if root.find(".//{*}port") is not None:
+        warnings.warn(
+            f"topology {name!r}: nodes have ports, which are left aside: an edge to a port leads to its node.",
+            TopologyWarning,
+            stacklevel=4,
+        )
+    groups: list[str] = []
+    seen: set[str | None] = set()
+    for node in root.iterfind(".//{*}node"):
+        key = node.get("id")
+        if key in seen:
+            raise fail(name, f"two nodes have the id {shown(key)}; give each an id of its own.")
+        seen.add(key)
+        if key is not None and (node.find("{*}graph") is not None or node.get(_GROUP) == "group"):
+            node.set(_GROUP, "group")
+            groups.append(key)
+    _check_edges(root, name)
+    return groups
+
+
+def _check_edges(root: ElementTree.Element, name: str) -> None:
+    edges: dict[tuple[str | None, str | None], int] = {}
+    for number, edge in enumerate(root.iterfind(".//{*}edge")):
+        ends = edge.get("source"), edge.get("target")
+        if edge.get("directed") in ("false", "0"):
+            raise fail(
+                name,
+                f"edge number {number} ({ends[0]} -> {ends[1]}) is undirected, so it has no sender and no receiver; "
+                "save a directed graph.",
+            )
+        first = edges.setdefault(ends, number)
+        if first != number:
+            raise fail(
+                name,
+                f"{ends[0]} -> {ends[1]} is there twice, as edges number {first} and {number}: two neurons have at "
+                "most one synapse in a direction; remove one of them.",
+            )
+
+
+def _parsed(root: ElementTree.Element, name: str) -> "nx.Graph":
+    import networkx as nx
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ports
+            return nx.read_graphml(io.BytesIO(ElementTree.tostring(root)))
+    except (
+        nx.NetworkXException,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as e:
+        raise fail(name, f"this is no GraphML that networkx reads: {type(e).__name__}, {shown(str(e), 200)}.") from None
+
+
+def _names(graph: "nx.Graph") -> list[str] | None:
+    """Gives the nodes' names where ids are opaque and an attribute names each, none twice; else None."""
+    if not all(_OPAQUE.fullmatch(node) for node in graph):
+        return None
+    for attribute in _NAME_ATTRIBUTES:
+        names = [name.strip() if isinstance(name, str) else "" for _, name in graph.nodes(data=attribute)]
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return None

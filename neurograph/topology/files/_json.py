@@ -1,4 +1,4 @@
-"""Reads and writes networkx's node-link JSON, without networkx, which would drop the second of parallel edges."""
+"""Reads and writes node-link JSON, without networkx, which would drop the second of parallel edges."""
 
 import functools
 import json
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..._reading import read_text
+from ..._text import shown
 from .._columns import (
     columns_of,
     edge_columns,
@@ -18,30 +20,38 @@ from .._columns import (
     population_attributes,
     rows_of,
 )
-from .._types import Topology, fail
+from .._types import Topology, TopologyError, fail
 from ._names import check_label
-from ._source import read_text
 
 
 def read(path: Path) -> Topology:
-    """Reads a node-link JSON file, as `networkx.node_link_data` gives it."""
+    """Reads a node-link JSON file, as `networkx.node_link_data` or D3 gives it.
+
+    Nodes are called by their `id`. Where none has one, edges give positions in the list of nodes, as D3 does, and nodes
+    are called by `name` or `label` if all have one of their own, else by position.
+    """
     name = path.name
-    text = read_text(path, functools.partial(fail, name))
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise fail(name, f"line {error.lineno}, column {error.colno}: malformed JSON, {error.msg}.") from None
-    except RecursionError:
-        raise fail(name, "the JSON is nested too deeply.") from None
+    data = _parsed(path)
     if not isinstance(data, dict):
         raise fail(name, f"the file holds a {type(data).__name__}; it must be an object with nodes and edges.")
+    if "elements" in data and "nodes" not in data:
+        raise fail(
+            name,
+            "this is Cytoscape's JSON; in Python, networkx.cytoscape_graph(json.load(open(path))) reads it, and "
+            "neurograph.topology.from_networkx takes what that gives.",
+        )
     if not data.get("directed", True):
         raise fail(name, "the graph is undirected, so no synapse has a sender and a receiver; save a directed graph.")
-    nodes = _records(data, ("nodes",), ("id",), name)
+    nodes = _records(data, ("nodes",), (), name)
     edges = _records(data, ("edges", "links"), ("source", "target"), name)
     attributes = data.get("graph", {})
-    labels = [_label(node["id"], name) for node in nodes]
-    row = {label: i for i, label in enumerate(labels)}
+    if nodes and not any("id" in node for node in nodes):
+        labels = _names(nodes)
+        row: dict[Hashable, int] = {i: i for i in range(len(nodes))}
+    else:
+        _records(data, ("nodes",), ("id",), name)
+        labels = [_label(node["id"], name) for node in nodes]
+        row = {label: i for i, label in enumerate(labels)}
     return from_columns(
         labels,
         _rows(edges, "source", row, name),
@@ -50,8 +60,43 @@ def read(path: Path) -> Topology:
         columns_of(edges, is_edge_column),
         name=name,
         populations=attributes.get("populations") if isinstance(attributes, dict) else None,
+        lenient=True,
         edge_place=lambda e: f"edge number {e}",
     )
+
+
+def _parsed(path: Path) -> Any:
+    """Parses a file; what is malformed, or would be read as something else, is refused."""
+    text = read_text(path, functools.partial(fail, path.name))
+    try:
+        return json.loads(text, object_pairs_hook=functools.partial(_object, name=path.name))
+    except json.JSONDecodeError as error:
+        raise fail(path.name, f"line {error.lineno}, column {error.colno}: malformed JSON, {error.msg}.") from None
+    except RecursionError:
+        raise fail(path.name, "the JSON is nested too deeply.") from None
+    except TopologyError:
+        raise
+    except ValueError:  # Python's limit for the digits of an integer
+        raise fail(path.name, "a number has thousands of digits; give numbers that a computer holds.") from None
+
+
+def _object(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
+    """Makes an object, in which a key that comes twice would hide what came first."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise fail(name, f"an object has the key {shown(twice)} twice; remove one of them.")
+    return result
+
+
+def _names(nodes: list[dict[str, Any]]) -> list[Hashable]:
+    """Gives the names of nodes without ids."""
+    for key in ("name", "label"):
+        names: list[Hashable] = [own for node in nodes if isinstance(own := node.get(key), str) and own]
+        if len(names) == len(set(names)) == len(nodes):
+            return names
+    return list(range(len(nodes)))
 
 
 def texts(topology: Topology, path: Path) -> dict[Path, str]:
@@ -91,7 +136,7 @@ def _records(data: dict[str, Any], keys: tuple[str, ...], needed: tuple[str, ...
 def _label(value: Any, name: str) -> Hashable:
     if isinstance(value, dict):
         raise fail(
-            name, f"a node's id is the object {value!r}; it must be text, a number, true, false, null or a list."
+            name, f"a node's id is the object {shown(value)}; it must be text, a number, true, false, null or a list."
         )
     return tuple(_label(part, name) for part in value) if isinstance(value, list) else value
 
@@ -101,6 +146,6 @@ def _rows(edges: list[dict[str, Any]], key: str, row: dict[Hashable, int], name:
     for e, edge in enumerate(edges):
         label = _label(edge[key], name)
         if label not in row:
-            raise fail(name, f"edge number {e} has the {key} {label!r}, which is no node; add it to the nodes.")
+            raise fail(name, f"edge number {e} has the {key} {shown(label)}, which is no node; add it to the nodes.")
         rows[e] = row[label]
     return rows

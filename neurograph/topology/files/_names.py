@@ -5,7 +5,7 @@ import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 
-from ..._text import nearest
+from ..._text import nearest, shown
 from .._types import ACTIVATION_NAMES, Population, Topology, TopologyError, activation_text, fail
 
 KINDS = ("text", "literal")
@@ -45,7 +45,7 @@ def label_of(key: str, kind: str | None, place: str, name: str) -> Hashable:
     if kind is None or kind == "text":
         return key
     if kind != "literal":
-        raise fail(name, f"{place}: a label's type is {kind!r}; {nearest(kind, KINDS)}")
+        raise fail(name, f"{place}: a label's type is {shown(kind)}; {nearest(kind, KINDS)}")
     try:
         label = ast.literal_eval(key)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -71,7 +71,7 @@ def unheld(label: object, name: str) -> TopologyError:
     """Makes the error for a label that files do not hold."""
     return fail(
         name,
-        f"a neuron is called {label!r}, of type {type(label).__name__}; files hold names that are text, numbers, "
+        f"a neuron is called {shown(label)}, of type {type(label).__name__}; files hold names that are text, numbers, "
         "booleans, None or tuples of these, so rename it (`neurograph.topology.relabel`).",
     )
 

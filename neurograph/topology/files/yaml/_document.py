@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from ...._reading import read_text
 from ...._text import shown
-from .._source import read_text
 from ._problems import ConfigError, Path, Problem, dotted
 
 _NULL, _BOOL, _INT, _FLOAT, _STR, _MERGE = (

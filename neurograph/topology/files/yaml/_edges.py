@@ -3,14 +3,18 @@
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...._reading import read_text
 from ...._text import UserError, nearest, shown
-from .._source import EDGE_ALIASES, read_table, read_text
+from ..._columns import is_value_column
+from ..._types import TopologyWarning
+from .._tables import read_edges
 from ._document import Document
 from ._problems import ConfigError, Path, Problem, dotted
 
@@ -134,8 +138,8 @@ def from_rows(columns: list[str], rows: str, n_neurons: int, document: Document,
 
 
 def from_csv(path: FilePath, names: Names) -> Synapses:
-    """Reads synapses of a CSV file with a header: sender, receiver, maybe weight and backward_weight (of several
-    channels weight_1, weight_2, ...). Lines before the header that begin with # are comments.
+    """Reads synapses of an edge list with a header: sender, receiver, maybe weight and backward_weight (of several
+    channels weight_1, weight_2, ...).
 
     Raises:
         ConfigError: the file or a line of it is wrong.
@@ -145,7 +149,12 @@ def from_csv(path: FilePath, names: Names) -> Synapses:
         return Problem(str(path) if line is None else f"{path}:{line}", "", sentence)
 
     text = read_text(path, lambda sentence: ConfigError([problem(None, sentence)]))
-    table = read_table(text, EDGE_ALIASES, lambda line, sentence: ConfigError([problem(line, sentence)]))
+    table = read_edges(
+        text,
+        is_value_column,
+        lambda line, sentence: ConfigError([problem(line, sentence)]),
+        lambda line, sentence: warnings.warn(f"{path}:{line}: {sentence}", TopologyWarning, stacklevel=2),
+    )
     if table is None:
         sentence = "the file has no header; give one, and below it one line for each synapse."
         raise ConfigError([problem(None, sentence)])
