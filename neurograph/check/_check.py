@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import rules
-from .._text import UserError
+from .._text import UserError, shown
 from ..topology import INPUT, Topology, levels
 from ._invariance import VARIANTS, Case, blur_case, relative, variants
 from ._plain_forward import plain_gradient
@@ -134,7 +134,7 @@ def _without_loop(topology: Topology) -> tuple[str, ...]:
     """Says why the Python loop is left out, if it must be."""
     own = [(p.name, p.activation) for p in topology.populations if callable(p.activation)]
     return tuple(
-        f"The Python loop was skipped, since the activation of population {name!r} is the function "
+        f"The Python loop was skipped, since the activation of population {shown(name)} is the function "
         f"{getattr(activation, '__name__', activation)}, for which it has no formula; jax.grad differentiates it."
         for name, activation in own[:1]
     )
@@ -143,18 +143,18 @@ def _without_loop(topology: Topology) -> tuple[str, ...]:
 def _checked(topology: Topology, losses, activations, dtype: str, batch_size: int) -> tuple[str, ...]:
     """Returns the losses to check, once all arguments are found to be in order."""
     if dtype not in TOLERANCES:
-        raise UserError(f"dtype is {dtype!r}; it must be one of {', '.join(TOLERANCES)}.")
+        raise UserError(f"dtype is {shown(dtype)}; it must be one of {', '.join(TOLERANCES)}.")
     if batch_size < 1:
         raise UserError(f"batch_size is {batch_size}; it must be 1 or more.")
     for name in activations:
         if name not in rules.ACTIVATIONS:
-            raise UserError(f"the activation is {name!r}; it must be one of {', '.join(rules.ACTIVATIONS)}.")
+            raise UserError(f"the activation is {shown(name)}; it must be one of {', '.join(rules.ACTIVATIONS)}.")
     single = topology.outputs.size == 1
     if losses is None:
         return LOSSES[:1] if single else LOSSES
     for loss in losses:
         if loss not in LOSSES:
-            raise UserError(f"the loss is {loss!r}; it must be one of {', '.join(LOSSES)}.")
+            raise UserError(f"the loss is {shown(loss)}; it must be one of {', '.join(LOSSES)}.")
         if loss == "softmax_cross_entropy" and single:
             raise UserError(
                 f"topology {topology.name!r} has one output, whose softmax is always 1; check it with the loss "

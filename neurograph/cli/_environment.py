@@ -7,7 +7,7 @@ import re
 import sys
 import unicodedata
 
-from .._text import legible
+from .._text import legible, shown
 
 IN_PLACE_OF = {"±": "+-", "×": "x", "–": "-", "—": "-", "…": "...", "→": "->", "²": "2", "’": "'", "•": "*"}
 """What a terminal that lacks a character gets; of letters with accents it gets the letter."""
@@ -105,4 +105,4 @@ def blamed(error: BaseException) -> str | None:
 
 
 def _is(name: str) -> str:
-    return f"the environment variable {name} is {os.environ[name]!r}"
+    return f"the environment variable {name} is {shown(os.environ[name])}"

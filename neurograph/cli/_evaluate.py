@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from .._text import UserError
+from .._text import UserError, shown
 from . import EXIT_INTERRUPTED
 from ._console import console as text_console
 from ._long import RuleFiles, choose_device, define_rules, progress, say
@@ -100,7 +100,7 @@ def compare(
     wanted = [] if baselines in ("", "none") else list(dict.fromkeys(name.strip() for name in baselines.split(",")))
     if activation not in ACTIVATION_NAMES:
         known = ", ".join(ACTIVATION_NAMES)
-        raise typer.BadParameter(f"there is no activation {activation!r}; there are {known}.")
+        raise typer.BadParameter(f"there is no activation {shown(activation)}; there are {known}.")
     _check_picture(output)
     given = _given(task, batch_size, seed, data_dir)
     contests = {one: _contest(topology, one, given, []) for one in genome}
@@ -110,7 +110,7 @@ def compare(
 
     unknown = [name for name in wanted if name not in BASELINES]
     if unknown:
-        raise typer.BadParameter(f"there is no baseline {unknown[0]!r}; there are {', '.join(BASELINES)}.")
+        raise typer.BadParameter(f"there is no baseline {shown(unknown[0])}; there are {', '.join(BASELINES)}.")
     names = distinct_names([*map(_stem, contests), *wanted], [*contests, *wanted])
     marks, entries, wiring = _marks(steps), [], find(topology)
     first = contests[genome[0]]

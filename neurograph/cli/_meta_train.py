@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .._text import shown
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
 from ._long import (
@@ -124,7 +125,7 @@ def _curriculum(text: str | None) -> dict[str, int]:
         return {}
     parts = text.split(":")
     if len(parts) not in (2, 3) or not all(part.isdecimal() for part in parts):
-        raise typer.BadParameter(f"--curriculum is {text!r}; give ADD:EVERY or ADD:EVERY:LAST, as 5:10000:50.")
+        raise typer.BadParameter(f"--curriculum is {shown(text)}; give ADD:EVERY or ADD:EVERY:LAST, as 5:10000:50.")
     return {f"curriculum.{name}": int(part) for name, part in zip(("add", "every", "last"), parts, strict=False)}
 
 

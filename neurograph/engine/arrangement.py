@@ -77,7 +77,7 @@ def arranged(net: CompiledGraph, rules: Rules, dtype: Any) -> tuple[Rule, ...]:
             if value != first[flag]:
                 raise RuleError(
                     f"the rules of populations {next(iter(rules))!r} and {name!r} differ in {flag}: "
-                    f"{first[flag]!r} and {value!r}; make them equal."
+                    f"{shown(first[flag])} and {shown(value)}; make them equal."
                 )
     members = {name: as_arrays(rule, dtype) for name, rule in rules.items()}
     named = [members.get(name, members.get("*")) for name in net.rules]

@@ -4,7 +4,7 @@ import re
 import typing
 from typing import Any
 
-from .._text import nearest
+from .._text import nearest, shown
 from .base import Rule, RuleError
 from .parts import Part
 
@@ -29,8 +29,8 @@ def class_of(name: Any, base: type, here: str) -> type:
         return found[0]
     if found:
         places = " or ".join(repr(_place(cls)) for cls in found)
-        raise RuleError(f"{here}: {len(found)} classes are called {name!r}; give {places} as the class.")
-    raise RuleError(f"{here}: no {what} is called {name!r}; {nearest(str(name), sorted(classes))} {OF_YOUR_OWN}")
+        raise RuleError(f"{here}: {len(found)} classes are called {shown(name)}; give {places} as the class.")
+    raise RuleError(f"{here}: no {what} is called {shown(name)}; {nearest(str(name), sorted(classes))} {OF_YOUR_OWN}")
 
 
 def _by_name(base: type) -> dict[str, list[type]]:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._text import UserError
+from .._text import UserError, shown
 
 States = Float[Array, "states neurons batch"]
 Messages = Float[Array, "channels neurons batch"]
@@ -246,8 +246,8 @@ def as_arrays(rule: Any, dtype: Any) -> Any:
             return jnp.asarray(leaf, dtype)
         where = jax.tree_util.keystr(path).lstrip(".")
         raise RuleError(
-            f"the rule's field {where!r} is {leaf!r}, which is no floating-point number; write a number of the genome "
-            "as a float or an array of floats, and declare any other option eqx.field(static=True)."
+            f"the rule's field {where!r} is {shown(leaf)}, which is no floating-point number; write a number of the "
+            "genome as a float or an array of floats, and declare any other option eqx.field(static=True)."
         )
 
     return jax.tree_util.tree_map_with_path(convert, rule)

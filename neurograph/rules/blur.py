@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from .._text import shown
 from ..ops import sum_last
 from . import losses
 from .activations import relu_tanh
@@ -151,9 +152,9 @@ class Blur(Rule):
     def __check_init__(self):
         if self.backward_update not in BACKWARD_UPDATES:
             known = ", ".join(BACKWARD_UPDATES)
-            raise RuleError(f"backward_update is {self.backward_update!r}; it must be one of {known}.")
+            raise RuleError(f"backward_update is {shown(self.backward_update)}; it must be one of {known}.")
         if not callable(self.signal) and self.signal not in SIGNALS:
-            raise RuleError(f"signal is {self.signal!r}; it must be 'target', 'error' or a loss.")
+            raise RuleError(f"signal is {shown(self.signal)}; it must be 'target', 'error' or a loss.")
         if self.supervised_every < 1:
             raise RuleError(f"supervised_every is {self.supervised_every}; it must be a positive number of steps.")
         k, c = self.nu.shape[-2:]
@@ -234,7 +235,7 @@ class Blur(Rule):
             second = losses.slope(self.signal, a[0], target)
             second = second * a[1] if self.derivative_state else second
         else:
-            losses.check_alike(f"a rule with signal {self.signal!r}", a[0], target)
+            losses.check_alike(f"a rule with signal {shown(self.signal)}", a[0], target)
             second = target if self.signal == "target" else a[0] - target
         return jnp.concatenate([a[:1], second[None], jnp.zeros_like(a[2:])])
 

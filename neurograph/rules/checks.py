@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._text import closest
+from .._text import closest, shown
 from .base import Neurons, Rule, RuleError, Seen, Synapses
 
 NEURONS, BATCH, SYNAPSES, OUTPUTS = 5, 3, 6, 4
@@ -46,7 +46,7 @@ def check(rule: Any, *, outputs_feed_on: bool = True) -> None:
         except TypeError as error:
             raise _error(
                 rule,
-                f"its option {field.name} is {getattr(rule, field.name)!r}, which cannot be hashed as options of "
+                f"its option {field.name} is {shown(getattr(rule, field.name))}, which cannot be hashed as options of "
                 "compiled programs must be; give a tuple in place of a list or an array.",
             ) from error
     leaves, structure = jax.tree.flatten(rule)
@@ -89,16 +89,18 @@ def _check_options(rule: Rule) -> None:
     for name, least in _COUNTS.items():
         value = getattr(rule, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise _error(rule, f"{name} is {value!r}; it must be an integer of {least} or more.")
+            raise _error(rule, f"{name} is {shown(value)}; it must be an integer of {least} or more.")
     for name in _SWITCHES:
         if not isinstance(value := getattr(rule, name), bool):
-            raise _error(rule, f"{name} is {value!r}; it must be True or False.")
+            raise _error(rule, f"{name} is {shown(value)}; it must be True or False.")
     if rule.normalization not in _NORMALIZATIONS:
         valid = ", ".join(map(repr, _NORMALIZATIONS))
-        raise _error(rule, f"normalization is {rule.normalization!r}; valid are {valid}.")
+        raise _error(rule, f"normalization is {shown(rule.normalization)}; valid are {valid}.")
     for role in ("hidden", "output"):
         if not callable(value := rule.default_activation(role)):
-            raise _error(rule, f"default_activation({role!r}) gives {value!r}; it must give a function of an array.")
+            raise _error(
+                rule, f"default_activation({role!r}) gives {shown(value)}; it must give a function of an array."
+            )
 
 
 # --- calls on shapes ------------------------------------------------------------------------------------------------

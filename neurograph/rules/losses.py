@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._text import UserError, nearest
+from .._text import UserError, nearest, shown
 
 Loss = Callable[[Any, Any], Any]
 """(prediction `[outputs]`, target of one example) -> a number, or numbers that are summed."""
@@ -111,5 +111,5 @@ def named(name: str) -> Loss:
 
     function = None if name.startswith("_") else getattr(optax.losses, name, None)
     if not callable(function):
-        raise UserError(f"there is no loss {name!r}; {nearest(name, [*LOSSES, *dir(optax.losses)])}")
+        raise UserError(f"there is no loss {shown(name)}; {nearest(name, [*LOSSES, *dir(optax.losses)])}")
     return function

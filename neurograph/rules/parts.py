@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._text import shown
 from .base import Number, RuleError, States, Values
 
 Scalar = float | Float[Number, ""]
@@ -68,7 +69,7 @@ class SynapseNormalization(Part):
 
     def __check_init__(self):
         if self.kind not in ("within_sums", "persistent"):
-            raise RuleError(f"synapse normalisation is {self.kind!r}; it must be 'within_sums' or 'persistent'.")
+            raise RuleError(f"synapse normalisation is {shown(self.kind)}; it must be 'within_sums' or 'persistent'.")
 
 
 class Oja(Part):
@@ -87,7 +88,7 @@ class Oja(Part):
 
     def __check_init__(self):
         if self.form not in ("weights", "activations"):
-            raise RuleError(f"the form of Oja's term is {self.form!r}; it must be 'weights' or 'activations'.")
+            raise RuleError(f"the form of Oja's term is {shown(self.form)}; it must be 'weights' or 'activations'.")
 
     def strength(self) -> Scalar:
         """M."""
