@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from . import _pickle as _pickle  # their functions can be pickled
 from .base import identity
 
 

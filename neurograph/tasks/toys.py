@@ -36,17 +36,21 @@ class Toy(NamedTuple):
     class_names: tuple[str, ...]
 
 
+class _Region(NamedTuple):
+    """Draws uniform points of [-1, 1]^2; those inside a region are of class 1. Equal where the region is."""
+
+    inside: Callable[[Points, Parameters], Bool[Array, " batch"]]
+
+    def __call__(self, source: Parameters, key: Array, batch_size: int, dtype: Any) -> Examples:
+        x = jax.random.uniform(key, (batch_size, 2), dtype, -1, 1)
+        return Examples(x, self.inside(x, source).astype(jnp.int32))
+
+
 def _region(
     inside: Callable[[Points, Parameters], Bool[Array, " batch"]],
     parameters: Callable[[Array, Any], Parameters] = no_parameters,
 ) -> Toy:
-    """Describes uniform points of [-1, 1]^2; those inside a region are of class 1."""
-
-    def sample(source: Parameters, key: Array, batch_size: int, dtype: Any) -> Examples:
-        x = jax.random.uniform(key, (batch_size, 2), dtype, -1, 1)
-        return Examples(x, inside(x, source).astype(jnp.int32))
-
-    return Toy(sample, parameters, ("outside", "inside"))
+    return Toy(_Region(inside), parameters, ("outside", "inside"))
 
 
 # --- regions --------------------------------------------------------------------------------------------------------

@@ -78,6 +78,13 @@ class Topology:
     biases: np.ndarray | None = None
     name: str = "topology"
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # NumPy forgets in copies and pickles that an array cannot be written to
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+        self.__dict__.update(state)
+
     @property
     def n_neurons(self) -> int:
         return self.population_of.shape[0]

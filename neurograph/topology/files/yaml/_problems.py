@@ -37,6 +37,10 @@ class ConfigError(UserError):
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type, tuple]:
+        # as the error of a worker process, it is made again from its problems
+        return ConfigError, (self.problems,)
+
 
 def dotted(path: Path) -> str:
     """Gives a path as messages write it.
