@@ -1,11 +1,13 @@
 """How messages put things: counts, values, the word that was probably meant; and the errors that carry messages."""
 
 import difflib
+import itertools
 from collections.abc import Collection, Iterator
 from typing import cast
 
 _BRACKETS = {list: ("[", "]"), tuple: ("(", ")"), set: ("{", "}"), frozenset: ("frozenset({", "})")}
 _LONG_WORD = 100
+_LONG_ITEM = 40
 _MOST_LETTERS = 10_000
 _MOST_BITS = 4000
 """Longer integers are not written out: Python refuses those of more than 4,300 digits."""
@@ -96,6 +98,26 @@ def _pieces(value: object) -> Iterator[str]:
         yield f"an integer of {value.bit_length():,} bits"
     else:
         yield repr(value)
+
+
+def listed(words: Collection[object], most: int = 8) -> str:
+    """Lists the first few words as messages do, long ones cut off.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b, ...'
+    """
+    texts = [word if isinstance(word, str) else shown(word) for word in itertools.islice(words, most)]
+    cut = [text if len(text) <= _LONG_ITEM else f"{text[: _LONG_ITEM - 4]} ..." for text in texts]
+    return ", ".join(cut) + ", ..." * (len(words) > most)
+
+
+def on_terminal(text: str) -> str:
+    r"""Gives a text with control characters written out: what a message quotes must not steer the terminal.
+
+    >>> on_terminal("\x1b[2Ja line")
+    '\\x1b[2Ja line'
+    """
+    return "".join(c if c.isprintable() or c in "\n\xa0" else repr(c)[1:-1] for c in text)
 
 
 def legible(text: str) -> str:

@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import Any, NoReturn, TextIO
 
-from .._text import UserError
+from .._text import UserError, on_terminal
 from . import _environment
 
 EXIT_BAD_INPUT = 1
@@ -82,7 +82,7 @@ def _with_options(error: Any) -> str:
 
 
 def _fail(sentence: str, code: int) -> NoReturn:
-    print(f"neurograph: {sentence}", file=sys.stderr)
+    print(f"neurograph: {on_terminal(sentence)}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -97,4 +97,4 @@ def _show_warning(
     from ..cache import forget_unreadable
 
     if not forget_unreadable(str(message)):
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {on_terminal(str(message))}", file=sys.stderr)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._text import nearest
+from .._text import nearest, shown
 from .errors import TaskError
 
 KINDS = ("classification", "regression", "auto")
@@ -88,12 +88,12 @@ def check_counts(name: str, classes: tuple[str, ...], numbers: np.ndarray) -> No
     counts = np.bincount(numbers)
     if len(classes) == 1:
         raise TaskError(
-            f"task '{name}': all {len(numbers)} examples are of class '{classes[0]}'; two classes are needed."
+            f"task '{name}': all {len(numbers)} examples are of class {shown(classes[0])}; two classes are needed."
         )
     if counts.min() < 2:
         raise TaskError(
-            f"task '{name}': class '{classes[int(counts.argmin())]}' has 1 example; every class needs 2 or more, one "
-            "to learn from and one to be tested on. If the labels are values to predict, give kind='regression'."
+            f"task '{name}': class {shown(classes[int(counts.argmin())])} has 1 example; every class needs 2 or more, "
+            "one to learn from and one to be tested on. If the labels are values to predict, give kind='regression'."
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._reading import Fail, Rows, check_decimals, number, read_text
-from .._text import nearest, shown
+from .._text import listed, nearest, shown
 from .errors import TaskError, TaskWarning
 from .stored import from_arrays
 from .task import Task
@@ -179,7 +179,7 @@ def _label_columns(file: pathlib.Path, names: Sequence[str], label: str | Sequen
     columns = [_column(file, names, name) for name in labels]
     if not 0 < len(set(labels)) == len(labels) < len(names):
         raise TaskError(
-            f"task file '{file}': the label columns are {', '.join(labels) or 'none'} of {len(names)} columns; name "
+            f"task file '{file}': the label columns are {listed(labels) or 'none'} of {len(names)} columns; name "
             "one or more, each once, and leave at least one column for features."
         )
     return columns
@@ -204,7 +204,7 @@ def _column(file: pathlib.Path, names: Sequence[str], name: str) -> int:
         return names.index(name)
     if name in names:
         raise TaskError(f"task file '{file}' has {names.count(name)} columns '{name}'; give each a name of its own.")
-    fix = nearest(name, names, f"it has {', '.join(map(shown, names[:8]))}{' ...' * (len(names) > 8)}.")
+    fix = nearest(name, names, f"it has {listed(names)}.")
     raise TaskError(f"task file '{file}' has no column {shown(name)}; {fix}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._text import nearest, shown
+from .._text import listed, nearest, shown
 from ._construct import from_arrays, infer_roles
 from ._foreign import enabled, without_foreign
 from ._types import ACTIVATION_NAMES, INPUT, OUTPUT, ROLES, Population, Topology, TopologyError, fail
@@ -343,7 +343,7 @@ def _values(
         return None
     expected = [f"{what}_{channel}" for channel in range(1, len(keys) + 1)]
     if sorted(keys) != sorted(expected) and keys != [what]:
-        raise fail(name, f"there are {', '.join(keys)}; channels are {what} or else {', '.join(expected)}.")
+        raise fail(name, f"there are {listed(keys)}; channels are {what} or else {listed(expected)}.")
     values = np.empty((len(keys), size))
     for channel, key in enumerate([what] if keys == [what] else expected):
         try:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._reading import read_text
-from ..._text import closest, shown
+from ..._text import closest, listed, shown
 from .._columns import (
     NODE_COLUMNS,
     edge_columns,
@@ -201,7 +201,7 @@ def _check_header(
     if missing:
         raise fail(
             name,
-            f"{here}: the header lacks {' and '.join(missing)}; it has {', '.join(header)}, and needs at least "
+            f"{here}: the header lacks {' and '.join(missing)}; it has {listed(header)}, and needs at least "
             f"{', '.join(required)}.",
         )
     for key in header:

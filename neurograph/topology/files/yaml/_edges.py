@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...._reading import read_text
-from ...._text import UserError, nearest, shown
+from ...._text import UserError, listed, nearest, shown
 from ..._columns import is_value_column
 from ..._types import TopologyWarning
 from .._tables import read_edges
@@ -203,7 +203,7 @@ def _layout(columns: Sequence[str], problem: Callable[[str], Problem]) -> Mappin
         channels[key][channel] = position
     for needed in ("sender", "receiver"):
         if needed not in channels:
-            raise ConfigError([problem(f"there is no column {needed!r} among {', '.join(columns)}; add it.")])
+            raise ConfigError([problem(f"there is no column {needed!r} among {listed(columns)}; add it.")])
     for key, positions in channels.items():
         if sorted(positions) != list(range(1, len(positions) + 1)):
             raise ConfigError([problem(f"the channels of {key} are {sorted(positions)}; number them from 1.")])
