@@ -74,7 +74,7 @@ def fetch(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Downloads data sets, with checksums, into the data folder."""
+    """Downloads data sets, with checksums (SHA-256), into the data folder."""
     from .._text import readable
     from ..tasks import datasets
 
@@ -119,7 +119,7 @@ def check(
         for name, of_set in states.items():
             console().print(Text(name, style="bold"))
             for state in of_set:
-                size = "" if state.size is None else f", {readable(state.size)}, md5 {state.md5}"
+                size = "" if state.size is None else f", {readable(state.size)}, sha256 {state.sha256}"
                 console().print(f"  {state.state}: {state.path}{size}", soft_wrap=True)
                 if state.problem:
                     console().print(f"    {state.problem}", soft_wrap=True)

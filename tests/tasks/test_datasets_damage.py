@@ -169,8 +169,8 @@ def known(tmp_path, monkeypatch) -> tuple[Half, Half]:
     train, test = data_files.halves()
     mnist = datasets.DATA_SETS["mnist"]
     for role, values in zip(mnist.parts, (*train, *test), strict=True):
-        md5 = hashlib.md5(data_files.idx(values)).hexdigest()
-        monkeypatch.setitem(_load.KNOWN, md5, (mnist, role))
+        sha256 = hashlib.sha256(data_files.idx(values)).hexdigest()
+        monkeypatch.setitem(_load.KNOWN, sha256, (mnist, role))
     return train, test
 
 
@@ -232,10 +232,15 @@ def test_keras_arrays_of_another_data_set(tmp_path):
 
 def test_the_official_checksums_belong_together():
     files = {file for known in datasets.DATA_SETS.values() for file in known.files}
-    assert len({file.md5 for file in files}) == len(files)
+    assert len({file.sha256 for file in files}) == len(files)
     for known in datasets.DATA_SETS.values():
         assert set(known.contents) in (set(), set(known.parts))
-        assert all(len(md5) == 32 and int(md5, 16) for md5 in (*known.contents.values(), *(f.md5 for f in known.files)))
+        sums = (*known.contents.values(), *(file.sha256 for file in known.files))
+        assert all(len(sha256) == 64 and int(sha256, 16) for sha256 in sums)
+        for file in known.files:
+            secure = [url.startswith("https://") for url in file.urls]
+            assert secure[0]
+            assert secure == sorted(secure, reverse=True), "https comes first"
 
 
 # --- Omniglot's own damage ------------------------------------------------------------------------------------------
@@ -323,8 +328,8 @@ def test_damaged_arrays_of_drawings_are_sentences(tmp_path, arrays, words):
 
 def test_the_two_sets_of_omniglot_interchanged(tmp_path, monkeypatch):
     write_omniglot(tmp_path, "npz", n_drawings=2)
-    md5 = hashlib.md5((tmp_path / "images_evaluation.npz").read_bytes()).hexdigest()
-    monkeypatch.setitem(_omniglot._ARRAYS_MD5, md5, "evaluation set")
+    sha256 = hashlib.sha256((tmp_path / "images_evaluation.npz").read_bytes()).hexdigest()
+    monkeypatch.setitem(_omniglot._ARRAYS, sha256, "evaluation set")
     (tmp_path / "images_background.npz").write_bytes((tmp_path / "images_evaluation.npz").read_bytes())
     with pytest.raises(DataError, match="holds the evaluation set of Omniglot where the background set is expected"):
         datasets.load_characters(size=28, data_dir=tmp_path)

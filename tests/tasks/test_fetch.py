@@ -29,7 +29,7 @@ def sources(monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path, *urls: str) -
     """The registry, as if the data sets came from these addresses, and were the files in the folder."""
     for name, known in list(DATA_SETS.items()):
         files = tuple(
-            file._replace(md5=hashlib.md5((folder / file.name).read_bytes()).hexdigest(), urls=urls)
+            file._replace(sha256=hashlib.sha256((folder / file.name).read_bytes()).hexdigest(), urls=urls)
             for file in known.files
         )
         monkeypatch.setitem(DATA_SETS, name, known._replace(files=files))
@@ -138,9 +138,9 @@ def test_what_fails_is_told_and_leaves_nothing_behind(tmp_path, monkeypatch, sou
             path.unlink()
         with pytest.raises(DataError) as error:
             datasets.load_pictures("mnist", size=28, classes=range(10))
-    md5 = DATA_SETS["mnist"].files[0].md5
+    sha256 = DATA_SETS["mnist"].files[0].sha256
     reasons = {
-        "changed": f"the file that it sent does not have the checksum {md5} (MD5), and was not kept",
+        "changed": f"the file that it sent does not have the checksum {sha256} (SHA-256), and was not kept",
         "cut short": "the connection broke off",
         "gone": "the server answers 404",
         "offline": "no connection",

@@ -3,8 +3,8 @@
 import pathlib
 from typing import NamedTuple
 
+from ._digest import sha256_of
 from ._errors import DataError
-from ._fetch import md5_of
 from ._find import Path, Source, find, most_of, place_of, places
 from ._load import check_counts, read_part
 from ._omniglot import read_characters
@@ -19,15 +19,14 @@ class FileState(NamedTuple):
     Attributes:
         path: where it is, or where it was looked for.
         size: bytes, or None where it is missing.
-        md5: the checksum of the file, or None.
-        state: official (it has the MD5 of the official distribution), not official (but it can be read), damaged or
-            missing.
+        sha256: the checksum of the file, or None.
+        state: official (it has the official checksum), not official (but it can be read), damaged or missing.
         problem: what is wrong with it, or empty.
     """
 
     path: pathlib.Path
     size: int | None
-    md5: str | None
+    sha256: str | None
     state: str
     problem: str
 
@@ -59,31 +58,24 @@ def check(data: DataSet, data_dir: Path | None = None) -> list[FileState]:
     for path in paths:
         if path.is_file():
             try:
-                sums[path] = md5_of(path)
+                sums[path] = sha256_of(path)
             except DataError as error:
                 problems[path] = str(error)
-    intact = {path for path, md5 in sums.items() if is_official(data, path, md5)}
+    intact = {one.path for role, one in sources.items() if sums.get(one.path) in data.official(role)}
     to_read = {role: source for role, source in sources.items() if source.path in sums}
     if len(intact) < len(sums):
         problems |= _problems(data, to_read)
     return [_state(path, sums.get(path), problems.get(path, ""), path in intact) for path in paths]
 
 
-def _state(path: pathlib.Path, md5: str | None, problem: str, intact: bool) -> FileState:
+def _state(path: pathlib.Path, sha256: str | None, problem: str, intact: bool) -> FileState:
     if problem:
         state = DAMAGED
-    elif md5 is None:
+    elif sha256 is None:
         return FileState(path, None, None, MISSING, "")
     else:
         state = OFFICIAL if intact else UNOFFICIAL
-    return FileState(path, path.stat().st_size, md5, state, problem)
-
-
-def is_official(data: DataSet, path: pathlib.Path, md5: str) -> bool:
-    """Says whether a file is one of the official distribution, or one of these unpacked."""
-    if any(file.name == path.name and file.md5 == md5 for file in data.files):
-        return True
-    return any(path.name == name and data.contents.get(role) == md5 for role, name in data.parts.items())
+    return FileState(path, path.stat().st_size, sha256, state, problem)
 
 
 def _problems(data: DataSet, sources: dict[str, Source]) -> dict[pathlib.Path, str]:

@@ -1,7 +1,6 @@
 """Downloads files once, with checksums; a file is there whole or not at all."""
 
 import contextlib
-import hashlib
 import logging
 import pathlib
 from collections.abc import Iterator
@@ -11,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from ... import _files
+from ._digest import sha256_of
 from ._errors import DataError
-from ._find import VARIABLE, Place, Source, find, shown
+from ._find import VARIABLE, Place, find
 from ._registry import DataSet, File
 
 TIMEOUT = 30.0
@@ -40,7 +40,7 @@ def fetch(data: DataSet, place: Place) -> list[pathlib.Path]:
         path = folder / file.name
         if not path.exists():
             wanted.append(file)
-        elif not path.is_file() or md5_of(path) != file.md5:
+        elif not path.is_file() or sha256_of(path) != file.sha256:
             raise DataError(
                 f"'{path}' is not the official file of data set '{data.name}', and the others are missing; move it "
                 "away, then fetch the data set again."
@@ -68,13 +68,13 @@ def _download(data: DataSet, file: File, folder: pathlib.Path, place: Place) -> 
                 load: Any = pooch.HTTPDownloader(
                     cast(Any, bar), timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
                 )
-                pooch.retrieve(url, f"md5:{file.md5}", temporary.name, folder, downloader=load)
+                pooch.retrieve(url, f"sha256:{file.sha256}", temporary.name, folder, downloader=load)
             return folder / file.name
         except RequestException as error:
             failures.append(f"{url}: {_reason(error)}")
         except ValueError:
             failures.append(
-                f"{url}: the file that it sent does not have the checksum {file.md5} (MD5), and was not kept"
+                f"{url}: the file that it sent does not have the checksum {file.sha256} (SHA-256), and was not kept"
             )
         except OSError as error:
             raise DataError(f"'{folder / file.name}' cannot be written: {error.strerror or error}.") from None
@@ -126,16 +126,3 @@ def _bar(name: str) -> Iterator[_Bar]:
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield _Bar(progress, name)
-
-
-def md5_of(path: pathlib.Path) -> str:
-    """Computes the MD5 of a file.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError as error:
-        raise DataError(f"{shown(Source(path))} cannot be read: {error.strerror or error}.") from None

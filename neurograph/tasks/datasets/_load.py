@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._digest import contents_sha256
 from ._errors import DataError
 from ._fetch import fetch
 from ._find import VARIABLE, Path, Source, data_set, find, place_of, shown, what_is_missing
-from ._idx import KINDS, check_shape, contents_md5, read_idx
+from ._idx import KINDS, check_shape, read_idx
 from ._npz import read_array
 from ._omniglot import read_characters
 from ._prepare import prepared
@@ -23,7 +24,7 @@ from ._registry import (
     DataSet,
 )
 
-KNOWN = {md5: (data, role) for data in DATA_SETS.values() for role, md5 in data.contents.items()}
+KNOWN = {sha256: (data, role) for data in DATA_SETS.values() for role, sha256 in data.contents.items()}
 """Maps the checksum of a part's contents to its data set and part."""
 
 
@@ -172,7 +173,7 @@ def _checked_array(source: Source, values: np.ndarray, n_axes: int, shape: tuple
 
 def _check_identity(data: DataSet, role: str, source: Source, values: np.ndarray) -> None:
     """Checks that known contents are those of this part: files of several data sets have the same names."""
-    owner, part = KNOWN.get(contents_md5(values), (data, role))
+    owner, part = KNOWN.get(contents_sha256(values), (data, role))
     if owner.name != data.name:
         raise DataError(
             f"{shown(source)} holds the {part} of {owner.title}, but data set '{data.name}' was asked for; name the "

@@ -1,6 +1,5 @@
 """Reads Omniglot's drawings, from the official zip files of PNG files or from .npz files of the same images."""
 
-import hashlib
 import io
 import itertools
 import re
@@ -9,6 +8,7 @@ import zlib
 
 import numpy as np
 
+from ._digest import sha256_of
 from ._errors import DataError
 from ._find import Source, shown
 from ._npz import read_array
@@ -17,11 +17,11 @@ from ._registry import BACKGROUND, EVALUATION, DataSet
 
 INK = 255
 _PATH = re.compile(r"(?:.*/)?(images_\w+)/([^/]+)/([^/]+)/(\d+)_(\d+)\.png")
-_ARRAYS_MD5 = {
-    "042c0a3e1688c4f4dc9d7213db63ee80": BACKGROUND,
-    "a6277b6770b9241c6906fa797456e652": EVALUATION,
+_ARRAYS = {
+    "8bf84167413cd00beacdce3fe582f780ab538d8dbef043a6d688f2527bbce199": BACKGROUND,
+    "0b84c7ffd94c4841c0040e529c86a82eaaccb986d8eadad5673f7991b7475276": EVALUATION,
 }
-"""The MD5 of .npz files that are in use, each of which holds a whole set."""
+"""The SHA-256 of .npz files that are in use, each of which holds a whole set."""
 
 
 def read_characters(source: Source, role: str, data: DataSet, size: int) -> np.ndarray:
@@ -50,13 +50,8 @@ def read_characters(source: Source, role: str, data: DataSet, size: int) -> np.n
 
 
 def _check_role(source: Source, role: str, data: DataSet) -> None:
-    known = {**dict(zip((f.md5 for f in data.files), data.parts, strict=True)), **_ARRAYS_MD5}
-    try:
-        with source.path.open("rb") as stream:
-            md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError as error:
-        raise DataError(f"{shown(source)} cannot be read: {error.strerror or error}.") from None
-    found = known.get(md5, role)
+    known = {**dict(zip((f.sha256 for f in data.files), data.parts, strict=True)), **_ARRAYS}
+    found = known.get(sha256_of(source.path), role)
     if found != role:
         raise DataError(
             f"{shown(source)} holds the {found} of {data.title} where the {role} is expected; give the files their "

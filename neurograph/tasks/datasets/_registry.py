@@ -1,6 +1,8 @@
 """Lists what is known of each data set: names of files, checksums, sources, classes.
 
-Checksums are MD5: `md5` of a file as its site distributes it, `contents` of an IDX file once uncompressed.
+Checksums are SHA-256: of a file as its site distributes it, and in `contents` of an IDX file once uncompressed. Those
+of MNIST and Fashion-MNIST were computed from the official files; those of EMNIST and Omniglot are the ones that
+TensorFlow Datasets 4.9.10 publishes for these files.
 """
 
 import string
@@ -16,12 +18,12 @@ class File(NamedTuple):
 
     Attributes:
         name: the name of the file.
-        md5: the checksum of the file.
-        urls: folders on the web that have it, tried in turn.
+        sha256: the checksum of the file.
+        urls: folders on the web that have it, tried in turn; https comes first.
     """
 
     name: str
-    md5: str
+    sha256: str
     urls: tuple[str, ...]
 
 
@@ -38,7 +40,7 @@ class DataSet(NamedTuple):
         folders: where its files are looked for within a data folder; downloads go to the first.
         parts: what it consists of, with the name of each part's file (IDX: without .gz).
         files: to download.
-        contents: md5 of the official parts' contents, where they are known.
+        contents: SHA-256 of the official parts' contents, where they are known.
         archive: a zip file that has the parts under `gzip/`.
         arrays: an .npz file that has the parts, and the names of the arrays.
         transposed: images are stored column by column.
@@ -62,6 +64,17 @@ class DataSet(NamedTuple):
     licence: str
     citation: str
 
+    @property
+    def most_examples(self) -> int:
+        """The most examples that a file may announce: twice those of the whole official data set."""
+        return 2 * (self.n_support + self.n_query)
+
+    def official(self, role: str) -> set[str]:
+        """Gives the SHA-256 of the official files that hold a part: as distributed, and uncompressed."""
+        in_one_file = len(self.files) == 1
+        file = self.files[0 if in_one_file else list(self.parts).index(role)]
+        return {file.sha256, *([self.contents[role]] if role in self.contents else [])}
+
 
 _IDX_PARTS = {
     TRAINING_IMAGES: "train-images-idx3-ubyte",
@@ -69,15 +82,23 @@ _IDX_PARTS = {
     TEST_IMAGES: "t10k-images-idx3-ubyte",
     TEST_LABELS: "t10k-labels-idx1-ubyte",
 }
-_MNIST_URLS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
-_FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
+_MNIST_URLS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+_FASHION_URLS = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+)
 _EMNIST_URLS = ("https://biometrics.nist.gov/cs_links/EMNIST/",)
 _OMNIGLOT_URLS = ("https://raw.githubusercontent.com/brendenlake/omniglot/master/python/",)
 _DIGITS = tuple(string.digits)
 
 
-def _idx_files(urls: tuple[str, ...], md5s: tuple[str, ...]) -> tuple[File, ...]:
-    return tuple(File(f"{name}.gz", md5, urls) for name, md5 in zip(_IDX_PARTS.values(), md5s, strict=True))
+def _idx_files(urls: tuple[str, ...], sums: tuple[str, ...]) -> tuple[File, ...]:
+    return tuple(File(f"{name}.gz", sha256, urls) for name, sha256 in zip(_IDX_PARTS.values(), sums, strict=True))
 
 
 def _emnist(name: str, title: str, class_names: tuple[str, ...], first_label: int, sizes: tuple[int, int]) -> DataSet:
@@ -100,7 +121,7 @@ def _emnist(name: str, title: str, class_names: tuple[str, ...], first_label: in
                 (TEST_LABELS, "test-labels", 1),
             )
         },
-        files=(File("gzip.zip", "58c8d27c78d21e728a6bc7b3cc06412e", _EMNIST_URLS),),
+        files=(File("gzip.zip", "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e", _EMNIST_URLS),),
         contents={},
         archive="gzip.zip",
         arrays=None,
@@ -125,17 +146,17 @@ _ALL = (
         files=_idx_files(
             _MNIST_URLS,
             (
-                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                "d53e105ee54ea40749a09fcbcd1e9432",
-                "9fb629c4189551a2d022fa330f9573f3",
-                "ec29112dd5afa0611ce80d1b7f02629c",
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             ),
         ),
         contents={
-            TRAINING_IMAGES: "6bbc9ace898e44ae57da46a324031adb",
-            TRAINING_LABELS: "a25bea736e30d166cdddb491f175f624",
-            TEST_IMAGES: "2646ac647ad5339dbf082846283269ea",
-            TEST_LABELS: "27ae3e4e09519cfbb04c329615203637",
+            TRAINING_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            TRAINING_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         },
         archive=None,
         arrays=(
@@ -176,17 +197,17 @@ _ALL = (
         files=_idx_files(
             _FASHION_URLS,
             (
-                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                "25c81989df183df01b3e8a0aad5dffbe",
-                "bef4ecab320f06d8554ea6380940ec79",
-                "bb300cfdad3c16e7a12a480ee83cd310",
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
             ),
         ),
         contents={
-            TRAINING_IMAGES: "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-            TRAINING_LABELS: "9018921c3c673c538a1fc5bad174d6f9",
-            TEST_IMAGES: "8181f5470baa50b63fa0f6fddb340f0a",
-            TEST_LABELS: "15d484375f8d13e6eb1aabb0c3f46965",
+            TRAINING_IMAGES: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            TRAINING_LABELS: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            TEST_IMAGES: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            TEST_LABELS: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         },
         archive=None,
         arrays=None,
@@ -213,8 +234,16 @@ _ALL = (
         folders=("omniglot", "omniglot-py"),
         parts={BACKGROUND: "images_background", EVALUATION: "images_evaluation"},
         files=(
-            File("images_background.zip", "68d2efa1b9178cc56df9314c21c6e718", _OMNIGLOT_URLS),
-            File("images_evaluation.zip", "6b91aef0f799c5bb55b94e3f2daec811", _OMNIGLOT_URLS),
+            File(
+                "images_background.zip",
+                "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
+                _OMNIGLOT_URLS,
+            ),
+            File(
+                "images_evaluation.zip",
+                "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
+                _OMNIGLOT_URLS,
+            ),
         ),
         contents={},
         archive=None,
