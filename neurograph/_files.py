@@ -1,4 +1,5 @@
-"""Writes files so that neither a killed process nor a power cut leaves half of one; finds the user's cache folder.
+"""Writes files so that neither a killed process nor a power cut leaves half of one; finds the user's cache folder, and
+how much memory there is.
 
 An `OSError` passes through: each caller raises an error of its own type, in its own words.
 """
@@ -81,6 +82,14 @@ def cache_folder() -> pathlib.Path | None:
     if given is None:
         return platformdirs.user_cache_path("neurograph", appauthor=False)
     return None if given.strip().lower() in _OFF else pathlib.Path(given).expanduser().absolute()
+
+
+def memory_size() -> int | None:
+    """Gives the bytes of memory of this computer, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _sync_folder(folder: pathlib.Path) -> None:

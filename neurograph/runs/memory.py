@@ -18,11 +18,11 @@ the messages alone, since a state that nobody sends is not computed; images that
 states of the inputs.
 """
 
-import os
 from typing import Any, NamedTuple
 
 import jax
 
+from .._files import memory_size
 from .._text import UserError, readable
 from ..compile import CompiledGraph, table_bytes
 from ..engine import init
@@ -108,17 +108,9 @@ def check(bound: MemoryEstimate) -> None:
     Raises:
         ValueError: it has not.
     """
-    memory = available()
+    memory = memory_size()
     if memory is not None and bound.total > memory and jax.default_backend() == "cpu":
         raise UserError(
             f"about {readable(bound.total)} of memory are needed, but this computer has {readable(memory)}; try a "
             "smaller wiring or batch."
         )
-
-
-def available() -> int | None:
-    """Bytes of memory of this computer, or None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None

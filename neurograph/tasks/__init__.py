@@ -6,11 +6,11 @@ from .encoding import encode as encode
 from .errors import TaskError as TaskError
 from .errors import TaskWarning as TaskWarning
 from .files import read_csv as read_csv
-from .files import read_npz as read_npz
 from .generated import generated as generated
 from .images import images as images
 from .loading import load as load
 from .loading import names as names
+from .npz import read_npz as read_npz
 from .omniglot import omniglot as omniglot
 from .regression import friedman1 as friedman1
 from .regression import random_sine as random_sine

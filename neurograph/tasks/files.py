@@ -1,12 +1,10 @@
-"""Makes tasks from files of features and labels: CSV and NumPy's .npz."""
+"""Makes tasks from CSV files of features and labels."""
 
 import itertools
 import os
 import pathlib
 import re
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +20,6 @@ LABEL_COLUMN = "label"
 _INDEX_NAMES = ("index", "id", "row", "nr", "no", "number", "#")
 _CODE = re.compile(r"[+-]?0[0-9]+")
 _SAMPLE = 50
-NPZ_KEYS = (("x", "y"), ("X", "Y"), ("X", "y"), ("features", "labels"))
 
 Path = str | os.PathLike[str]
 
@@ -91,49 +88,6 @@ def read_csv(
     _suspect_index(features, [names[i] for i in table.others], lambda s: warn(rows.first_line, s))
     kind = "regression" if table.is_numeric else kind
     return from_arrays(features, _label_values(cells, rows.separator, kind), kind=kind, name=file.name, **options)
-
-
-def read_npz(path: Path, **options: Any) -> Task:
-    """Makes a task from an .npz file with the arrays `x` and `y`, or `features` and `labels`.
-
-    Args:
-        path: the file. Features `[examples, ...]` are real numbers; labels are as for `from_arrays`: classes
-            `[examples]`, integers or text, or the values of a regression, `[examples]` or `[examples, outputs]`.
-        **options: as for `from_arrays`.
-
-    Raises:
-        TaskError: the file is missing or not an .npz file, lacks the arrays or holds pickled objects; and for the
-            reasons of `from_arrays`.
-    """
-    file = pathlib.Path(path)
-    _check_is_file(file)
-    try:
-        arrays = np.load(file, allow_pickle=False)
-        if not isinstance(arrays, np.lib.npyio.NpzFile):
-            raise TaskError(f"task file '{file}' holds a single array; save features and labels with numpy.savez.")
-        with arrays:
-            keys = next((pair for pair in NPZ_KEYS if set(pair) <= set(arrays.files)), None)
-            if keys is None:
-                found = ", ".join(arrays.files) or "none"
-                raise TaskError(f"task file '{file}' has the arrays {found}; it needs x and y, or features and labels.")
-            features, labels = arrays[keys[0]], arrays[keys[1]]
-    except OSError as error:
-        raise TaskError(f"task file '{file}' cannot be read: {error.strerror or error}.") from None
-    except TaskError:
-        raise
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise TaskError(
-            f"task file '{file}' is not an .npz file of plain arrays ({error}); "
-            "save it with numpy.savez(path, x=..., y=...)."
-        ) from None
-    return from_arrays(features, labels, name=file.name, **options)
-
-
-def _check_is_file(file: pathlib.Path) -> None:
-    if file.is_dir():
-        raise TaskError(f"task file '{file}' is a directory; name a .csv or .npz file.")
-    if not file.exists():
-        raise TaskError(f"task file '{file}' does not exist; check the path.")
 
 
 def _is_number(cell: str, separator: str) -> bool:

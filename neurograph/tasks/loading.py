@@ -12,8 +12,9 @@ from .._text import nearest
 from ..rules.losses import Loss
 from .bundled import diabetes, digits
 from .errors import TaskError
-from .files import read_csv, read_npz
+from .files import read_csv
 from .images import NAMES, images
+from .npz import read_npz
 from .omniglot import omniglot
 from .regression import friedman1, random_sine, sine
 from .spec import Spec, parse

@@ -5,6 +5,7 @@ from ._operators import FixCondition, ReplaceAttribute, ReplaceCall, Rewrite, Se
 
 DATA_SETS = "tasks/datasets"
 FORMATS, DAMAGE = "tests/tasks/test_datasets.py", "tests/tasks/test_datasets_damage.py"
+FOREIGN = "tests/tasks/test_foreign_bytes.py"
 REGRESSION, TARGETS = "tests/tasks/test_regression.py", "tests/tasks/test_targets.py"
 IMAGES, EPISODES = "tests/tasks/test_image_tasks.py", "tests/tasks/test_episodes.py"
 SHARED = f"{EPISODES}::test_support_and_query_of_every_episode_share_nothing_and_are_all_of_the_support_set"
@@ -58,6 +59,20 @@ DATA = (
         "_read",
         Rewrite("_s.read(1)", "_s.read(0)"),
         (f"{DAMAGE}::test_damaged_idx_files_are_sentences",),
+    ),
+    Mutation(
+        "any number of examples unpacked",
+        DATA_SETS,
+        "check_shape",
+        FixCondition(False, n=3, of=3),
+        (f"{FOREIGN}::test_gzip_files_unpack_no_further_than_the_data_set",),
+    ),
+    Mutation(
+        "values of an array unpacked beyond its header",
+        "tasks/arrays.py",
+        "Arrays._check_size",
+        FixCondition(False),
+        (f"{FOREIGN}::test_arrays_unpack_no_further_than_the_data_set",),
     ),
     Mutation(
         "MNIST read as Fashion-MNIST",

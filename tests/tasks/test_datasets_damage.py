@@ -61,7 +61,7 @@ DAMAGE: dict[str, tuple[str, Change, str]] = {
     "an absurd count": (
         TRAIN_IMAGES,
         lambda b: b[:4] + b"\xff\xff\xff\xff" + b[8:],
-        "it holds 47,040 of the 3,367,254,359,280 values",
+        "announces 4,294,967,295 examples; at most 140,000 are read, twice as many as the whole",
     ),
     "too few labels": (TRAIN_LABELS, lambda b: data_files.idx(LABELS[:-1]), "holds 60 images, but"),
     "label out of range": (
@@ -125,7 +125,7 @@ def arrays() -> dict[str, Any]:
         ({"x_train": np.zeros((60, 14, 14), np.uint8)}, "holds images of 14 x 14 pixels"),
         ({"y_test": np.zeros((30, 28, 28), np.uint8)}, "holds images where labels are expected"),
         ({"y_test": np.zeros(29, np.uint8)}, "holds 30 images, but"),
-        ({"y_test": np.array([object()] * 30)}, "is damaged"),
+        ({"y_test": np.array([object()] * 30)}, "'y_test' holds object values; labels must be uint8"),
     ],
 )
 def test_damaged_arrays_are_sentences(tmp_path, changes, words):
@@ -262,8 +262,8 @@ FIRST = "0003_02.png"
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda n, b: (n, b[:60]), "is not an intact PNG file"),
-        (lambda n, b: (n, b"GIF89a"), "is not an intact PNG file"),
+        (lambda n, b: (n, b[:60]), "is damaged: it cannot be unpacked"),
+        (lambda n, b: (n, b"GIF89a"), "is damaged: it cannot be unpacked"),
         (lambda n, b: (n, data_files.png(np.zeros((105, 104), bool))), "is a picture of 104 x 105 pixels"),
         (lambda n, b: None, "has 3 drawings of character 2 and 2 of character 3"),
         (lambda n, b: (n.replace("0003", "x"), b), "/x_02.png'; its drawings must be 'images_background/"),
@@ -311,7 +311,10 @@ def test_omniglot_files_that_are_something_else(tmp_path):
     [
         ({"images": np.zeros((3, 2, 105, 105), np.uint8), "labels": np.zeros((3, 2))}, "of type uint8"),
         ({"images": np.zeros((3, 2, 105, 104), bool), "labels": np.zeros((3, 2))}, "(3, 2, 105, 104)"),
-        ({"images": np.zeros((3, 2, 105, 105), bool), "labels": np.zeros((3, 1))}, "has labels of shape (3, 1)"),
+        (
+            {"images": np.zeros((3, 2, 105, 105), bool), "labels": np.zeros((3, 1))},
+            "has labels of type float64 and shape (3, 1)",
+        ),
         ({"images": np.zeros((2, 2, 105, 105), bool), "labels": np.array([[0, 0], [0, 0]])}, "its one label"),
         ({"images": np.zeros((2, 2, 105, 105), bool), "labels": np.array([[0, 1], [1, 1]])}, "its one label"),
         ({"labels": np.zeros((3, 2))}, "has the arrays labels; 'images' is needed"),

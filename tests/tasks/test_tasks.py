@@ -412,8 +412,8 @@ def test_bad_files_are_sentences(tmp_path: pathlib.Path):
         (tmp_path / "missing.npz", "does not exist"),
         (folder, "this is a directory"),
         (binary, "is not UTF-8 text"),
-        (fake, "is not an .npz file"),
-        (pickled, "is not an .npz file of plain arrays"),
+        (fake, r"is damaged: it cannot be unpacked .File is not a zip file.; save it with numpy.savez"),
+        (pickled, "holds object values; they must be real numbers"),
         (single, "holds a single array"),
         (other, "has the arrays images; it needs x and y"),
     ]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..._files import cache_folder
 from ..._text import nearest
+from ..foreign import Foreign
 from ._errors import DataError
 from ._registry import DATA_SETS, DataSet
 
@@ -30,7 +31,13 @@ class Place(NamedTuple):
 
 def shown(source: Source) -> str:
     """Gives the name of a source that messages use."""
-    return f"'{source.path}'" if source.member is None else f"'{source.path}', member '{source.member}'"
+    return foreign(source).name
+
+
+def foreign(source: Source) -> Foreign:
+    """Says how errors about a source are put."""
+    whole = Foreign(f"'{source.path}'", DataError, "get a fresh copy")
+    return whole if source.member is None else whole.member(source.member)
 
 
 def named_place(data_dir: Path | None = None) -> pathlib.Path | None:

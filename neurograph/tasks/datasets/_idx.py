@@ -7,15 +7,14 @@ big-endian 32-bit integers, and the values.
 import contextlib
 import gzip
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import IO, cast
 
 import numpy as np
 
+from ..foreign import Stream, opened_member, unzipped
 from ._errors import DataError
-from ._find import Source, shown
+from ._find import Source, foreign, shown
 
 UNSIGNED_BYTE = 8
 TYPES = {8: "uint8", 9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
@@ -23,42 +22,40 @@ KINDS = {1: "labels", 3: "images"}
 _GZIP, _CHUNK = b"\x1f\x8b", 1 << 20
 
 
-def read_idx(source: Source, n_axes: int, shape: tuple[int, ...] = ()) -> np.ndarray:
+def read_idx(source: Source, n_axes: int, shape: tuple[int, ...], most: int) -> np.ndarray:
     """Reads the values of an IDX file, uint8 with `n_axes` axes.
 
     Args:
         source: the file.
         n_axes: 1 for labels, 3 for images.
         shape: that each example must have.
+        most: examples that the file may announce.
 
     Raises:
-        DataError: the file is damaged, holds something else, or its images have another size.
+        DataError: the file is damaged, holds something else, or its images have another size or are too many.
     """
-    try:
-        with _opened(source) as stream:
-            return _read(source, stream, n_axes, shape)
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        what = "ends too early" if isinstance(error, EOFError) else f"cannot be unpacked ({error})"
-        raise DataError(f"{shown(source)} is damaged: it {what}; get a fresh copy.") from None
-    except OSError as error:
-        raise DataError(f"{shown(source)} cannot be read: {error.strerror or error}.") from None
+    with _opened(source) as stream:
+        return _read(source, stream, n_axes, shape, most)
 
 
 @contextlib.contextmanager
-def _opened(source: Source) -> Iterator[IO[bytes]]:
+def _opened(source: Source) -> Iterator[Stream]:
     """Opens the stream of uncompressed bytes."""
+    about = foreign(source)
     with contextlib.ExitStack() as stack:
         if source.member is None:
-            stream: IO[bytes] = stack.enter_context(source.path.open("rb"))
+            with about.reading():
+                stream = Stream(stack.enter_context(source.path.open("rb")), about)
         else:
-            archive = stack.enter_context(zipfile.ZipFile(source.path))
+            archive = stack.enter_context(unzipped(source.path, foreign(Source(source.path))))
             if source.member not in archive.namelist():
                 raise DataError(f"'{source.path}' has no member '{source.member}'; get the official file.")
-            stream = stack.enter_context(archive.open(source.member))
+            stream = stack.enter_context(opened_member(archive, source.member, about))
         head = stream.read(2)
-        stream.seek(0)
+        with about.reading():
+            stream.raw.seek(0)
         if head == _GZIP:
-            stream = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=stream)))
+            stream = Stream(cast(IO[bytes], gzip.GzipFile(fileobj=stream.raw)), about)
         elif (source.member or source.path.name).endswith(".gz"):
             raise DataError(
                 f"{shown(source)} begins with {_hex(head)}, a gzip file with {_hex(_GZIP)}; get a fresh copy, or, "
@@ -67,7 +64,7 @@ def _opened(source: Source) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _read(source: Source, stream: IO[bytes], n_axes: int, shape: tuple[int, ...]) -> np.ndarray:
+def _read(source: Source, stream: Stream, n_axes: int, shape: tuple[int, ...], most: int) -> np.ndarray:
     head = stream.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES:
         raise DataError(
@@ -88,9 +85,9 @@ def _read(source: Source, stream: IO[bytes], n_axes: int, shape: tuple[int, ...]
     if len(header) < 4 * n_axes:
         raise DataError(f"{shown(source)} is truncated: it ends within its header; get a fresh copy.")
     n, *found_shape = np.frombuffer(header, ">u4").tolist()
-    check_shape(source, (n, *found_shape), shape)
+    check_shape(source, (n, *found_shape), shape, most)
     expected = n * math.prod(shape)
-    # what the header says may be wrong: memory is taken for what is there, and not more than expected
+    # the header may announce more than there is: memory is taken for what is there
     values = bytearray()
     while len(values) < expected and (chunk := stream.read(min(_CHUNK, expected - len(values)))):
         values += chunk
@@ -106,11 +103,11 @@ def _read(source: Source, stream: IO[bytes], n_axes: int, shape: tuple[int, ...]
     return np.frombuffer(values, np.uint8).reshape(n, *shape)
 
 
-def check_shape(source: Source, found: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    """Checks that there are examples, and that they have the right shape.
+def check_shape(source: Source, found: tuple[int, ...], shape: tuple[int, ...], most: int) -> None:
+    """Checks that a file announces examples, no more than `most`, and that they have the right shape.
 
     Raises:
-        DataError: there are none, or they have another shape.
+        DataError: it announces none or too many, or they have another shape.
     """
     if tuple(found[1:]) != shape:
         raise DataError(
@@ -119,6 +116,11 @@ def check_shape(source: Source, found: tuple[int, ...], shape: tuple[int, ...]) 
         )
     if not found[0]:
         raise DataError(f"{shown(source)} holds no examples; get the official file.")
+    if found[0] > most:
+        raise DataError(
+            f"{shown(source)} announces {found[0]:,} examples; at most {most:,} are read, twice as many as the whole "
+            "official data set has: get the official file."
+        )
 
 
 def header_of(values: np.ndarray) -> bytes:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays import Header
 from ._digest import contents_sha256
 from ._errors import DataError
 from ._fetch import fetch
@@ -113,9 +114,9 @@ def read_part(data: DataSet, role: str, source: Source) -> np.ndarray:
     of_images = role in (TRAINING_IMAGES, TEST_IMAGES)
     n_axes, shape = (3, data.shape) if of_images else (1, ())
     if source.path.suffix == ".npz":
-        values = _checked_array(source, read_array(source), n_axes, shape)
+        values = read_array(source, lambda header: _check_header(source, header, n_axes, shape, data.most_examples))
     else:
-        values = read_idx(source, n_axes, shape)
+        values = read_idx(source, n_axes, shape, data.most_examples)
     _check_identity(data, role, source, values)
     if not of_images:
         _check_labels(data, source, values)
@@ -159,16 +160,13 @@ def check_counts(images_source: Source, images: np.ndarray, labels_source: Sourc
         )
 
 
-def _checked_array(source: Source, values: np.ndarray, n_axes: int, shape: tuple[int, ...]) -> np.ndarray:
-    if values.dtype != np.uint8:
-        raise DataError(
-            f"{shown(source)} holds {values.dtype} values; {KINDS[n_axes]} must be uint8: get a fresh copy."
-        )
-    if values.ndim != n_axes:
-        found = KINDS.get(values.ndim, f"values of {values.ndim} axes")
+def _check_header(source: Source, header: Header, n_axes: int, shape: tuple[int, ...], most: int) -> None:
+    if header.dtype != np.uint8:
+        raise DataError(f"{shown(source)} holds {header.kind} values; {KINDS[n_axes]} must be uint8: get a fresh copy.")
+    if len(header.shape) != n_axes:
+        found = KINDS.get(len(header.shape), f"values of {len(header.shape)} axes")
         raise DataError(f"{shown(source)} holds {found} where {KINDS[n_axes]} are expected; get the official file.")
-    check_shape(source, values.shape, shape)
-    return values
+    check_shape(source, header.shape, shape, most)
 
 
 def _check_identity(data: DataSet, role: str, source: Source, values: np.ndarray) -> None:

@@ -1,39 +1,30 @@
 """Reads arrays of an .npz file."""
 
-import zipfile
-import zlib
+from collections.abc import Callable
 
 import numpy as np
 
+from ..arrays import Header, opened_arrays
 from ._errors import DataError
-from ._find import Source, shown
+from ._find import Source, foreign
 
 
-def read_array(source: Source) -> np.ndarray:
+def read_array(source: Source, check: Callable[[Header], None]) -> np.ndarray:
     """Reads one array.
 
     Args:
         source: an .npz file, and the array's name as member.
+        check: raises an error where the array is not one of the data set; nothing is unpacked before.
 
     Raises:
         DataError: the file is damaged, or lacks the array.
     """
     assert source.member is not None
-    try:
-        with source.path.open("rb") as stream:
-            arrays = np.load(stream, allow_pickle=False)
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise DataError(f"'{source.path}' holds a single array and is not an .npz file; get a fresh copy.")
-            with arrays:
-                if source.member not in arrays.files:
-                    found = ", ".join(arrays.files) or "none"
-                    raise DataError(
-                        f"'{source.path}' has the arrays {found}; '{source.member}' is needed: get the official file."
-                    )
-                return arrays[source.member]
-    except DataError:
-        raise
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{shown(source)} is damaged ({error}); get a fresh copy.") from None
-    except OSError as error:
-        raise DataError(f"{shown(source)} cannot be read: {error.strerror or error}.") from None
+    with opened_arrays(source.path, foreign(Source(source.path))) as arrays:
+        if source.member not in arrays.names:
+            raise DataError(
+                f"'{source.path}' has the arrays {arrays.listed}; '{source.member}' is needed: get the official file."
+            )
+        header = arrays.header(source.member)
+        check(header)
+        return arrays.read({source.member: header})[0]

@@ -4,19 +4,24 @@ import io
 import itertools
 import re
 import zipfile
-import zlib
 
 import numpy as np
 
+from ..._text import shown as quoted
+from ..arrays import Header
+from ..foreign import opened_member, unzipped
 from ._digest import sha256_of
 from ._errors import DataError
-from ._find import Source, shown
+from ._find import Source, foreign, shown
 from ._npz import read_array
 from ._prepare import prepared
 from ._registry import BACKGROUND, EVALUATION, DataSet
 
 INK = 255
-_PATH = re.compile(r"(?:.*/)?(images_\w+)/([^/]+)/([^/]+)/(\d+)_(\d+)\.png")
+MOST_BYTES = 50_000
+"""Bytes that the file of a drawing may have; official ones have some hundreds."""
+
+_PATH = re.compile(r"(?:.*/)?(images_\w+)/([^/]+)/([^/]+)/([0-9]{1,9})_([0-9]{1,9})\.png")
 _ARRAYS = {
     "8bf84167413cd00beacdce3fe582f780ab538d8dbef043a6d688f2527bbce199": BACKGROUND,
     "0b84c7ffd94c4841c0040e529c86a82eaaccb986d8eadad5673f7991b7475276": EVALUATION,
@@ -40,13 +45,8 @@ def read_characters(source: Source, role: str, data: DataSet, size: int) -> np.n
     _check_role(source, role, data)
     if source.path.suffix == ".npz":
         return _of_arrays(source, data, size)
-    try:
-        with source.path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-            return _of_pictures(source, archive, data.parts[role], data, size)
-    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{shown(source)} is damaged: it cannot be unpacked ({error}); get a fresh copy.") from None
-    except OSError as error:
-        raise DataError(f"{shown(source)} cannot be read: {error.strerror or error}.") from None
+    with unzipped(source.path, foreign(source)) as archive:
+        return _of_pictures(source, archive, data.parts[role], data, size)
 
 
 def _check_role(source: Source, role: str, data: DataSet) -> None:
@@ -60,42 +60,61 @@ def _check_role(source: Source, role: str, data: DataSet) -> None:
 
 
 def _of_arrays(source: Source, data: DataSet, size: int) -> np.ndarray:
-    images = read_array(source._replace(member="images"))
-    if images.dtype != bool or images.ndim != 4 or images.shape[2:] != data.shape or 0 in images.shape:
-        rows, columns = data.shape
+    images = read_array(source._replace(member="images"), lambda header: _check_images(source, header, data))
+    characters = images.shape[:2]
+    labels = read_array(source._replace(member="labels"), lambda header: _check_labels(source, header, characters))
+    if np.any(labels != labels[:, :1]) or np.unique(labels[:, 0]).size < len(labels):
         raise DataError(
-            f"{shown(source)} holds images of type {images.dtype} and shape {images.shape}; they must be bool of shape "
-            f"(characters, drawings, {rows}, {columns}), False where there is ink."
-        )
-    labels = read_array(source._replace(member="labels"))
-    if (
-        labels.shape != images.shape[:2]
-        or np.any(labels != labels[:, :1])
-        or np.unique(labels[:, 0]).size < len(labels)
-    ):
-        raise DataError(
-            f"{shown(source)} has labels of shape {labels.shape} for {images.shape[:2]} characters and drawings; all "
-            "drawings of a character must have its one label, and no other character's."
+            f"{shown(source)} has labels that do not fit its {characters[0]} characters; all drawings of a character "
+            "must have its one label, and no other character's."
         )
     return np.stack([_prepared(drawings, size) for drawings in images])
 
 
+def _check_images(source: Source, header: Header, data: DataSet) -> None:
+    shape = header.shape
+    if header.dtype != bool or len(shape) != 4 or shape[2:] != data.shape or 0 in shape:
+        rows, columns = data.shape
+        raise DataError(
+            f"{shown(source)} holds images of type {header.kind} and shape {quoted(shape)}; they must be bool of shape "
+            f"(characters, drawings, {rows}, {columns}), False where there is ink."
+        )
+    _check_number(source, shape[0] * shape[1], data)
+
+
+def _check_labels(source: Source, header: Header, characters: tuple[int, ...]) -> None:
+    if header.dtype.kind not in "biuf" or header.shape != characters:
+        raise DataError(
+            f"{shown(source)} has labels of type {header.kind} and shape {quoted(header.shape)} for {characters} "
+            "characters and drawings; they must be numbers, one for each drawing."
+        )
+
+
+def _check_number(source: Source, n_drawings: int, data: DataSet) -> None:
+    if n_drawings > data.most_examples:
+        raise DataError(
+            f"{shown(source)} announces {n_drawings:,} drawings; at most {data.most_examples:,} are read, twice as "
+            "many as the whole official data set has: get the official file."
+        )
+
+
 def _of_pictures(source: Source, archive: zipfile.ZipFile, top: str, data: DataSet, size: int) -> np.ndarray:
     drawn: dict[int, dict[int, str]] = {}
+    _check_number(source, len(archive.namelist()), data)
     for path in archive.namelist():
         if not path.lower().endswith(".png") or path.startswith("__MACOSX/"):
             continue
         match = _PATH.fullmatch(path)
         if match is None or match[1] != top:
             raise DataError(
-                f"{shown(source)} has the member '{path}'; its drawings must be '{top}/<alphabet>/<character>/"
-                "<number>_<drawing>.png': get the official file."
+                f"{shown(source)} has the member {quoted(path, 200)}; its drawings must be '{top}/<alphabet>/"
+                "<character>/<number>_<drawing>.png': get the official file."
             )
         drawings = drawn.setdefault(int(match[4]), {})
         if drawings.setdefault(int(match[5]), path) != path:
             raise DataError(
-                f"{shown(source)} has both '{drawings[int(match[5])]}' and '{path}'; every drawing has a number of its "
-                "own: get the official file."
+                f"{shown(source)} has both {quoted(drawings[int(match[5])], 200)} and {quoted(path, 200)}; every "
+                "drawing has a number of its own: get the official file."
             )
     if not drawn:
         raise DataError(f"{shown(source)} holds no drawings; get the official file.")
@@ -117,23 +136,31 @@ def _paper(source: Source, archive: zipfile.ZipFile, path: str, data: DataSet) -
     """Reads one picture as bool, False where there is ink."""
     from PIL import Image  # no other data set needs it
 
-    where = shown(source._replace(member=path))
-    packed = archive.read(path)
-    try:
-        with Image.open(io.BytesIO(packed), formats=["PNG"]) as picture:
-            if picture.size != data.shape[::-1]:
-                raise DataError(
-                    f"{where} is a picture of {picture.size[0]} x {picture.size[1]} pixels; drawings have "
-                    f"{data.shape[1]} x {data.shape[0]}: get the official file."
-                )
-            if picture.mode != "1":
-                raise DataError(
-                    f"{where} is a picture of mode '{picture.mode}'; drawings are black and white, mode '1': get the "
-                    "official file."
-                )
-            return np.asarray(picture)
-    except (OSError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        raise DataError(f"{where} is not an intact PNG file ({error}); get a fresh copy.") from None
+    about = foreign(source._replace(member=path))
+    n_bytes = archive.getinfo(path).file_size
+    if n_bytes > MOST_BYTES:
+        raise DataError(
+            f"{about.name} announces {n_bytes:,} bytes; the file of a drawing has at most {MOST_BYTES:,}: get the "
+            "official file."
+        )
+    with opened_member(archive, path, about) as stream:
+        packed = stream.read(MOST_BYTES)
+    with about.reading(Image.DecompressionBombError):
+        picture = Image.open(io.BytesIO(packed), formats=["PNG"])
+    with picture:
+        if picture.size != data.shape[::-1]:
+            raise DataError(
+                f"{about.name} is a picture of {picture.size[0]} x {picture.size[1]} pixels; drawings have "
+                f"{data.shape[1]} x {data.shape[0]}: get the official file."
+            )
+        if picture.mode != "1":
+            raise DataError(
+                f"{about.name} is a picture of mode '{picture.mode}'; drawings are black and white, mode '1': get the "
+                "official file."
+            )
+        with about.reading():
+            picture.load()
+        return np.asarray(picture)
 
 
 def _prepared(paper: np.ndarray, size: int) -> np.ndarray:
