@@ -75,6 +75,13 @@ DATA = (
         (f"{FOREIGN}::test_arrays_unpack_no_further_than_the_data_set",),
     ),
     Mutation(
+        "files mixed whose names do not tell which belong together",
+        DATA_SETS,
+        "_named_alike",
+        ReplaceCall("all", "any"),
+        (f"{FORMATS}::test_a_whole_set_of_files_of_one_kind_is_not_mixed_with_others",),
+    ),
+    Mutation(
         "MNIST read as Fashion-MNIST",
         DATA_SETS,
         "_check_identity",

@@ -1,6 +1,9 @@
 """Data sets: every format, every place, and preparation against two oracles."""
 
 import gzip
+import hashlib
+import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from PIL import Image
 
 from neurograph.tasks import datasets
+from neurograph.tasks.datasets import DataError
 from neurograph.tasks.datasets._prepare import overlaps, prepared
 from tests.support import data_files
 from tests.support.data_files import IDX, Half, assert_same, load, write_emnist, write_mnist, write_omniglot
@@ -22,7 +26,10 @@ ALL = range(10)
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("own", [True, False])
 def test_idx_files_where_they_may_be(tmp_path, name, compressed, own):
-    below = {"mnist": ("mnist", "MNIST/raw"), "fashion_mnist": ("fashion_mnist", "FashionMNIST/raw")}[name]
+    below = {
+        "mnist": ("mnist", "MNIST/raw"),
+        "fashion_mnist": ("fashion_mnist", "fashion-mnist", "FashionMNIST/raw"),
+    }[name]
     for i, folder in enumerate((*below, ".") if own else (".",)):
         halves = write_mnist(tmp_path / str(i) / folder, compressed=compressed)
         assert_same(load(name, tmp_path / str(i)), *halves)
@@ -34,6 +41,95 @@ def test_some_files_may_be_compressed_and_others_not(tmp_path):
     (tmp_path / IDX[2]).write_bytes(gzip.decompress(packed.read_bytes()))
     packed.unlink()
     assert_same(load("mnist", tmp_path), *halves)
+
+
+def renamed(folder: pathlib.Path, pattern: str, names: Sequence[str] = IDX) -> None:
+    """Gives IDX files other names: of `train-images-idx3-ubyte`, `0` is `train-images` and `1` is `idx3`."""
+    for name in names:
+        (old,) = folder.glob(f"{name}*")
+        stem, _, kind = name.rpartition("-idx")
+        new = folder / pattern.format(stem, f"idx{kind[0]}")
+        old.rename(folder / "moving")
+        new.parent.mkdir(parents=True, exist_ok=True)
+        (folder / "moving").rename(new.with_name(new.name + old.suffix))
+
+
+PATTERNS = (
+    "{0}.{1}-ubyte",
+    "{0}-{1}.ubyte",
+    "{0}.{1}",
+    "{0}.idx",
+    "{0}.ubyte",
+    "{0}-{1}-ubyte/{0}-{1}-ubyte",
+    "{0}-{1}-ubyte/{0}.{1}-ubyte",
+    "{0}.{1}-ubyte/{0}.{1}-ubyte",
+)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_idx_files_under_their_usual_names(tmp_path, pattern, compressed):
+    halves = write_mnist(tmp_path / "mnist", compressed=compressed)
+    renamed(tmp_path / "mnist", pattern)
+    assert_same(load("mnist", tmp_path), *halves)
+    known = datasets.DATA_SETS["mnist"]
+    assert datasets.found_in(known, tmp_path) == tmp_path / "mnist"
+    assert [state.state for state in datasets.check(known, tmp_path)] == ["not official"] * 4
+
+
+@pytest.mark.parametrize("folder", ["emnist", "emnist/emnist_source_files", "EMNIST/raw", "."])
+@pytest.mark.parametrize("pattern", [PATTERNS[0], PATTERNS[5]])
+def test_emnist_files_under_their_usual_names(tmp_path, folder, pattern):
+    train, test = write_emnist(tmp_path / folder, "letters")
+    names = [f"emnist-letters-{name.replace('t10k', 'test')}" for name in IDX]
+    renamed(tmp_path / folder, pattern, names)
+    assert_same(load("emnist_letters", tmp_path), train, test, first_label=1)
+
+
+def test_a_whole_set_of_files_of_one_kind_is_not_mixed_with_others(tmp_path):
+    other = Half(255 - data_files.halves()[0].images, data_files.halves()[0].labels)
+    write_mnist(tmp_path, train=other)
+    renamed(tmp_path, "{0}.{1}-ubyte")
+    write_mnist(tmp_path)
+    (tmp_path / f"{IDX[3]}.gz").unlink()
+    assert_same(load("mnist", tmp_path), other, data_files.halves()[1])
+    (tmp_path / "train-images.idx3-ubyte.gz").unlink()
+    with pytest.raises(DataError) as error:
+        load("mnist", tmp_path)
+    assert "has both 'train-labels-idx1-ubyte.gz' and 'train-labels.idx1-ubyte.gz', and its files" in str(error.value)
+    assert datasets.found_in(datasets.DATA_SETS["mnist"], tmp_path) is None
+
+
+def test_what_is_missing_is_named_as_what_is_there(tmp_path):
+    write_mnist(tmp_path, compressed=False)
+    renamed(tmp_path, PATTERNS[5])
+    for name in IDX[1:3]:
+        (tmp_path / name / name).unlink()
+    with pytest.raises(DataError, match=f"'{tmp_path}' lacks {IDX[1]}/{IDX[1]}, {IDX[2]}/{IDX[2]}; put what is"):
+        load("mnist", tmp_path)
+
+
+def test_official_files_are_told_by_what_they_hold(tmp_path, monkeypatch):
+    write_mnist(tmp_path / "mnist")
+    known = datasets.DATA_SETS["mnist"]
+    files = [tmp_path / "mnist" / file.name for file in known.files]
+    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    contents = [hashlib.sha256(gzip.decompress(file.read_bytes())).hexdigest() for file in files]
+    known = known._replace(
+        files=tuple(file._replace(sha256=one) for file, one in zip(known.files, sums, strict=True)),
+        contents=dict(zip(known.parts, contents, strict=True)),
+    )
+    renamed(tmp_path / "mnist", "{0}.{1}-ubyte")
+    packed = tmp_path / "mnist" / "t10k-labels.idx1-ubyte.gz"
+    packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    assert [state.state for state in datasets.check(known, tmp_path)] == ["official"] * 4
+    one, other = tmp_path / "mnist" / "train-labels.idx1-ubyte.gz", packed.with_suffix("")
+    swapped = other.read_bytes(), one.read_bytes()
+    one.write_bytes(gzip.compress(swapped[0]))
+    other.write_bytes(swapped[1])
+    states = [state.state for state in datasets.check(known, tmp_path)]
+    assert states == ["official", "damaged", "official", "damaged"], "labels were interchanged"
 
 
 @pytest.mark.parametrize("folder", ["mnist", "."])

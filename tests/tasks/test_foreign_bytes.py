@@ -183,6 +183,8 @@ def test_paths_that_cannot_be_files(tmp_path):
         tasks.read_npz(tmp_path / ("x" * 999 + ".npz"))
     with pytest.raises(tasks.TaskError, match=r"is no regular file; name a \.csv or \.npz file"):
         tasks.load("npz:/dev/null")
+    with pytest.raises(DataError, match="cannot be read: File name too long"):
+        load("mnist", tmp_path / ("x" * 999))
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

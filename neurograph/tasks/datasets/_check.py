@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ._digest import sha256_of
 from ._errors import DataError
-from ._find import Path, Source, find, most_of, place_of, places
+from ._find import Path, Source, find, folder_of, most_of, place_of, places
 from ._load import check_counts, read_part
 from ._omniglot import read_characters
 from ._registry import TEST_IMAGES, TEST_LABELS, TRAINING_IMAGES, TRAINING_LABELS, DataSet
@@ -38,7 +38,7 @@ def found_in(data: DataSet, data_dir: Path | None = None) -> pathlib.Path | None
         DataError: no data folder is named, and there is no cache.
     """
     sources = find(data, place_of(data_dir).folder)
-    return None if sources is None else next(iter(sources.values())).path.parent
+    return None if sources is None else folder_of(sources)
 
 
 def check(data: DataSet, data_dir: Path | None = None) -> list[FileState]:
@@ -69,12 +69,14 @@ def check(data: DataSet, data_dir: Path | None = None) -> list[FileState]:
 
 
 def _state(path: pathlib.Path, sha256: str | None, problem: str, intact: bool) -> FileState:
-    if problem:
+    if intact:  # whatever does not fit to it
+        state, problem = OFFICIAL, ""
+    elif problem:
         state = DAMAGED
     elif sha256 is None:
         return FileState(path, None, None, MISSING, "")
     else:
-        state = OFFICIAL if intact else UNOFFICIAL
+        state = UNOFFICIAL
     return FileState(path, path.stat().st_size, sha256, state, problem)
 
 

@@ -12,6 +12,9 @@ from ._errors import DataError
 from ._registry import DATA_SETS, DataSet
 
 VARIABLE = "NEUROGRAPH_DATA"
+_SUBFOLDERS = ("gzip", "emnist_source_files")
+"""Folders that unpacked archives of EMNIST have, that of NIST and that of Kaggle."""
+
 Path = str | os.PathLike[str]
 
 
@@ -68,10 +71,13 @@ def find(data: DataSet, folder: pathlib.Path) -> dict[str, Source] | None:
     """Finds each part of a data set, or gives None if any part is missing.
 
     Parts are not mixed from several folders or kinds of file: MNIST and Fashion-MNIST have files of the same names.
+
+    Raises:
+        DataError: the folder cannot be read.
     """
     for place in places(data, folder):
         for form in forms(data, place):
-            if all(source.path.is_file() for source in form.values()):
+            if all(is_there(source.path) for source in form.values()):
                 return form
     return None
 
@@ -81,7 +87,7 @@ def most_of(data: DataSet, folder: pathlib.Path) -> dict[str, Source] | None:
     there = {}
     for place in places(data, folder):
         for form in forms(data, place):
-            there.setdefault(sum(source.path.is_file() for source in form.values()), form)
+            there.setdefault(sum(is_there(source.path) for source in form.values()), form)
     return there[max(there)] if max(there) else None
 
 
@@ -90,8 +96,23 @@ def what_is_missing(data: DataSet, folder: pathlib.Path) -> tuple[pathlib.Path, 
     form = most_of(data, folder)
     if form is None:
         return places(data, folder)[0], [file.name for file in data.files]
-    missing = [source.path for source in form.values() if not source.path.is_file()]
-    return missing[0].parent, [path.name for path in missing]
+    own = folder_of(form)
+    return own, [str(path.relative_to(own)) for path, _ in form.values() if not is_there(path)]
+
+
+def folder_of(form: dict[str, Source]) -> pathlib.Path:
+    """Gives the folder that holds all parts."""
+    return pathlib.Path(os.path.commonpath([source.path.parent for source in form.values()]))
+
+
+def is_there(path: pathlib.Path) -> bool:
+    """Says whether there is such a file.
+
+    Raises:
+        DataError: the system does not tell, as of a folder that is closed to the user.
+    """
+    with foreign(Source(path)).reading():
+        return path.is_file()
 
 
 def places(data: DataSet, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -101,20 +122,48 @@ def places(data: DataSet, folder: pathlib.Path) -> list[pathlib.Path]:
 
 def forms(data: DataSet, place: pathlib.Path) -> Iterator[dict[str, Source]]:
     """Gives, for each type of file that can hold a data set, the sources of its parts; they need not exist."""
-    if data.class_names:
-        for below in (place, place / "gzip") if data.archive else (place,):
-            yield {role: _either(below, f"{name}.gz", name) for role, name in data.parts.items()}
-        if data.archive:
-            yield {role: Source(place / data.archive, f"gzip/{name}.gz") for role, name in data.parts.items()}
-        if data.arrays:
-            file, arrays = data.arrays
-            yield {role: Source(place / file, arrays[role]) for role in data.parts}
-    else:
-        yield {role: _either(place, f"{name}.zip", f"{name}.npz") for role, name in data.parts.items()}
+    for below in ("", *_SUBFOLDERS) if data.archive else ("",):
+        yield from _named_alike(data, place / below)
+    if data.archive:
+        yield {role: Source(place / data.archive, f"gzip/{name}.gz") for role, name in data.parts.items()}
+    if data.arrays:
+        file, arrays = data.arrays
+        yield {role: Source(place / file, arrays[role]) for role in data.parts}
 
 
-def _either(place: pathlib.Path, first: str, second: str) -> Source:
-    return Source(place / (second if not (place / first).is_file() and (place / second).is_file() else first))
+def unclear(data: DataSet, place: pathlib.Path) -> list[str]:
+    """Gives two files of the same part, where a folder has all parts, but no names tell which belong together."""
+    there = _there(data, place)
+    return next((names[:2] for names in there.values() if len(names) > 1), []) if all(there.values()) else []
+
+
+def _named_alike(data: DataSet, place: pathlib.Path) -> Iterator[dict[str, Source]]:
+    """Gives a source of each part, with names of one kind; then with any names, where there is one file of each."""
+    for names in zip(*map(_names, data.parts.values()), strict=True):
+        yield {role: Source(place / name) for role, name in zip(data.parts, names, strict=True)}
+    there = _there(data, place)
+    if all(len(names) < 2 for names in there.values()):
+        yield {role: Source(place / (there[role] or _names(name))[0]) for role, name in data.parts.items()}
+
+
+def _there(data: DataSet, place: pathlib.Path) -> dict[str, list[str]]:
+    """Gives the names of all files of each part that are in a folder."""
+    return {role: [one for one in _names(name) if is_there(place / one)] for role, name in data.parts.items()}
+
+
+def _names(part: str) -> list[str]:
+    """Gives the names that the file of a part may have, the official one first.
+
+    Those of an IDX file have a dash or a dot where its type begins, and may be compressed; Kaggle unpacks each file
+    into a folder of the same name.
+    """
+    stem, _, kind = part.rpartition("-idx")
+    if not stem:
+        return [f"{part}.zip", f"{part}.npz"]
+    idx = f"idx{kind[0]}"
+    plain = [part, f"{stem}.{idx}-ubyte", f"{stem}-{idx}.ubyte", f"{stem}.{idx}", f"{stem}.idx", f"{stem}.ubyte"]
+    files = [f"{name}{suffix}" for name in plain for suffix in (".gz", "")]
+    return [*files, *(f"{folder}/{name}" for folder in plain[:2] for name in files)]
 
 
 def data_set(name: str) -> DataSet:

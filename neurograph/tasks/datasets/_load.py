@@ -9,7 +9,7 @@ from ..arrays import Header
 from ._digest import contents_sha256
 from ._errors import DataError
 from ._fetch import fetch
-from ._find import VARIABLE, Path, Source, data_set, find, place_of, shown, what_is_missing
+from ._find import VARIABLE, Path, Source, data_set, find, place_of, shown, unclear, what_is_missing
 from ._idx import KINDS, check_shape, read_idx
 from ._npz import read_array
 from ._omniglot import read_characters
@@ -99,6 +99,11 @@ def located(data: DataSet, data_dir: Path | None = None) -> dict[str, Source]:
             f"{VARIABLE} names."
         )
     folder, missing = what_is_missing(data, place.folder)
+    if both := unclear(data, folder):
+        raise DataError(
+            f"data set '{data.name}': '{folder}' has both '{both[0]}' and '{both[1]}', and its files do not all have "
+            "names of one kind; keep those that belong together."
+        )
     raise DataError(
         f"data set '{data.name}': '{folder}' lacks {', '.join(missing)}; put what is missing there, or have it "
         f"downloaded: neurograph data fetch {data.name} --data-dir '{place.folder}'."

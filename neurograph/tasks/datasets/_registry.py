@@ -192,7 +192,7 @@ _ALL = (
         shape=(28, 28),
         n_support=60_000,
         n_query=10_000,
-        folders=("fashion_mnist", "FashionMNIST/raw"),
+        folders=("fashion_mnist", "fashion-mnist", "FashionMNIST/raw"),
         parts=_IDX_PARTS,
         files=_idx_files(
             _FASHION_URLS,
