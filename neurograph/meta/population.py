@@ -97,8 +97,9 @@ def founded(rules: Any, optimizer: "optax.GradientTransformation") -> Population
         rules=rules,
         averages=jax.tree.map(jnp.copy, rules),  # of their own, so that all arrays can be donated
         optimizer=jax.vmap(optimizer.init)(rules),
-        loss=jnp.full(size, jnp.nan, dtype),
-        accuracy=jnp.full(size, jnp.nan, dtype),
+        # none yet; not NaN, which `jax_debug_nans` takes for a fault
+        loss=jnp.full(size, jnp.inf, dtype),
+        accuracy=jnp.full(size, jnp.inf, dtype),
         failures=jnp.zeros(size, jnp.int32),
         skipped=jnp.zeros((), jnp.int32),
         replaced=jnp.zeros((), jnp.int32),
@@ -108,7 +109,7 @@ def founded(rules: Any, optimizer: "optax.GradientTransformation") -> Population
 
 def best(population: Population) -> Int[Array, ""]:
     """Finds the rule with the least moving average of the loss; one that never had a finite loss comes last."""
-    return jnp.argmin(jnp.where(jnp.isnan(population.loss), jnp.inf, population.loss))
+    return jnp.argmin(jnp.where(jnp.isfinite(population.loss), population.loss, jnp.inf))
 
 
 def reseeded(key: Key[Array, ""], population: Population, which: Array, noise: float) -> Population:

@@ -167,7 +167,7 @@ def meta_step(
 
 def _smoothed(average: Array, loss: Array, memory: float) -> Array:
     """Continues a moving average; the first finite loss starts it."""
-    return jnp.where(jnp.isnan(average), loss, memory * average + (1 - memory) * loss)
+    return jnp.where(~jnp.isfinite(average), loss, memory * average + (1 - memory) * loss)
 
 
 def _warm_up(key: Array, most: int, share: float) -> Int[Array, ""]:

@@ -141,7 +141,7 @@ def _images(path: pathlib.Path) -> Any:
     from neurograph.tasks.datasets._find import Source
     from neurograph.tasks.datasets._idx import read_idx
 
-    return read_idx(Source(path), 3, (2, 2))
+    return read_idx(Source(path), 3, (2, 2), most=100)
 
 
 def _idx() -> list[bytes]:
