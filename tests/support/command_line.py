@@ -30,10 +30,11 @@ def run_main() -> int:
     from neurograph import cli
     from neurograph.cache import CacheWarning
     from neurograph.runs import RunWarning
+    from neurograph.tasks import TaskWarning
     from neurograph.topology import TopologyWarning
 
     with warnings.catch_warnings():
-        for category in (TopologyWarning, RunWarning, CacheWarning):
+        for category in (TopologyWarning, TaskWarning, RunWarning, CacheWarning):
             warnings.filterwarnings("always", category=category)
         with pytest.raises(SystemExit) as end:
             cli.main()
