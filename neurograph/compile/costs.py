@@ -37,6 +37,11 @@ DEFAULT = {
 }
 """By platform, where nothing was measured: a 2-core x86 processor's figures, and a data-centre GPU's estimated."""
 
+LONGEST = 1e12
+"""Nanoseconds that no operation takes: products of costs stay far below what a float holds."""
+MOST = {"max_rows": 1 << 24, "max_slots": 1 << 10}
+"""Rows and slots that no tile needs: a program grows with its slots."""
+
 
 class Known(NamedTuple):
     """Costs, and in words where they come from."""
@@ -98,11 +103,16 @@ def read(path: pathlib.Path, fix: str = "run `neurograph tune` again, or delete 
         fix: what an error advises.
 
     Raises:
-        ValueError: the file is damaged, of another version, or has an entry that this version does not know.
+        ValueError: the file is damaged, of another version, or has an entry that this version does not know, or that
+            no cost or size of a tile can be.
     """
     try:
-        values = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _text.UserError(
+            f"the file of costs '{path}' cannot be read ({error.strerror or error}); {fix}"
+        ) from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too long a number, too deep
         raise _text.UserError(f"the file of costs '{path}' cannot be read ({error}); {fix}") from error
     if not isinstance(values, dict) or values.pop("version", None) != FORMAT_VERSION:
         raise _text.UserError(f"the file of costs '{path}' is not of version {FORMAT_VERSION}; {fix}")
@@ -112,7 +122,18 @@ def read(path: pathlib.Path, fix: str = "run `neurograph tune` again, or delete 
             raise _text.UserError(
                 f"the file of costs '{path}' has {_text.shown(name)}, which this version does not know; {fix}"
             )
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise _text.UserError(f"the file of costs '{path}' has {name} = {value!r}, which is no cost; {fix}")
-    sizes = {name: int(values[name]) for name in ("max_rows", "max_slots") if name in values}
+        if (problem := _problem(name, value)) is not None:
+            raise _text.UserError(f"the file of costs '{path}' has {name} = {_text.shown(value)}, {problem}; {fix}")
+    sizes = {name: int(values[name]) for name in MOST if name in values}
     return dataclasses.replace(default(), **{**values, **sizes})
+
+
+def _problem(name: str, value: object) -> str | None:
+    """What is wrong with a cost, or the largest size of a tile; None where nothing is."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if name in MOST:
+        fits = 1 <= number <= MOST[name] and number == int(number)
+        return None if fits else f"which is no size of a tile: it is a whole number from 1 to {MOST[name]:,}"
+    return (
+        None if 0 <= number <= LONGEST else f"which is no cost: it is a number of nanoseconds from 0 to {LONGEST:.0e}"
+    )

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import math
+import pathlib
+import re
 
 import pytest
 
+from neurograph._text import UserError
 from neurograph.compile import compile_topology, costs, plan, tuning
 from neurograph.compile.costs import Costs, CostsWarning
 from neurograph.topology import generators
@@ -40,31 +43,77 @@ def test_nothing_is_kept_where_the_cache_is_off(monkeypatch):
     assert costs.known().costs == costs.DEFAULT["cpu"]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("no json", "cannot be read"),
-        ("[1, 2]", "not of version 1"),
-        (json.dumps(dataclasses.asdict(Costs())), "not of version 1"),
-        (json.dumps({"version": 2, **dataclasses.asdict(Costs())}), "not of version 1"),
-        (
-            json.dumps({"version": 1, "tlie": 3.0}),
-            "has 'tlie', which this version does not know; run `neurograph tune`",
-        ),
-        (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "gather": -1}), "gather = -1, which is no cost"),
-        (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "row": "x"}), "row = 'x', which is no cost"),
-        (json.dumps({"version": 1, **dataclasses.asdict(Costs()), "row": math.inf}), "row = inf, which is no cost"),
-    ],
-)
-def test_a_damaged_file_is_reported_and_passed_over(folder, text, words):
+def written(**changed: object) -> bytes:
+    return json.dumps({"version": 1, **dataclasses.asdict(Costs()), **changed}).encode()
+
+
+DAMAGED = {
+    "no JSON": (b"no json", "cannot be read"),
+    "no mapping": (b"[1, 2]", "not of version 1"),
+    "no version": (json.dumps(dataclasses.asdict(Costs())).encode(), "not of version 1"),
+    "another version": (written(version=2), "not of version 1"),
+    "an unknown cost": (written(tlie=3.0), "has 'tlie', which this version does not know; run `neurograph tune`"),
+    "a negative cost": (written(gather=-1), "gather = -1, which is no cost"),
+    "text": (written(row="x"), "row = 'x', which is no cost"),
+    "long text": (written(row="x" * 1000), r"row = 'x{55} \.\.\., which is no cost"),
+    "a truth value": (written(row=True), "row = True, which is no cost"),
+    "an infinite cost": (
+        written(row=math.inf),
+        "row = inf, which is no cost: it is a number of nanoseconds from 0 to ",
+    ),
+    "no number": (written(row=math.nan), "row = nan, which is no cost"),
+    "a huge cost": (written(row=1e300), r"row = 1e\+300, which is no cost"),
+    "a huge whole cost": (written(row=10**400), r"row = 10{55} \.\.\., which is no cost"),
+    "no rows": (
+        written(max_rows=0),
+        "max_rows = 0, which is no size of a tile: it is a whole number from 1 to 16,777,216",
+    ),
+    "fewer rows": (written(max_rows=-3), "max_rows = -3, which is no size of a tile"),
+    "half a slot": (written(max_slots=1.5), "max_slots = 1.5, which is no size of a tile"),
+    "no slots": (written(max_slots=0.0), "max_slots = 0.0, which is no size of a tile"),
+    "many slots": (written(max_slots=10**6), "max_slots = 1000000, which is no size of a tile"),
+    "a size that is no number": (written(max_slots=math.nan), "max_slots = nan, which is no size of a tile"),
+    "an infinite size": (written(max_rows=math.inf), "max_rows = inf, which is no size of a tile"),
+    "a list as size": (written(max_rows=[4]), r"max_rows = \[4\], which is no size of a tile"),
+    "too deep": (b'{"version": 1, "row": ' + b"[" * 100_000, "cannot be read"),
+    "too many digits": (b'{"version": 1, "row": ' + b"9" * 5000 + b"}", "cannot be read"),
+    "no UTF-8": (b'{"version": 1, "r\xffw": 1}', "cannot be read"),
+    "empty": (b"", "cannot be read"),
+    "a folder": (None, r"cannot be read \(Is a directory\)"),
+}
+
+
+def damage(path: pathlib.Path, case: str) -> str:
+    """Puts something damaged there; gives the words that tell it."""
+    content, words = DAMAGED[case]
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    return words
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_file_is_reported_and_passed_over(folder, case):
     path = costs.path_of()
     assert path is not None
-    path.parent.mkdir(parents=True)
-    path.write_text(text)
-    with pytest.raises(ValueError, match=words):
+    words = damage(path, case)
+    with pytest.raises(UserError, match=words) as told:
         costs.read(path)
-    with pytest.warns(CostsWarning, match="The default costs serve"):
+    with pytest.warns(CostsWarning, match=f"{re.escape(str(path))}.* The default costs serve") as warned:
         assert costs.known().costs == costs.DEFAULT["cpu"]
+    for message in (told.value, warned[0].message):
+        assert "\n" not in str(message)
+        assert len(str(message)) < 400
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_rows", 1), ("max_slots", 8.0), ("tile", 0), ("row", 1e12)])
+def test_the_least_and_the_most_are_costs(folder, name, value):
+    path = folder / "costs.json"
+    path.write_bytes(written(**{name: value}))
+    assert costs.read(path) == dataclasses.replace(Costs(), **{name: value})
 
 
 def test_costs_that_an_older_version_did_not_know_are_the_defaults(folder):

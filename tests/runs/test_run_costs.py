@@ -132,6 +132,18 @@ def test_a_damaged_file_is_told(tmp_path, keep):
     assert "\n" not in str(told.value)
 
 
+def test_a_cost_that_is_none_is_told_and_no_default_serves(tmp_path):
+    path = tmp_path / "costs_cpu.json"
+    path.write_text('{"version": 1, "max_rows": 0}')
+    with pytest.raises(RunError, match=r"costs_cpu\.json' has max_rows = 0, .* 16,777,216; put it back as it") as told:
+        runs.read_costs(tmp_path)
+    assert "\n" not in str(told.value)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RunError, match=r"costs_cpu\.json' cannot be read \(Is a directory\); put it back"):
+        runs.read_costs(tmp_path)
+
+
 def test_where_nothing_is_kept_a_run_still_keeps_its_costs(tmp_path, monkeypatch):
     monkeypatch.setenv("NEUROGRAPH_CACHE", "off")
     assert cache.folder() is None
