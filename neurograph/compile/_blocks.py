@@ -117,11 +117,8 @@ def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Cho
     for begin, end in itertools.pairwise(bounds):
         which = by[begin:end]
         stage = int(synapses.of[near[which[0]]])
-        used = np.zeros(len(synapses.starts), bool)
-        used[synapses.of[far[which]]] = True
-        sources = np.flatnonzero(used)
         size = int(synapses.sizes[stage])
-        pool, picks, n_pool = _pool(synapses, far[which], sources, stage)
+        pool, sources, picks, n_pool = _pool(synapses, far[which], stage)
         rule = int(synapses.rule[synapses.of[far[which[0]]] if direction == UP else stage])
         levels, ready = np.array([[0, size]]), np.full(len(which), -1)
         if stage in sources:
@@ -141,27 +138,40 @@ def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Cho
             direction,
         )
         table = _table(given, choice, len(order), n_pool, cells=stage in sources)
-        gathers.append(Gather(stage, tuple(int(s) for s in sources), rule, size, len(which), table, tuple(picks)))
+        gathers.append(Gather(stage, tuple(sources), rule, size, len(which), table, tuple(picks)))
     return gathers
 
 
-def _pool(synapses: Synapses, far: np.ndarray, sources: np.ndarray, stage: int):
-    """For each synapse the row of the pool that it reads; for each source which rows are in the pool; how many rows."""
-    n = len(synapses.of)
-    used = np.zeros(n, bool)
-    used[far] = True
-    place, picks, n_pool = np.zeros(n, np.int64), [], 0
-    for s in sources:
-        start, size = int(synapses.starts[s]), int(synapses.sizes[s])
-        rows = np.flatnonzero(used[start : start + size])
+def _pool(synapses: Synapses, far: np.ndarray, stage: int):
+    """For each synapse the row of the pool that it reads; the sources; which of their rows are in it; how many rows."""
+    read, at = _distinct(far, len(synapses.of))
+    of = synapses.of[read]
+    bounds = runs(of)
+    place, sources, picks, n_pool = np.empty(len(read), np.int64), of[bounds].tolist(), [], 0
+    for s, begin, end in zip(sources, bounds, [*bounds[1:], len(read)], strict=True):
+        size = int(synapses.sizes[s])
+        rows = read[begin:end] - synapses.starts[s]
         if s == stage or len(rows) > MOST * size:
-            rows = np.arange(size)
+            place[begin:end] = n_pool + rows
             picks.append(None)
+            n_pool += size
         else:
+            place[begin:end] = n_pool + np.arange(len(rows))
             picks.append(int32(rows))
-        place[start + rows] = n_pool + np.arange(len(rows))
-        n_pool += len(rows)
-    return place[far], picks, n_pool
+            n_pool += len(rows)
+    return place[at], sources, picks, n_pool
+
+
+def _distinct(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct ones of some numbers below n, sorted, and which of them each is: no pass over n for a few."""
+    if 4 * len(values) < n:
+        return np.unique(values, return_inverse=True)
+    used = np.zeros(n, bool)
+    used[values] = True
+    distinct = np.flatnonzero(used)
+    place = np.zeros(n, np.int64)
+    place[distinct] = np.arange(len(distinct))
+    return distinct, place[values]
 
 
 class Candidate(NamedTuple):

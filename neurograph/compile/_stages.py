@@ -34,18 +34,19 @@ def number_rules(topology: Topology, own: Sequence[str]) -> Rules:
     Raises:
         ValueError: `own` names a population that the topology does not have, or one population twice.
     """
-    populations = [p.name for p in topology.populations]
+    populations = dict.fromkeys(p.name for p in topology.populations)
+    number: dict[str, int] = {}
     for name in own:
-        if name not in populations:
+        if not isinstance(name, str) or name not in populations:
             raise UserError(
                 f"rules names the population {name!r}, which topology {topology.name!r} does not have; its populations "
                 f"are {', '.join(map(repr, populations))}: name some of these, and leave out those that share a rule."
             )
-    twice = next((name for name in own if list(own).count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"rules names the population {twice!r} more than once; name each population at most once.")
-    names = (*own, *(["*"] if set(populations) - set(own) else []))
-    of = np.array([names.index(name if name in own else "*") for name in populations])
+        if name in number:
+            raise UserError(f"rules names the population {name!r} more than once; name each population at most once.")
+        number[name] = len(number)
+    names = (*own, *(["*"] if len(number) < len(populations) else []))
+    of = np.array([number.get(name, len(number)) for name in populations])
     return Rules(names, of)
 
 

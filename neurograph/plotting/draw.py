@@ -172,9 +172,9 @@ def _draw_populations(axes: Axes, topology: Topology, placed: Layout) -> None:
 
     diameter = np.clip(0.72 * placed.pitch, 1.2, 15.0)
     handles = []
-    for index, colour in enumerate(colours(len(topology.populations))):
-        population = topology.populations[index]
-        rows = np.flatnonzero(topology.population_of == index)
+    of, n = topology.population_of, len(topology.populations)
+    members = np.split(np.argsort(of, kind="stable"), np.cumsum(np.bincount(of, minlength=n))[:-1])
+    for population, rows, colour in zip(topology.populations, members, colours(n), strict=True):
         marker = MARKERS[population.role]
         if rows.size:
             shrink = {"s": 0.88, "D": 0.78}.get(marker, 1.0)

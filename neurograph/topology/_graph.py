@@ -1,9 +1,10 @@
 """Finds levels, cycles, parallel edges, and what reaches what, in a directed graph given by arrays.
 
-All but `levels` of a deep graph run without a Python loop; that one loops over levels, never over edges.
+All but `levels` of a deep graph run without a Python loop; that one loops over levels, and over edges only where a
+level has few.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,27 +14,35 @@ if TYPE_CHECKING:
 # Edges that the search for a short cycle may visit: finds the shortest of any small graph, and takes under a second.
 _CYCLE_SEARCH_BUDGET = 5_000_000
 
+# A frontier of so many neurons and edges takes less time one by one than as arrays.
+_FEW = 48
+
 
 def levels_or_minus_one(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> np.ndarray:
     """Gives the longest path to each neuron, int64 `[neurons]`; -1 for every neuron on a cycle or after one.
 
     Kahn's algorithm, a whole frontier at a time: the synapses of the frontier are gathered from a CSR table, and a
-    neuron joins the next frontier with its last unseen incoming synapse.
+    neuron joins the next frontier with its last unseen incoming synapse. A chain has as many frontiers as neurons, so
+    that the narrow ones are gone through edge by edge.
     """
     level = np.full(n_neurons, -1, dtype=np.int64)
     # 16-bit keys take NumPy's radix sort, several times faster.
     keys = senders.astype(np.uint16) if n_neurons <= np.iinfo(np.uint16).max else senders
     sorted_receivers = receivers[np.argsort(keys, kind="stable")]
-    out_degree = np.bincount(senders, minlength=n_neurons)
-    start = np.concatenate(([0], np.cumsum(out_degree)))
+    start = np.concatenate(([0], np.cumsum(np.bincount(senders, minlength=n_neurons))))
     waiting_for = np.bincount(receivers, minlength=n_neurons)
     position = np.empty(n_neurons, dtype=np.int64)
+    # Views of the same memory, of which Python reads one number several times faster.
+    table = _Views(level.data, start.data, sorted_receivers.data, waiting_for.data)
     frontier = np.flatnonzero(waiting_for == 0)
     current = 0
     while frontier.size:
-        level[frontier] = current
-        degree = out_degree[frontier]
+        degree = start[frontier + 1] - start[frontier]
         ends = np.cumsum(degree)
+        if frontier.size + ends[-1] <= _FEW:
+            frontier, current = _through_narrow(frontier, current, table)
+            continue
+        level[frontier] = current
         edges = np.repeat(start[frontier] - (ends - degree), degree) + np.arange(ends[-1])
         reached = sorted_receivers[edges]
         np.subtract.at(waiting_for, reached, 1)
@@ -43,6 +52,33 @@ def levels_or_minus_one(senders: np.ndarray, receivers: np.ndarray, n_neurons: i
         frontier = ready[position[ready] == np.arange(ready.size)]
         current += 1
     return level
+
+
+class _Views(NamedTuple):
+    """What the search for levels reads and writes, of int64: see `levels_or_minus_one`."""
+
+    level: memoryview
+    start: memoryview
+    receivers: memoryview
+    waiting_for: memoryview
+
+
+def _through_narrow(frontier: np.ndarray, current: int, table: _Views) -> tuple[np.ndarray, int]:
+    """Goes on from a frontier one by one while there are few neurons and edges; gives the next, and its level."""
+    level, start, receivers, waiting_for = table
+    neurons = frontier.tolist()
+    while neurons and len(neurons) + sum(start[neuron + 1] - start[neuron] for neuron in neurons) <= _FEW:
+        ready = []
+        for neuron in neurons:
+            level[neuron] = current
+            for edge in range(start[neuron], start[neuron + 1]):
+                receiver = receivers[edge]
+                waiting_for[receiver] -= 1
+                if not waiting_for[receiver]:
+                    ready.append(receiver)
+        neurons = ready
+        current += 1
+    return np.array(neurons, dtype=np.int64), current
 
 
 def find_cycle(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> list[int]:

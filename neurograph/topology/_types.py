@@ -151,10 +151,12 @@ def _summary(topology: Topology) -> tuple[str, list[list[str]]]:
     )
     size = np.bincount(topology.population_of, minlength=len(topology.populations))
     incoming = np.bincount(topology.population_of[topology.receivers], minlength=len(topology.populations))
+    lowest, highest = np.full((2, size.size), [[n_levels], [-1]])
+    np.minimum.at(lowest, topology.population_of, level)
+    np.maximum.at(highest, topology.population_of, level)
     rows = [["population", "role", "neurons", "levels", "synapses in", "shape", "activation", "bias"]]
     for index, population in enumerate(topology.populations):
-        own = level[topology.population_of == index]
-        low, high = (int(own.min()), int(own.max())) if own.size else (0, 0)
+        low, high = (int(lowest[index]), int(highest[index])) if size[index] else (0, 0)
         rows.append(
             [
                 population.name,

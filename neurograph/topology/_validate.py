@@ -1,6 +1,7 @@
 """Finds all that can be wrong with a wiring, and has a sentence for each case."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
@@ -158,6 +159,7 @@ def check_labels(topology: Topology) -> None:
 
 def _check_populations(topology: Topology) -> None:
     names = [p.name for p in topology.populations]
+    times = Counter(name for name in names if isinstance(name, str))
     for population in topology.populations:
         text = population.name
         if not isinstance(text, str) or not text or not text.isprintable() or text != text.strip():
@@ -168,7 +170,7 @@ def _check_populations(topology: Topology) -> None:
         _check_activation(topology.name, population)
         if population.role not in ROLES:
             raise unknown_role(topology.name, f"population {population.name}", population.role)
-        if names.count(population.name) > 1:
+        if times[text] > 1:
             raise fail(topology.name, f"two populations are called {population.name}; rename one of them.")
     of = topology.population_of
     wrong = np.flatnonzero((of < 0) | (of >= len(names)))

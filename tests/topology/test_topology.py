@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import doctest
 import itertools
+from unittest import mock
 
 import networkx as nx
 import numpy as np
@@ -199,12 +200,14 @@ def test_examples_in_docstrings(part):
 
 
 @PROPERTY
-@given(topologies())
-def test_levels_are_topological_generations(topology: Topology):
+@given(topologies(), st.sampled_from([0, 6, _graph._FEW]))
+def test_levels_are_topological_generations(topology: Topology, few: int):
+    """Whether all, some or no levels are gone through as arrays."""
     expected = {
         neuron: level for level, group in enumerate(nx.topological_generations(as_graph(topology))) for neuron in group
     }
-    assert dict(enumerate(levels(topology).tolist())) == expected
+    with mock.patch.object(_graph, "_FEW", few):
+        assert dict(enumerate(levels(topology).tolist())) == expected
 
 
 @pytest.mark.filterwarnings("ignore::neurograph.topology.TopologyWarning")

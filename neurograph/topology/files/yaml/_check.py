@@ -25,7 +25,7 @@ def check(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     yield from _ways(data)
     populations = [p for p in _list(data, "populations") if isinstance(p, dict)]
     yield from _populations(_list(data, "populations"))
-    names = list(dict.fromkeys(p["name"] for p in populations if isinstance(p.get("name"), str)))
+    names = dict.fromkeys(p["name"] for p in populations if isinstance(p.get("name"), str))
     for index, projection in enumerate(_list(data, "projections")):
         if not isinstance(projection, dict):
             continue
