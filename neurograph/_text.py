@@ -2,6 +2,8 @@
 
 import difflib
 import itertools
+import re
+import unicodedata
 from collections.abc import Collection, Iterator
 from typing import cast
 
@@ -11,6 +13,15 @@ _LONG_ITEM = 40
 _MOST_LETTERS = 10_000
 _MOST_BITS = 4000
 """Longer integers are not written out: Python refuses those of more than 4,300 digits."""
+
+INSTEAD = "leave it out, or write a plain character in its place"
+"""What to do about an odd character."""
+
+_UNSEEN = ("Cc", "Cf", "Mn", "Zs", "Zl", "Zp")
+"""Unicode's categories of characters that are not seen, or not seen apart from their neighbours."""
+_PUNCTUATION = ("Pi", "Pf", "Pd", "Ps", "Pe", "Po", "Sm", "Nd")
+"""Those of quotation marks, dashes, brackets and digits, of which keyboards have only the ASCII ones."""
+_CONTROLS = {"\t": "a tab", "\n": "a line end", "\r": "a carriage return"}
 
 
 class UserError(ValueError):
@@ -52,12 +63,104 @@ def nearest(word: object, valid: Collection[str], otherwise: str | None = None) 
     >>> nearest("colour", ["size", "shape"])
     "valid are 'size', 'shape'."
     """
-    close = closest(word, valid)
+    plain = _plain(str(word))
+    twin = next((name for name in valid if name != word and _plain(name) == plain), None)
+    close = closest(word, valid) if twin is None else twin
+    found = "" if otherwise is not None and close is None else _unlike(str(word), close)
     if close is not None:
-        return f"did you mean {close!r}?"
+        return f"did you mean {close!r}?{found}"
     if otherwise is not None:
         return otherwise
-    return f"valid are {', '.join(map(repr, valid))}." if valid else "there are none."
+    return (f"valid are {', '.join(map(repr, valid))}." if valid else "there are none.") + found
+
+
+def _plain(text: str) -> str:
+    """Gives a text with which those are equal that look the same: composed, without what is not seen."""
+    if text.isascii():
+        return text
+    kept = (c for c in unicodedata.normalize("NFC", text) if c.isascii() or not _is_odd(c))
+    return "".join(kept).strip()
+
+
+def _unlike(word: str, close: str | None) -> str:
+    """Says in a sentence of its own how a word differs from the valid one, where this is hard to see; else ""."""
+    if close is not None and word != close and _composed(word) == _composed(close):
+        return (
+            " The two look the same, but one is spelt with composed and the other with decomposed characters (Unicode "
+            "NFC and NFD); copy one of them, or save both in the form NFC."
+        )
+    for text, other in ((word, close or ""), (close or "", word)):
+        odd = odd_characters(text, other)
+        if odd:
+            return f" {shown(text)} holds {odd}; {INSTEAD}."
+    return ""
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def odd_characters(text: str, other: str = "") -> str:
+    r"""Names the characters of a text that are not seen, or easily taken for others; "" where there are none.
+
+    Args:
+        text: what a user has written.
+        other: what was probably meant: its own characters are not odd, and beside plain ASCII a letter that is not
+            Latin is.
+
+    >>> odd_characters("na\u200bme"), odd_characters("größe")
+    ('ZERO WIDTH SPACE (U+200B)', '')
+    >>> odd_characters("nаme", "name")
+    'CYRILLIC SMALL LETTER A (U+0430)'
+    """
+    looks_latin = bool(other) and other.isascii()
+    odd = [c for c in dict.fromkeys(text) if c not in other and (_is_odd(c) or (looks_latin and _is_foreign(c)))]
+    names = [f"{unicodedata.name(c, _CONTROLS.get(c, 'a control character'))} (U+{ord(c):04X})" for c in odd[:3]]
+    return ", ".join(names) + (" and others" if len(odd) > 3 else "")
+
+
+def _is_odd(character: str) -> bool:
+    category = unicodedata.category(character)
+    return (category in _UNSEEN and character != " ") or (category in _PUNCTUATION and not character.isascii())
+
+
+def _is_foreign(character: str) -> bool:
+    return character.isalpha() and not unicodedata.name(character, "LATIN").startswith("LATIN")
+
+
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}([,_ '][0-9]{3})+")
+_OF_ANOTHER_BASE = re.compile(r"[-+]?0[oObB][0-9_]+")
+_PLAIN_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def number_meant(text: str) -> str | None:
+    r"""Gives the number that a text was probably meant to be, as it is to be written; None where it is none.
+
+    >>> number_meant("1_000"), number_meant("0o17"), number_meant("0,5"), number_meant("10\xa0"), number_meant("1:30")
+    ('1000', '15', '0.5', '10', None)
+    """
+    plain = unicodedata.normalize("NFKC", text[:100]).translate(dict.fromkeys(map(ord, "–—−"), "-")).strip()
+    plain = "".join(c for c in plain if not _is_odd(c)).strip("\"'")
+    if _GROUPED.fullmatch(plain):
+        plain = re.sub("[,_ ']", "", plain)
+    elif _OF_ANOTHER_BASE.fullmatch(plain):
+        try:
+            return str(int(plain, 0))
+        except ValueError:
+            return None
+    elif plain.count(",") == 1:
+        plain = plain.replace(",", ".")
+    plain = plain.replace("_", "")
+    return plain if _PLAIN_NUMBER.fullmatch(plain) else None
+
+
+def whole(value: object) -> object:
+    """Gives a floating-point number that is exactly whole, such as 1e3, as the integer that it is; else the value.
+
+    >>> whole(1e3), whole(0.5), whole("x")
+    (1000, 0.5, 'x')
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -21,9 +21,8 @@ JAX = ("jax", "jaxlib", "jaxtyping", "equinox", "optax")
 
 # From the lowest floor to the highest: what stands there, and what it does not import although that is not above it.
 FLOORS = (
-    ("_files", JAX),
     ("_text", JAX),
-    ("_reading", JAX),
+    ("_files", JAX),
     ("cache", ()),
     ("topology", (*JAX, "cache")),
     ("ops", ("networkx", "topology")),

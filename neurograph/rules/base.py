@@ -17,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from .._text import UserError, shown
@@ -237,17 +238,40 @@ def as_arrays(rule: Any, dtype: Any) -> Any:
     A decay of 0.999 is 1 in bfloat16, so that narrow networks, too, learn by numbers of float32.
 
     Raises:
-        RuleError: a leaf is no floating-point number.
+        RuleError: a leaf is no floating-point number, or one that is finite exceeds what `dtype` holds.
     """
     dtype = jnp.promote_types(dtype, jnp.float32)
 
     def convert(path, leaf):
-        if isinstance(leaf, float) or (eqx.is_array_like(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.floating)):
-            return jnp.asarray(leaf, dtype)
         where = jax.tree_util.keystr(path).lstrip(".")
+        if isinstance(leaf, float) or (eqx.is_array_like(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.floating)):
+            if not isinstance(leaf, Tracer):
+                check_held(leaf, dtype, f"the rule's field {where!r}")
+            return jnp.asarray(leaf, dtype)
         raise RuleError(
             f"the rule's field {where!r} is {shown(leaf)}, which is no floating-point number; write a number of the "
             "genome as a float or an array of floats, and declare any other option eqx.field(static=True)."
         )
 
     return jax.tree_util.tree_map_with_path(convert, rule)
+
+
+def check_held(numbers: Any, dtype: Any, what: str) -> None:
+    """Checks that a type holds numbers: those of float32 end at 3.4e38.
+
+    Args:
+        numbers: a number or an array.
+        dtype: the type.
+        what: what the message calls them.
+
+    Raises:
+        RuleError: a number that is finite would not be in that type.
+    """
+    if isinstance(numbers, float) or numbers.dtype.itemsize > jnp.dtype(dtype).itemsize:
+        numbers, largest = np.asarray(numbers), float(jnp.finfo(dtype).max)
+        beyond = numbers[np.isfinite(numbers) & (np.abs(numbers) > largest)]
+        if beyond.size:
+            raise RuleError(
+                f"{what} is {beyond.flat[0]:g}, but {jnp.dtype(dtype).name} holds numbers up to {largest:.2g} only; "
+                "give a smaller one, or take float64."
+            )

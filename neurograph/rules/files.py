@@ -9,31 +9,28 @@ import dataclasses
 import importlib
 import os
 import pathlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 
 from .._files import write_atomically
-from .._text import nearest, shown
+from .._files import yaml as bounded
+from .._text import nearest, readable, shown
 from ._names import OF_YOUR_OWN as OF_YOUR_OWN
-from ._names import class_of, declared_class, name_of
 from ._names import classes as classes
+from ._names import declared_class, name_of
 from .activations import ACTIVATIONS
 from .base import Rule, RuleError, Rules
 from .losses import LOSSES
-from .parts import Part
+from .reading import FUNCTION, NAMESPACES, module, number
 
 FORMAT_VERSION = 2
 KEY = "neurograph_rule"
 LIBRARY = pathlib.Path(__file__).parent / "library"
-_NAMESPACES = ("jax.nn", "jax.numpy", "optax.losses", "neurograph.rules")
-"""Where functions may come from that a file names: importing these runs nothing that is not there already."""
-_FUNCTION = re.compile(r"[\w.]+:\w+")
-"""How a file names a function: its module, a colon, its name."""
+LARGEST = 500_000_000
+"""Bytes that a file may have: a rule of the most states that settings take has less than 200 MB."""
 
 
 class RuleFile(NamedTuple):
@@ -92,49 +89,69 @@ def read(what: str | os.PathLike[str], like: Rule | None = None) -> RuleFile:
         raise RuleError(
             f"there is no rule '{what}'; {nearest(str(what), names())} The path of a file or run serves, too."
         )
+    return _of_document(document(path), f"rule file '{path}'", like)
+
+
+def document(path: pathlib.Path) -> Any:
+    """The plain data of a rule's file, whatever they are.
+
+    Raises:
+        RuleError: it cannot be read, is very large, or is no YAML.
+    """
     here = f"rule file '{path}'"
     try:
-        text = path.read_text(encoding="utf-8")
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise RuleError(
+                f"{here} has {readable(size)}, more than the {readable(LARGEST)} of any rule; check the path."
+            )
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text; save it as UTF-8"
         raise RuleError(f"{here} cannot be read: {reason}.") from error
-    return loads(text, here, like)
+    return _plain(text, here)
 
 
 def loads(text: str, here: str = "the rule's text", like: Rule | None = None) -> RuleFile:
     """What the text of a rule's file says; `here` is what messages call it."""
+    return _of_document(_plain(text, here), here, like)
+
+
+def _plain(text: str, here: str) -> Any:
     import yaml
 
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RuleError(f"{here} is not valid YAML: {' '.join(str(error).split())}.") from error
+        return bounded.load(text)
+    except yaml.YAMLError as error:
+        line, column, sentence = bounded.complaint(error, text)
+        raise RuleError(f"{here}{'' if line is None else f', line {line}, column {column}'}: {sentence}") from None
+
+
+def _of_document(document: Any, here: str, like: Rule | None) -> RuleFile:
     if isinstance(document, dict) and "neurograph_genome" in document:
         from .version1 import converted
 
-        return RuleFile(converted(document, here, _read_number), **_about(document))
+        return RuleFile(converted(document, here, number), **_about(document, here))
     if not isinstance(document, dict) or KEY not in document:
         raise RuleError(f"{here} holds no rule: it lacks the line '{KEY}: {FORMAT_VERSION}'.")
     if document[KEY] != FORMAT_VERSION:
         raise RuleError(
-            f"{here} has format version {document[KEY]!r}; this version of neurograph reads {FORMAT_VERSION}. Install "
-            "a version that reads it."
+            f"{here} has format version {shown(document[KEY])}; this version of neurograph reads {FORMAT_VERSION}. "
+            "Install a version that reads it."
         )
     known = (KEY, "provenance", "initializer", "rule", "rules")
     for key in document:
         if key not in known:
-            raise RuleError(f"{here}: unknown key {key!r}; {nearest(key, known)}")
-    about = _about(document)
-    if not isinstance(about.get("provenance", {}), dict) or not isinstance(about.get("initializer", ""), str):
-        raise RuleError(f"{here}: provenance must be a mapping, and initializer a name.")
+            raise RuleError(f"{here}: unknown key {shown(key)}; {nearest(key, known)}")
+    about = _about(document, here)
     if ("rule" in document) == ("rules" in document):
         raise RuleError(f"{here} must have either 'rule', or 'rules' with one for each population.")
     if "rule" in document:
-        return RuleFile(_module(document["rule"], type(like) if like else None, Rule, like, f"{here}, rule"), **about)
+        return RuleFile(module(document["rule"], type(like) if like else None, Rule, like, f"{here}, rule"), **about)
     members = document["rules"]
     if not isinstance(members, dict) or not members:
         raise RuleError(f"{here}: 'rules' must map population names (or '*') to rules; found {shown(members)}.")
-    rules = {str(name): _module(part, None, Rule, like, f"{here}, rules.{name}") for name, part in members.items()}
+    rules = {str(name): module(part, None, Rule, like, f"{here}, rules.{name}") for name, part in members.items()}
     return RuleFile(rules, **about)
 
 
@@ -144,7 +161,7 @@ def from_entries(entries: Mapping[str, Any], here: str) -> Rule:
     Raises:
         RuleError: there is no such class or field, or a value does not fit; `here` is what the message calls the place.
     """
-    return _module(dict(entries), None, Rule, None, here)
+    return module(dict(entries), None, Rule, None, here)
 
 
 def described(rule: Rule) -> tuple[str, list[str]]:
@@ -195,8 +212,11 @@ def dumps(rule: Rules, provenance: Mapping[str, Any] | None = None, *, initializ
     return "\n".join(lines) + "\n"
 
 
-def _about(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: document[name] for name in ("provenance", "initializer") if document.get(name) is not None}
+def _about(document: dict[str, Any], here: str) -> dict[str, Any]:
+    about = {name: document[name] for name in ("provenance", "initializer") if document.get(name) is not None}
+    if not isinstance(about.get("provenance", {}), dict) or not isinstance(about.get("initializer", ""), str):
+        raise RuleError(f"{here}: provenance must be a mapping, and initializer a name.")
+    return about
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -234,7 +254,7 @@ def _option(value: Any, here: str) -> str:
     plain: Any = list(value) if isinstance(value, tuple) else value
     if callable(value):
         plain = _function_name(value, here)
-    elif isinstance(value, str) and (value in ACTIVATIONS or value in LOSSES or _FUNCTION.fullmatch(value)):
+    elif isinstance(value, str) and (value in ACTIVATIONS or value in LOSSES or FUNCTION.fullmatch(value)):
         plain = {"text": value}  # else it would be read as the function of that name
     elif not all(
         isinstance(part, bool | int | float | str | None) for part in (plain if plain is not value else (value,))
@@ -251,12 +271,12 @@ def _function_name(function: Callable[..., Any], here: str) -> str:
             if known is function:
                 return name
     name = getattr(function, "__name__", "")
-    for space in _NAMESPACES:
+    for space in NAMESPACES:
         if getattr(importlib.import_module(space), name, None) is function:
             return f"{space}:{name}"
     raise RuleError(
         f"the option {here} is {shown(function)}, a function of your own, which a file can only name: it is none of "
-        f"{', '.join(_NAMESPACES)}. Make it a method of the rule."
+        f"{', '.join(NAMESPACES)}. Make it a method of the rule."
     )
 
 
@@ -281,90 +301,3 @@ def _number(x: float) -> str:
         return mantissa
     mantissa = mantissa if "." in mantissa else mantissa + ".0"
     return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
-
-
-def _module(document: Any, declared: type | None, base: type, like: Any, here: str) -> Any:
-    """A rule or part of one.
-
-    Args:
-        document: its entries.
-        declared: its class where the document need not name it.
-        base: what its class must be derived from.
-        like: a module to take class and options from, or None.
-        here: the place, for messages.
-    """
-    if not isinstance(document, dict):
-        raise RuleError(f"{here}: expected a mapping of names to values; found {shown(document)}.")
-    entries = dict(document)
-    named = entries.pop("class", None)
-    cls = type(like) if like is not None else declared if named is None else class_of(named, base, here)
-    if cls is None:
-        raise RuleError(f"{here}: the key 'class' is missing; add the name of its class.")
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    for key in entries:
-        if key not in fields:
-            raise RuleError(f"{here}: unknown key {key!r}; {nearest(str(key), list(fields))}")
-    given: dict[str, Any] = {}
-    for name, field in fields.items():
-        place, other = f"{here}.{name}", getattr(like, name, None)
-        static = field.metadata.get("static", False)
-        if static and like is not None:
-            given[name] = other
-        elif name not in entries:
-            has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-            if not has_default:
-                raise RuleError(f"{here}: {name} is missing; add it.")
-        elif static:
-            given[name] = _read_option(entries[name], field.default, place)
-        elif entries[name] is None:
-            given[name] = None
-        elif isinstance(entries[name], dict):
-            inner = other if isinstance(other, eqx.Module) else None
-            given[name] = _module(entries[name], declared_class(cls, name), Part, inner, place)
-        else:
-            given[name] = _read_number(entries[name], place)
-            if isinstance(field.default, (int, float)) and given[name].ndim:
-                raise RuleError(f"{place} is {shown(entries[name])}; it must be a single number.")
-    try:
-        return cls(**given)
-    except RuleError as error:
-        raise RuleError(f"{here}: {error}") from error
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise RuleError(f"{here}: these entries make no {cls.__name__} ({error!r}).") from error
-
-
-def _read_option(value: Any, default: Any, here: str) -> Any:
-    for what, cls in (("true or false", bool), ("a whole number", int)):
-        if type(default) is cls and type(value) is not cls:
-            raise RuleError(f"{here} is {shown(value)}; it must be {what}.")
-    if isinstance(value, dict) and set(value) == {"text"}:
-        return value["text"]
-    if isinstance(value, list):
-        return tuple(value)
-    if not isinstance(value, str):
-        return value
-    for table in (ACTIVATIONS, LOSSES):
-        if value in table:
-            return table[value]
-    if not _FUNCTION.fullmatch(value):
-        return value
-    space, _, name = value.partition(":")
-    function = getattr(importlib.import_module(space), name, None) if space in _NAMESPACES else None
-    if not callable(function):
-        raise RuleError(f"{here}: there is no function {value!r}; files may name those of {', '.join(_NAMESPACES)}.")
-    return function
-
-
-def _read_number(value: Any, here: str) -> Any:
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise RuleError(
-            f"{here}: expected a number, or rows of numbers of one length; found {shown(value)}."
-        ) from error
-    if not np.isfinite(array).all():
-        raise RuleError(f"{here} contains a number that is not finite; the numbers of a rule must be finite.")
-    return jnp.asarray(array, jnp.result_type(float))

@@ -43,7 +43,7 @@ def converted(document: dict[str, Any], here: str, read: Read) -> Rules:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, RuleError):
             raise
-        raise RuleError(f"{here} is damaged ({error!r}).") from error
+        raise RuleError(f"{here} is damaged ({shown(error, 200)}).") from error
     return members["*"] if set(members) == {"*"} else members
 
 

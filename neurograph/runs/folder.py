@@ -31,6 +31,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from .. import _files
+from .._files import yaml as bounded
 from .._text import UserError
 from ..compile import costs as costs_files
 from ..compile.costs import Costs
@@ -193,14 +194,19 @@ def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
         RunError: the folder holds no run, or one of another kind, or its config is damaged.
     """
     path = folder / "config.yaml"
+    text = ""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        config = bounded.load(text)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"'{folder}' holds no run: it has no config.yaml. Give the folder of a run.") from error
     except OSError as error:
         raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"'{path}' is damaged: {' '.join(str(error).split())}.") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"'{path}' is damaged: it is not UTF-8 text.") from error
+    except yaml.YAMLError as error:
+        line, _, sentence = bounded.complaint(error, text)
+        raise RunError(f"'{path}' is damaged{'' if line is None else f' in line {line}'}: {sentence}") from error
     if isinstance(config, dict) and section not in config and KINDS.keys() & config.keys():
         kind = KINDS[next(iter(KINDS.keys() & config.keys()))]
         raise RunError(f"'{folder}' holds a run of {kind}", Fix.RESUME, command=kind, folder=folder)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._reading import Fail, Rows, check_decimals, number, read_text
+from .._files.tables import Fail, Rows, check_decimals, number, read_text
 from .._text import listed, nearest, shown
 from .errors import TaskError, TaskWarning
 from .stored import from_arrays
@@ -35,8 +35,8 @@ def read_csv(
 ) -> Task:
     """Makes a task from a CSV file: one example a line, numeric features, and a label: a class, or values to predict.
 
-    The file may have any dialect (see `neurograph._reading`). A first column without a name, as data frames have for
-    their index, is left out, with a warning.
+    The file may have any dialect (see `neurograph._files.tables`). A first column without a name, as data frames have
+    for their index, is left out, with a warning.
 
     Args:
         path: the file, UTF-8.

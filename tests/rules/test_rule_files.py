@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 
 import equinox as eqx
 import jax
@@ -303,13 +304,28 @@ def test_what_is_wrong_with_a_file_of_version_1_is_said(tmp_path, old, new, comp
         ("    eta: -0.25", "    eta: [-0.25, 1]", "rule.hebbian.eta is [-0.25, 1]; it must be a single number."),
         ("    eta: -0.25", "    eta: much", "rule.hebbian.eta: expected a number, or rows of numbers of one length"),
         ("      - [0.0, 1.0]", "      - [0.0]", "rule.hebbian.pre: expected a number, or rows of numbers of one"),
-        ("      - [0.0, 1.0]", "      - [0.0, 1.0", "is not valid YAML"),
+        ("      - [0.0, 1.0]", "      - [0.0, 1.0", ", line 15, column 9: this is no YAML: "),
         ("multiplicative_second_state", "divisive", "rule: backward_update is 'divisive'; it must be one of additive"),
         ("signal: mean_squared_error", "signal: optax.losses:hubris", "there is no function 'optax.losses:hubris'"),
         ("signal: mean_squared_error", "signal: os:system", "there is no function 'os:system'; files may name"),
         ("signal: mean_squared_error", "signal: jax.nn.relu:mean", "there is no function 'jax.nn.relu:mean'"),
         ("derivative_state: true", "derivative_state: maybe", "derivative_state is 'maybe'; it must be true or false"),
         ("derivative_state: true", "supervised_every: two", "supervised_every is 'two'; it must be a whole number"),
+        ("derivative_state: true", "supervised_every: 2024-01-01", "supervised_every is '2024-01-01'; it must"),
+        ("derivative_state: true", "supervised_every: 99999999999", "is 99999999999; it must be 2,147,483,647 at most"),
+        ("derivative_state: true", f"supervised_every: {'1' * 400}", " ...; it must be 2,147,483,647 at most"),
+        ("forward_activation: tanh", "forward_activation: tahn", "is 'tahn', which names no function; did you"),
+        ("forward_activation: tanh", "forward_activation: 3", "forward_activation is 3, which names no function"),
+        ("    eta: -0.25", "    eta: yes", "rule.hebbian.eta: expected a number, or rows of numbers"),
+        ("    eta: -0.25", "    eta: 1:30", "rule.hebbian.eta: expected a number, or rows of numbers"),
+        ("    eta: -0.25", "    eta: 2024-01-01", "rule.hebbian.eta: expected a number, or rows of numbers"),
+        ("    eta: -0.25", f"    eta: {'1' * 400}", " ..., beyond the largest number, 1.8e308; give a smaller one."),
+        ("    eta: -0.25", f"    eta: {'1' * 5000}", "line 19, column 10: the whole number 111111111111 ... has 5,000"),
+        ("    eta: -0.25", "    eta: 1.0e+400", "rule.hebbian.eta contains a number that is not finite"),
+        ("    eta: -0.25", "    eta: -0.25\n    eta: 5.0", "line 20, column 5: the key 'eta' is already there in"),
+        ("    eta: -0.25", "    eta: -0.25\n    oja: {constant: abc}", "rule.hebbian.oja.constant: expected a number"),
+        ("    eta: -0.25", "    eta: -0.25\n    oja: {constant: .nan}", "rule.hebbian.oja.constant contains a number"),
+        ("  class: blur", "\tclass: blur", "line 4, column 1: a tab indents this line, but YAML takes spaces alone"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said(tmp_path, old, new, complaint):
@@ -347,6 +363,41 @@ def test_documents_that_hold_no_rule(text, complaint):
     assert complaint in str(caught.value)
 
 
+def test_numbers_of_other_notations_are_read(tmp_path):
+    path = saved(rules.backprop(0.25), tmp_path)
+    text = path.read_text()
+    for eta, number in (("-25e-2", -0.25), ("-.25", -0.25), ("-1_0", -10.0), ("017", 17.0)):
+        rule = files.loads(text.replace("eta: -0.25", f"eta: {eta}\n    oja: {{constant: 1e-3}}")).rule
+        assert isinstance(rule, rules.Blur)
+        assert rule.hebbian.eta == number
+        assert rule.hebbian.oja is not None
+        assert rule.hebbian.oja.constant == 1e-3
+    rule = files.loads("\ufeff" + text.replace("single_state: true", "supervised_every: 2.0")).rule
+    assert isinstance(rule, rules.Blur)
+    assert rule.supervised_every == 2
+
+
+@pytest.mark.parametrize("place", ["eta: -0.25", "[1.0]", "oja: {constant: 1.0}"])
+def test_numbers_beyond_float32_are_told(place):
+    text = files.dumps(rules.backprop(0.25)).replace("    eta: -0.25", "    eta: -0.25\n    oja: {constant: 1.0}")
+    assert place in text
+    beyond = text.replace(place, re.sub(r"[0-9.]+", "1.0e+300", place), 1)
+    sentence = r"is -?1e\+300, but float32 holds numbers up to 3\.4e\+38 only; give a smaller one, or take float64\.$"
+    with jax.enable_x64(False), pytest.raises(RuleError, match=sentence):
+        files.loads(beyond)
+    assert files.loads(beyond).rule is not None
+    with pytest.raises(RuleError, match=r"^the rule's field 'hebbian\.eta' " + sentence):
+        rules.as_arrays(rules.backprop(1e300), jnp.float32)
+    assert rules.as_arrays(rules.backprop(float("inf")), jnp.float32) is not None
+
+
+def test_a_very_large_file_is_not_read(tmp_path, monkeypatch):
+    path = saved(rules.backprop(0.25), tmp_path)
+    monkeypatch.setattr(files, "LARGEST", 100)
+    with pytest.raises(RuleError, match=r"rule\.txt' has \d+ B, more than the 100 B of any rule; check the path\."):
+        rules.load(path)
+
+
 def test_files_that_are_none(tmp_path):
     with pytest.raises(RuleError, match="there is no rule 'digits-2stat'; did you mean 'digits-2state'"):
         rules.load("digits-2stat")
@@ -355,6 +406,9 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RuleError, match="cannot be read: it is not UTF-8 text"):
         rules.load(tmp_path / "binary")
+    (tmp_path / "wide").write_bytes(files.dumps(rules.backprop()).encode("utf-16"))
+    with pytest.raises(RuleError, match="cannot be read: it is not UTF-8 text; save it as UTF-8"):
+        rules.load(tmp_path / "wide")
     (tmp_path / "empty").write_text("")
     with pytest.raises(RuleError, match="holds no rule"):
         rules.load(tmp_path / "empty")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurograph.topology import TopologyError, files
+from neurograph.topology import TopologyError, equal, files
 from neurograph.topology.files import ConfigError
 
 HEAD = "populations: [{name: a, role: input, size: 2}, {name: b, size: 3}, {name: c, role: output, size: 1}]\n"
@@ -147,10 +147,67 @@ WRONG = {
     "list as a file": ("@[1, 2]", "a topology file is a mapping"),
     "text as a file": ("@hello", "a topology file is a mapping"),
     "malformed": ("name: a\npopulations: [1, 2\nseed@: 3", "this is no YAML: "),
-    "tab": ("@\tname: a", "this is no YAML: "),
+    "tab": ("@\tname: a", "a tab indents this line, but YAML takes spaces alone; write spaces in its place."),
+    "tab within": (HEAD + "projections:\n@\t- {from: a, to: b, rule: all_to_all}", "a tab indents this line"),
+    "no-break spaces": (
+        "generator:\n@\xa0\xa0kind: mlp",
+        "'\\xa0\\xa0kind' holds NO-BREAK SPACE (U+00A0); leave it out",
+    ),
+    "typographic quotes": ("name: “my@: net”\n" + MLP, "This line holds LEFT DOUBLE QUOTATION MARK (U+201C)"),
+    "key with a zero width space": ("@na\u200bme: a\n" + MLP, "did you mean 'name'? 'na\\u200bme' holds ZERO WIDTH"),
+    "rule with a mark": (
+        HEAD + "projections: [@{from: a, to: b, rule: all\ufeff_to_all}]",
+        "did you mean 'all_to_all'? 'all\\ufeff_to_all' holds ZERO WIDTH NO-BREAK SPACE (U+FEFF)",
+    ),
+    "population in other characters": (
+        HEAD.replace("name: a", "name: é") + "projections: [{from: @e\u0301, to: b, rule: all_to_all}]",
+        "did you mean 'é'? The two look the same, but one is spelt with composed and the other with decomposed",
+    ),
+    "label in other characters": (
+        LABELLED.replace("[x", "[é") + "edges: [[@e\u0301, o]]",
+        "did you mean 'é'? The two look the same, but one is spelt with composed and the other with decomposed",
+    ),
+    "control character": ("name: a@\x07", "the character U+0007 cannot be in a YAML file; remove it."),
+    "underscores": ("seed: @1_000\n" + MLP, "seed: '1_000' is text, not a whole number; write 1000."),
+    "octal": ("seed: @0o17\n" + MLP, "seed: '0o17' is text, not a whole number; write 15."),
+    "sexagesimal": ("seed: @1:30\n" + MLP, "seed: '1:30' is not a whole number; give a whole number."),
+    "number in quotes": ("seed: @'10'\n" + MLP, "seed: '10' is text, not a whole number; write 10."),
+    "decimal comma": (
+        HEAD + "projections: [{from: a, to: b, rule: pairwise_bernoulli, p: @'0,5'}]",
+        "p: '0,5' is text, not a number; write 0.5.",
+    ),
+    "large whole number": ("seed: @1e300\n" + MLP, "is out of range; it must be at most 9.22337e+18."),
+    "very many digits": (
+        f"seed: @{'1' * 5000}\n" + MLP,
+        "seed: the whole number 111111111111 ... has 5,000 digits; at",
+    ),
+    "very many hexadecimal digits": (
+        f"labels: [@0x{'f' * 5000}]\n",
+        "labels[0]: the whole number 0xffffffffff ... has",
+    ),
+    "number beyond floats": (
+        HEAD + f"projections: [{{from: a, to: b, rule: pairwise_bernoulli, p: @{'1' * 400}}}]",
+        " ... is beyond the largest number, 1.8e308; give a smaller one.",
+    ),
+    "truth values as labels": (
+        LABELLED.replace("x, y", "no, @off") + "edges: []",
+        "labels[1]: YAML reads a word such as yes, no, on or off as false, and so takes labels 0 and 1 for the same",
+    ),
+    "a truth value and a number": (
+        LABELLED.replace("x, y", "1, @yes") + "edges: []",
+        "off as true, and so takes labels",
+    ),
+    "label that is no number": (
+        LABELLED.replace("x,", "@.nan,") + "edges: []",
+        "labels[0]: nan is no name of a neuron",
+    ),
+    "place written as a fraction": (
+        HEAD + "projections: [{from: a, to: b, rule: edges, pairs: [[0, @1.0]]}]",
+        "pairs[0][1]: 1.0 is not written as a whole number; write 1.",
+    ),
     "two documents": (MLP + "@---\nname: a", "this is no YAML: "),
     "python object": ("name: @!!python/object:os.system x", "the tag 'tag:yaml.org,2002:python/object:os.system'"),
-    "anchor within itself": ("labels: &a [@*a]", "labels[0]: an anchor contains itself"),
+    "anchor within itself": ("labels: &a [@*a]", "an anchor contains itself; remove the alias."),
     "key that is a list": ("@[a, b]: c", "a key is a list or a mapping"),
     "merge of text": ("<<: @a", "<< merges only mappings"),
 }
@@ -161,14 +218,23 @@ def test_what_is_wrong_is_told_with_its_place(case):
     marked, message = WRONG[case]
     before = marked[: marked.index("@")]
     line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-    if case == "anchor within itself":
-        # YAML gives an alias the place of its anchor.
-        column = marked.index("&") + 1
     with pytest.raises(ConfigError) as caught:
         files.loads(marked.replace("@", "", 1), "file.yaml")
     mine = [str(problem) for problem in caught.value.problems if message in str(problem)]
     assert mine, str(caught.value)
     assert mine[0].startswith(f"file.yaml:{line}:{column}: "), mine[0]
+
+
+def test_whole_numbers_may_be_written_as_other_numbers():
+    plain = "populations: [{name: a, role: input, shape: [4, 4]}, {name: b, role: output, size: 16, shape: [4, 4]}]\n"
+    plain += "projections: [{from: a, to: b, rule: local, kernel: 3, stride: [1, 1]}]\nseed: 1000\n"
+    other = plain.replace("[4, 4]", "[4.0, 4e0]").replace("16", "1.6e1").replace("kernel: 3", "kernel: 3.0")
+    other = other.replace("[1, 1]", "[1.0, 1]").replace("1000", "1e3")
+    assert equal(files.loads(other, "a"), files.loads(plain, "a"))
+    with pytest.raises(ConfigError, match="a shape of 4 x 4 holds 16 neurons, but the size is 17"):
+        files.loads(other.replace("1.6e1", "17.0"))
+    layers = "generator: {kind: mlp, sizes: [%s, 10]}"
+    assert equal(files.loads(layers % "1e2", "a"), files.loads(layers % "100", "a"))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-import yaml
-
+from ...rules import RuleError
 from ...rules import files as rule_files
 from ...topology.files import ConfigError, Problem, find_file, is_shorthand
 from ...topology.files.yaml import COMMAND_LINE, Path, checked, checked_file, parse, read_document
@@ -75,8 +74,8 @@ def _named_by_genome(genome: Any) -> set[str]:
     if path is None:
         return set()  # reported where the genome is read
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        said = rule_files.document(path)
+    except RuleError:
         return set()  # reported where the genome is read
     named = {"rule"}  # a rule's file is a whole rule
     return named | ({"initializer"} if isinstance(said, dict) and said.get("initializer") is not None else set())

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from ...topology.files.yaml import STRICT, Seed, checked
+from ...topology.files.yaml import STRICT, WHOLE, Seed, checked
 from ._merge import merge
 from ._train import (
     COMPUTED,
     ActivationNormalizationConfig,
+    Count,
     InitializerName,
     PositiveFloat,
     RuleConfig,
@@ -19,8 +20,6 @@ from ._train import (
 )
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-"""A number of things, counted in int32."""
 
 
 class CurriculumConfig(BaseModel):
@@ -28,7 +27,7 @@ class CurriculumConfig(BaseModel):
 
     model_config = STRICT
 
-    add: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+    add: Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE] = Field(
         default=0, description="steps that each next stage's unrolls are longer"
     )
     every: Count = Field(default=10_000, description="meta-steps of a stage")
@@ -63,7 +62,7 @@ class MetaConfig(BaseModel):
     initializer: InitializerName = Field(default="glorot_uniform", description="how synapses are drawn")
     method: Literal["gradient", "cma"] = Field(default="gradient", description="how genomes are improved")
     genome: str = Field(default="random", description="where to start: random, backprop, or a genome file or name")
-    n_states: Annotated[int, Field(ge=2, le=1024)] | None = Field(
+    n_states: Annotated[int, Field(ge=2, le=1024), WHOLE] | None = Field(
         default=None, description="states of every neuron, k; by default the genome's, or 4"
     )
     genomes: Count | None = Field(default=None, description="size of the population; by default 8, of cma 80")
@@ -84,7 +83,7 @@ class MetaConfig(BaseModel):
         default=None, description="of the query; by default that of each task"
     )
     online: Share = Field(default=0.0, description="share of the support batches' loss in the meta-loss")
-    warm_up: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+    warm_up: Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE] = Field(
         default=0, description="most steps without a gradient before an unroll, in half of the meta-steps"
     )
     learning_rate: PositiveFloat = Field(default=0.01, description="Adam's over meta-steps")

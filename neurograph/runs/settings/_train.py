@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJson
 from pydantic_core import PydanticCustomError
 
 from ...topology import ActivationName
-from ...topology.files.yaml import STRICT, Seed
+from ...topology.files.yaml import STRICT, WHOLE, Seed
 
 
 def _known_rule(name: str) -> str:
@@ -35,7 +35,9 @@ RuleName = Annotated[
 """A preset of `rules.options.PRESET_OPTIONS`, or a class of rules by its name in small letters."""
 MomentsKind = Literal["momentum", "rmsprop", "adam", "lars"]
 
-PositiveInt = Annotated[int, Field(ge=1, le=2**63 - 1)]
+PositiveInt = Annotated[int, Field(ge=1, le=2**63 - 1), WHOLE]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1), WHOLE]
+"""A number of things, counted in int32."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
@@ -161,7 +163,7 @@ class RuleConfig(BaseModel):
     use_forward_states: bool | None = Field(
         default=None, description="the lower neuron's forward state enters the update"
     )
-    supervised_every: PositiveInt | None = Field(default=None, description="learn only in every m-th step")
+    supervised_every: Count | None = Field(default=None, description="learn only in every m-th step")
     keep_states: bool | None = Field(default=None, description="whether states live on from step to step")
     batch: Literal["mean", "sum"] | None = Field(default=None, description="how Hebbian terms of a batch are joined")
 
@@ -186,7 +188,7 @@ class TrainConfig(BaseModel):
         description="where the rule's numbers come from: backprop, random, or a rule's file or name; or one for each "
         "population (`*`: all others). By default random under the rules blur and published, and else backprop",
     )
-    n_states: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+    n_states: Annotated[int, Field(ge=1, le=1024), WHOLE] | None = Field(
         default=None, description="states of every neuron, k; by default the genome's, or 2"
     )
     batch_size: PositiveInt = Field(default=64, description="examples of a step")

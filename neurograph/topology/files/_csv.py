@@ -1,4 +1,4 @@
-"""Edge lists: a header, then one line per synapse, in any dialect of CSV (see `neurograph._reading`).
+"""Edge lists: a header, then one line per synapse, in any dialect of CSV (see `neurograph._files.tables`).
 
 Columns are `sender` and `receiver`, optionally `weight` and `backward_weight` (several channels: `weight_1`, ...), and
 `enabled`: synapses that are not are left out. What an edge list cannot hold is in a file beside it,
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._reading import read_text
+from ..._files.tables import read_text
 from ..._text import closest, listed, shown
 from .._columns import (
     NODE_COLUMNS,

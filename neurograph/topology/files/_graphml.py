@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from ..._reading import read_text
+from ..._files.tables import read_text
 from ..._text import count, shown
 from .._columns import population_attributes
 from .._construct import relabel

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._reading import read_text
+from ..._files.tables import read_text
 from ..._text import shown
 from .._columns import (
     columns_of,

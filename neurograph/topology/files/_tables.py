@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ..._reading import Fail, Rows, check_decimals, number
+from ..._files.tables import Fail, Rows, check_decimals, number
 from ..._text import shown
 
 _ALIASES = {
@@ -40,7 +40,7 @@ def read_table(
     fail: Fail,
     warn: Callable[[int, str], None],
 ) -> Table | None:
-    """Reads a table, in any dialect (see `neurograph._reading`); None where it has no rows.
+    """Reads a table, in any dialect (see `neurograph._files.tables`); None where it has no rows.
 
     Args:
         text: the table.

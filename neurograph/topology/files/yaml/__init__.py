@@ -19,6 +19,7 @@ from ._problems import ConfigError as ConfigError
 from ._problems import Path as Path
 from ._problems import Problem as Problem
 from ._schema import STRICT as STRICT
+from ._schema import WHOLE as WHOLE
 from ._schema import PopulationConfig as PopulationConfig
 from ._schema import Seed as Seed
 from ._schema import TopologyFile as TopologyFile

@@ -4,10 +4,10 @@ They look at the data as read, so that all that is wrong is reported at once, wh
 """
 
 from collections.abc import Iterator
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
-from ...._text import nearest
+from ...._text import nearest, whole
 from ._problems import Path
 
 _EXPLICIT = ("labels", "inputs", "outputs", "members", "biases")
@@ -35,6 +35,7 @@ def check(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
                 yield ("projections", index, end), f"there is no population {name!r}; {nearest(name, names)}"
         if projection.get("rule") == "edges":
             yield from _one_of(projection, ("projections", index), "pairs", "file")
+    yield from _labels(_list(data, "labels"))
     edges = data.get("edges")
     if isinstance(edges, dict):
         yield from _one_of(edges, ("edges",), "pairs", "file", "rows")
@@ -61,7 +62,7 @@ def _populations(populations: list[Any]) -> Iterator[tuple[Path, str]]:
     for index, population in enumerate(populations):
         if not isinstance(population, dict):
             continue
-        name, size, shape = population.get("name"), population.get("size"), population.get("shape")
+        name, size, shape = population.get("name"), whole(population.get("size")), population.get("shape")
         if isinstance(name, str) and first.setdefault(name, index) != index:
             yield (
                 ("populations", index, "name"),
@@ -69,13 +70,31 @@ def _populations(populations: list[Any]) -> Iterator[tuple[Path, str]]:
             )
         if size is None and shape is None:
             yield ("populations", index), "the population has neither size nor shape; give one of them."
-        whole = isinstance(shape, list) and all(type(length) is int and length > 0 for length in shape)
-        if isinstance(shape, list) and whole and type(size) is int and prod(shape) != size:
+        lengths = [*map(whole, shape)] if isinstance(shape, list) else []
+        counts = [length for length in lengths if type(length) is int and length > 0]
+        if counts and len(counts) == len(lengths) and type(size) is int and prod(counts) != size:
             yield (
                 ("populations", index, "shape"),
-                f"a shape of {' x '.join(map(str, shape))} holds {prod(shape)} neurons, but the size is {size}; "
+                f"a shape of {' x '.join(map(str, counts))} holds {prod(counts)} neurons, but the size is {size}; "
                 "make the two agree.",
             )
+
+
+def _labels(labels: list[Any]) -> Iterator[tuple[Path, str]]:
+    """Finds words that YAML takes for truth values, and so for the same label as others; and what is no number."""
+    first: dict[Any, int] = {}
+    for index, label in enumerate(labels):
+        if isinstance(label, float) and not isfinite(label):
+            yield ("labels", index), f"{label} is no name of a neuron; put it in quotes where it is one."
+        elif isinstance(label, (bool, int, float)):
+            other = first.setdefault(label, index)
+            if other != index and (isinstance(label, bool) or isinstance(labels[other], bool)):
+                word = str(label if isinstance(label, bool) else labels[other]).lower()
+                yield (
+                    ("labels", index),
+                    f"YAML reads a word such as yes, no, on or off as {word}, and so takes labels {other} and {index} "
+                    "for the same; put such words in quotes.",
+                )
 
 
 def _one_of(mapping: dict[str, Any], path: Path, *keys: str) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...._reading import read_text
+from ...._files.tables import read_text
 from ...._text import UserError, listed, nearest, shown
 from ..._columns import is_value_column
 from ..._types import TopologyWarning

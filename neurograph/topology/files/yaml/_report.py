@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from ...._text import nearest, shown
+from ...._text import nearest, number_meant, shown
 from ._problems import Path
 
 _QUOTED = re.compile("'([^']*)'")
@@ -69,6 +69,13 @@ def _wrong_kind(value: Any, expected: str) -> str:
         return f"YAML reads this word as {'true' if value else 'false'}; it must be {expected}: put it in quotes."
     if isinstance(value, (int, float)) and "text" in expected:
         return f"{shown(value)} is a number; it must be {expected}: put it in quotes."
+    if isinstance(value, int) and not isinstance(value, bool) and "number" in expected:
+        return f"{shown(value)} is beyond the largest number, 1.8e308; give a smaller one."
+    if isinstance(value, float) and value.is_integer() and "whole number" in expected:
+        return f"{shown(value)} is not written as a whole number; write {value:.0f}."
+    meant = number_meant(value) if isinstance(value, str) and "number" in expected else None
+    if meant is not None:
+        return f"{shown(value)} is text, not {expected}; write {meant}."
     return f"{shown(value)} is not {expected}; give {expected}."
 
 

@@ -4,17 +4,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ...._text import whole
 from ..._types import ActivationName
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 """What all models of configurations have in common: no unknown keys, no conversions, no infinite numbers."""
 
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+WHOLE = BeforeValidator(whole)
+"""A whole number may be written as 1e3 or 10.0."""
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1), WHOLE]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 def _pair(value: Any) -> Any:
+    value = whole(value)
     return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -151,7 +155,7 @@ class ResidualMlp(_Layers):
     """Layers with skip connections."""
 
     kind: Literal["residual_mlp"]
-    skip: Annotated[int, Field(ge=2)] = Field(default=2, description="layers that a skip connection spans")
+    skip: Annotated[int, Field(ge=2), WHOLE] = Field(default=2, description="layers that a skip connection spans")
     skip_rule: Literal["all_to_all", "one_to_one"] = Field(
         default="all_to_all", description="how skip connections join layers"
     )
@@ -208,7 +212,7 @@ class SmallWorld(_RandomGraph):
     """A ring of nodes with random short cuts (Watts and Strogatz)."""
 
     kind: Literal["small_world"]
-    n_neighbours: Annotated[int, Field(ge=2, multiple_of=2)] = Field(
+    n_neighbours: Annotated[int, Field(ge=2, multiple_of=2), WHOLE] = Field(
         default=4, description="nearest neighbours on the ring"
     )
     p: Probability = Field(default=0.75, description="probability that an edge is rewired")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ._text import count, shown
+from .._text import count, shown
 
 Fail = Callable[[int, str], Exception]
 """Makes the exception of a line, counted from 1, and a sentence."""
