@@ -63,10 +63,11 @@ def nearest(word: object, valid: Collection[str], otherwise: str | None = None) 
     >>> nearest("colour", ["size", "shape"])
     "valid are 'size', 'shape'."
     """
-    plain = _plain(str(word))
+    word = word if isinstance(word, str) else shown(word)
+    plain = _plain(word)
     twin = next((name for name in valid if name != word and _plain(name) == plain), None)
     close = closest(word, valid) if twin is None else twin
-    found = "" if otherwise is not None and close is None else _unlike(str(word), close)
+    found = "" if otherwise is not None and close is None else _unlike(word, close)
     if close is not None:
         return f"did you mean {close!r}?{found}"
     if otherwise is not None:

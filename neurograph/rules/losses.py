@@ -111,5 +111,6 @@ def named(name: str) -> Loss:
 
     function = None if name.startswith("_") else getattr(optax.losses, name, None)
     if not callable(function):
-        raise UserError(f"there is no loss {shown(name)}; {nearest(name, [*LOSSES, *dir(optax.losses)])}")
+        known = [*LOSSES, *(one for one in dir(optax.losses) if not one.startswith("_"))]
+        raise UserError(f"there is no loss {shown(name)}; {nearest(name, known)}")
     return function

@@ -333,6 +333,9 @@ def resolve_task(config: TrainConfig, topology: Topology) -> Task:
     Raises:
         TaskError: no such task or option, or a damaged file.
     """
+    for name in ("spec", "key"):
+        if name in config.task_options:
+            raise tasks.TaskError(f"task '{config.task}': there is no option '{name}'; leave it out.")
     # two classes can be told by one output or by two: the wiring decides
     n_outputs = len(topology.outputs) if len(topology.outputs) <= 2 else None
     options = {"n_outputs": n_outputs, "seed": config.seed, "dtype": config.dtype, **config.task_options}

@@ -16,6 +16,7 @@ from .files import read_csv
 from .images import NAMES, images
 from .npz import read_npz
 from .omniglot import omniglot
+from .options import check_dtype, check_value, checked
 from .regression import friedman1, random_sine, sine
 from .spec import Spec, parse
 from .stored import from_arrays
@@ -38,7 +39,6 @@ LOADERS: dict[str, Loader] = {
 """Maps each task's name to the function that makes it: a new task is one line here."""
 
 READERS: dict[str, Loader] = {"csv": read_csv, "tsv": read_csv, "npz": read_npz}
-_COMMON = ("key", "n_outputs", "dtype", "name")
 
 
 def names() -> tuple[str, ...]:
@@ -81,7 +81,8 @@ def load(
         The task.
 
     Raises:
-        TaskError: an unknown name (the nearest one is named) or option, or a file that breaks a rule.
+        TaskError: an unknown name (the nearest one is named) or option, a value that is none of its option's type, or
+            a file that breaks a rule.
 
     >>> load("two_moons", seed=3).n_outputs
     1
@@ -91,12 +92,18 @@ def load(
     >>> load(parabola).n_support
     75
     """
+    what = spec if isinstance(spec, str) else getattr(spec, "name", None) or getattr(spec, "__name__", "task")
+    n_outputs = check_value(what, "n_outputs", n_outputs, int | None)
+    targets = check_value(what, "targets", targets, str | None)
+    loss = check_value(what, "loss", loss, Loss | str | None)
+    seed = check_value(what, "seed", seed, int)
+    check_dtype(what, dtype)
     if isinstance(spec, Task):
         if options:
             raise TaskError(f"task '{spec.name}' is made already; leave out the options {', '.join(options)}.")
         task = spec
     else:
-        loader, options = _named(spec, options) if isinstance(spec, str) else (spec, options)
+        loader, options = _named(spec, options, dtype) if isinstance(spec, str) else (spec, options)
         wanted = inspect.signature(loader).parameters
         common = {"n_outputs": n_outputs, "dtype": dtype}
         if "key" in wanted:
@@ -110,24 +117,24 @@ def load(
     return task if loss is None and targets is None else task.with_loss(loss or task.loss, targets)
 
 
-def _named(spec: str, options: dict[str, Any]) -> tuple[Loader, dict[str, Any]]:
+def _named(spec: str, options: dict[str, Any], dtype: Any) -> tuple[Loader, dict[str, Any]]:
     """Gives the function that makes a task of that name or file, with all options that are given."""
     file_type, _, path = spec.partition(":")
     if not (file_type in READERS and path):
         file_type, path = spec.rpartition(".")[2].lower() if "." in spec else "", spec
     if file_type in READERS:
-        _check_options(spec, options, READERS[file_type], from_arrays)
+        options = checked(spec, options, READERS[file_type], from_arrays, dtype=dtype)
         return READERS[file_type], {"path": path, **options}
     parts = parse(spec)
     if parts.name not in LOADERS:
         fix = nearest(parts.name, LOADERS, f"known are {', '.join(LOADERS)}, and files (.csv, .npz).")
         raise TaskError(f"there is no task '{spec}'; {fix}")
-    return LOADERS[parts.name], _with_parts(spec, parts, options, LOADERS[parts.name])
+    loader = LOADERS[parts.name]
+    return loader, _with_parts(spec, parts, checked(parts.name, options, loader, dtype=dtype), loader)
 
 
 def _with_parts(spec: str, parts: Spec, options: dict[str, Any], function: Loader) -> dict[str, Any]:
     """Adds the size and the classes in a task's name to its options."""
-    _check_options(parts.name, options, function)
     for option, value in (("size", parts.size), ("classes", parts.classes)):
         if value is None:
             continue
@@ -140,13 +147,3 @@ def _with_parts(spec: str, parts: Spec, options: dict[str, Any], function: Loade
             )
         options = {**options, option: value}
     return options
-
-
-def _check_options(task: str, options: dict[str, Any], *functions: Loader) -> None:
-    """Checks that the functions have keyword-only parameters of the options' names."""
-    parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
-    known = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _COMMON})
-    for option in options:
-        if option not in known:
-            hint = nearest(option, known, f"known are {', '.join(known)}.")
-            raise TaskError(f"task '{task}': there is no option '{option}'; {hint}")

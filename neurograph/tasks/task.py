@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from .._text import nearest
+from .._text import UserError, nearest
 from ..rules import losses
 from .encoding import FORMS, INDICES, SIGNS, VALUES, Target, encode, form_for
 from .errors import TaskError
@@ -171,7 +171,7 @@ class Task(eqx.Module):
         if isinstance(loss, str):
             try:
                 loss = losses.named(loss)
-            except ValueError as error:
+            except UserError as error:
                 raise TaskError(f"task '{self.name}': {error}") from error
         form = targets or (None if self.is_regression else form_for(loss)) or self.targets
         task = dataclasses.replace(self, loss=loss, targets=form)

@@ -12,6 +12,7 @@ from ._train import (
     ActivationNormalizationConfig,
     Count,
     InitializerName,
+    OfDtype,
     PositiveFloat,
     RuleConfig,
     RuleName,
@@ -46,7 +47,7 @@ def _default_rule() -> RuleConfig:
     )
 
 
-class MetaConfig(BaseModel):
+class MetaConfig(OfDtype):
     """How genomes are meta-learned; every value can be given on the command line, too."""
 
     model_config = STRICT

@@ -1,9 +1,19 @@
 """The schema of a topology file's `train:` section: which task, which rule, how long."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ...topology import ActivationName
 from ...topology.files.yaml import STRICT, WHOLE, Seed
@@ -39,6 +49,38 @@ PositiveInt = Annotated[int, Field(ge=1, le=2**63 - 1), WHOLE]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1), WHOLE]
 """A number of things, counted in int32."""
 PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class OfDtype(BaseModel):
+    """Settings with a `dtype`, which holds their numbers."""
+
+    @model_validator(mode="after")
+    def _check_held(self) -> Any:
+        """Refuses a number that the dtype would take for infinite: those of float32 end at 3.4e38."""
+        name = self.__dict__["dtype"]
+        largest = float(np.finfo(name).max)
+        words = f"{name} holds numbers up to {largest:.2g} only; give a smaller one" + (
+            ", or take the dtype float64." if name == "float32" else "."
+        )
+        beyond = [
+            InitErrorDetails(
+                type=PydanticCustomError("sentence", f"{value:g} is too large: {words}"), loc=path, input=value
+            )
+            for path, value in _numbers(self)
+            if abs(value) > largest
+        ]
+        if beyond:
+            raise ValidationError.from_exception_data(type(self).__name__, beyond)
+        return self
+
+
+def _numbers(config: BaseModel) -> Iterator[tuple[tuple[str, ...], float]]:
+    """The numbers of settings that are no whole ones, each with the keys that lead to it."""
+    for name, value in config:
+        if isinstance(value, BaseModel):
+            yield from (((name, *path), number) for path, number in _numbers(value))
+        elif isinstance(value, float):
+            yield (name,), value
 
 
 class OjaConfig(BaseModel):
@@ -168,7 +210,7 @@ class RuleConfig(BaseModel):
     batch: Literal["mean", "sum"] | None = Field(default=None, description="how Hebbian terms of a batch are joined")
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(OfDtype):
     """How a topology is trained; every value can be given on the command line, too."""
 
     model_config = STRICT

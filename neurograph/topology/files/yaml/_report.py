@@ -82,6 +82,8 @@ def _wrong_kind(value: Any, expected: str) -> str:
 def _sentence(item: Any, model: type[BaseModel]) -> str:
     kind, context, value, loc = item["type"], item.get("ctx", {}), item["input"], item["loc"]
     discriminator = str(context.get("discriminator", "")).strip("'")
+    if kind == "sentence":
+        return item["msg"]
     if kind == "missing":
         return f"the key {loc[-1]!r} is missing; add it."
     if kind == "extra_forbidden":
