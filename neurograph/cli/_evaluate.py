@@ -60,6 +60,7 @@ def evaluate(
     if found is None:
         raise typer.Exit(EXIT_INTERRUPTED)
     name = _stem(genome)
+    _say_divergence(name, found, contest)
     if output is not None:
         _draw({name: found}, [], [], output, f"{name} on {contest.resolved.task.name}, {topology}")
     if json:
@@ -128,6 +129,8 @@ def compare(
             bars.advance(bar)
     if not entries:
         raise typer.Exit(EXIT_INTERRUPTED)
+    for entry in entries:
+        _say_divergence(entry.name, entry.curve, first)
     about = {
         "topology": topology,
         "task": first.resolved.task.name,
@@ -272,6 +275,14 @@ def _contest(topology: str, genome: str, given: dict[str, Any], assignments: lis
     from ..runs.contests import prepare
 
     return prepare(find(topology), config, base)
+
+
+def _say_divergence(name: str, found: "Curve", contest: "Contest") -> None:
+    from ..learning import divergence_of
+
+    sentence = divergence_of(found, contest.resolved.task)
+    if sentence is not None:
+        say(f"{name}: {sentence}; there the loss means nothing.")
 
 
 def _marks(last: int) -> tuple[int, ...]:

@@ -30,6 +30,8 @@ from ._train import rule_in_short
 if TYPE_CHECKING:
     from ..runs.meta_learning import MetaLearning, Status
 
+_SMALLER = "start anew with a smaller --learning-rate, --set update=..., --set noise=... or --set spread=..."
+
 
 def meta_train(
     topologies: Annotated[
@@ -177,20 +179,26 @@ def _run(
     *,
     as_json: bool,
 ) -> int:
+    from ..learning import Divergence
     from ..runs import run
 
     console.print(_table(process))
     total, began, reached = process.n_steps, time.perf_counter(), process.step
-    for step in watched(process, console, interrupts.requested, "meta-train", _about):
-        reached = step
-    if reached < total:
-        say(f"stopped after meta-step {reached}; {how_to_continue('meta-train', process.folder, rules)}")
-        return EXIT_INTERRUPTED
-    summary = run.finish(process, {"seconds": time.perf_counter() - began})
+    try:
+        for step in watched(process, console, interrupts.requested, "meta-train", _about):
+            reached = step
+        if reached < total:
+            say(f"stopped after meta-step {reached}; {how_to_continue('meta-train', process.folder, rules)}")
+            return EXIT_INTERRUPTED
+        summary = run.finish(process, {"seconds": time.perf_counter() - began})
+    except Divergence as error:
+        say(f"{error} in '{process.folder}'; {_SMALLER}")
+        return EXIT_DIVERGED
     if as_json:
         print(json_module.dumps(summary), flush=True)
-    if summary["loss"] is None:
-        say("no genome has a finite loss: all diverge in fresh unrolls; start anew with a smaller --set update=...")
+    if summary["diverged"]:
+        least = "no genome has a finite loss" if summary["loss"] is None else f"the least loss is {summary['loss']:.2g}"
+        say(f"{least}: all diverge in fresh unrolls; {_SMALLER}")
         return EXIT_DIVERGED
     console.print(
         f"best genome: loss {summary['loss']:.3f}, accuracy {summary['accuracy']:.3f} after "

@@ -157,8 +157,10 @@ def _run(
     try:
         for step in watched(training, console, interrupts.requested, "train", _about):
             reached = step
+        if first == total:
+            training.check()
     except Divergence as error:
-        diverged = str(error)
+        diverged, reached = str(error), training.step
     seconds = time.perf_counter() - began
     if diverged:
         code = EXIT_DIVERGED

@@ -10,6 +10,8 @@ from .comparison import distinct_names as distinct_names
 from .comparison import leads as leads
 from .comparison import sentences as sentences
 from .comparison import tune as tune
+from .divergence import Divergence as Divergence
+from .divergence import divergence_of as divergence_of
 from .evaluation import STEPS as STEPS
 from .evaluation import Curve as Curve
 from .evaluation import Interval as Interval

@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Key
 
 from .. import engine
+from .._text import UserError
 from .learners import VALIDATION, Standing, Validation
 from .objective import Objective, Problem, fresh_network, of_each
 from .population import LEAST_SIZE, member, size_of
@@ -222,18 +223,21 @@ class Evolution:
     def validate(self, draws: int) -> Validation:
         """Judges the best rule and the centre by fresh draws, since a best of many is partly luck; keeps the better.
 
-        The loss is 1 - accuracy.
+        The loss is 1 - accuracy; it is infinite where no prediction of either was finite.
         """
         vectors = self._candidates()
-        values = np.zeros(len(vectors))
+        values, ever_finite = np.zeros(len(vectors)), np.zeros(len(vectors), bool)
         for key in jax.random.split(jax.random.fold_in(self._key, VALIDATION), draws):
             found = fitness(
                 key, self._rules(vectors), self._problems, self._length, n_batches=self._n_batches,
                 objective=self._objective,
             )  # fmt: skip
             values += np.where(found.finite, np.asarray(found.accuracy, np.float64), 0) / draws
-        self._chosen = vectors[int(np.argmax(values))]
-        return Validation(1 - float(values.max()), float(values.max()), tuple(values.tolist()))
+            ever_finite |= np.asarray(found.finite)
+        best = int(np.argmax(np.where(ever_finite, values, -np.inf)))
+        self._chosen = vectors[best]
+        loss = 1 - float(values[best]) if ever_finite[best] else float("inf")
+        return Validation(loss, float(values[best]), tuple(values.tolist()))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the losses that the optimizer received, and the best rule, by which a resumed search is checked."""
@@ -244,14 +248,12 @@ class Evolution:
         """Restores the state that `arrays` returned.
 
         Raises:
-            ValueError: an array is missing or has another shape; or the optimizer does not come to the same best rule.
+            UserError: an array is missing or has another shape; or the optimizer does not come to the same best rule.
         """
         if set(arrays) != {"losses", "best"} or arrays["losses"].shape[1:] != (len(self._founders),):
-            raise ValueError("the losses that the optimizer received are missing, or those of another population")
+            raise UserError("the losses that the optimizer received are missing, or those of another population")
         self._begin()
         for values in arrays["losses"]:
             self._tell(self._ask(), values)
         if not np.array_equal(self._best[1], arrays["best"]):
-            raise ValueError(
-                "the optimizer does not repeat its earlier search; another version of cma may be installed"
-            )
+            raise UserError("the optimizer does not repeat its earlier search; another version of cma may be installed")

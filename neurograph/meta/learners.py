@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._text import UserError
 from .objective import Objective, Problem, mean_score, of_each
 from .population import Population, best, founded, member
 from .steps import Method, advance
@@ -155,11 +156,11 @@ class ByGradient:
         """Restores the state that `arrays` returned.
 
         Raises:
-            ValueError: an array is missing, or has another shape or type.
+            UserError: an array is missing, or has another shape or type.
         """
         for name, leaf in _named(self._population).items():
             if name not in arrays or arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
-                raise ValueError(f"{name} is missing, or has another shape or type")
+                raise UserError(f"{name} is missing, or has another shape or type")
         structure = jax.tree.structure(self._population)
         self._population = jax.tree.unflatten(
             structure, [jnp.asarray(arrays[name]) for name in _named(self._population)]

@@ -8,7 +8,7 @@ from .activations import ACTIVATIONS
 from .base import Rule, RuleError
 from .blur import SIGNALS, Blur, Hebbian
 from .losses import named
-from .moments import Adam, Lars, Momentum, RMSProp
+from .moments import Adam, Lars, Moments, Momentum, RMSProp
 from .parts import ActivationNormalization, ExponentialSaturation, Oja, SynapseNormalization, TanhSaturation
 
 R = TypeVar("R", bound=Rule)
@@ -110,6 +110,15 @@ def _hebbian(hebbian: Hebbian, given: Mapping[str, Any]) -> Hebbian:
             rate = now.rate if isinstance(now, ExponentialSaturation) else 1.0
             changes["saturation"] = ExponentialSaturation(rate, option["epsilon"])
     if "moments" in given:
-        numbers = dict(given["moments"])
-        changes["moments"] = MOMENTS[numbers.pop("kind")](**{n: v for n, v in numbers.items() if v is not None})
+        changes["moments"] = _moments(**given["moments"])
     return dataclasses.replace(hebbian, **changes)
+
+
+def _moments(kind: str, **numbers: Any) -> Moments:
+    """The moments of a kind, with the numbers that are not None in place of its own."""
+    known = [field.name for field in dataclasses.fields(MOMENTS[kind])]
+    given = {name: value for name, value in numbers.items() if value is not None}
+    for name in given:
+        if name not in known:
+            raise RuleError(f"moments of the kind {kind!r} have no {name!r}; they have {', '.join(known)}.")
+    return MOMENTS[kind](**given)

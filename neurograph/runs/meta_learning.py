@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from pydantic import ValidationError
 
 from .. import __version__
+from .._text import UserError
 from ..compile import compile_topology
 from ..compile.costs import Costs, known
 from ..engine.initializers import INITIALIZERS
 from ..learning import evaluate
+from ..learning.divergence import Divergence, is_absurd, loss_of_zeros
 from ..meta import Objective, Problem
 from ..meta.learners import Standing
 from ..rules import files as rule_files
@@ -153,9 +156,19 @@ class MetaLearning:
             meta_curves(records, self.folder / "curves.png", title=self.folder.name)
 
     def keep_best(self, found: dict[str, Any] | None = None) -> None:
-        """Writes the best rule so far to `genome.txt`, with its provenance."""
+        """Writes the best rule so far to `genome.txt`, with its provenance.
+
+        Raises:
+            Divergence: a number of it is not finite.
+        """
+        best = self.learner.best()
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(best)):
+            raise Divergence(
+                f"meta-learning diverged: after meta-step {self.step} the best genome has a number that is not finite. "
+                "The best one before, if there was any, is kept"
+            )
         rule_files.save(
-            self.learner.best(),
+            best,
             self.folder / "genome.txt",
             {**self._provenance(), **(found or {})},
             initializer=self.config.initializer,
@@ -190,7 +203,8 @@ class MetaLearning:
         """
         scores = self.learner.validate(VALIDATION_DRAWS)
         chosen = {"loss": round(scores.loss, 4), "accuracy": round(scores.accuracy, 4)}
-        tested = self._tested() if math.isfinite(scores.loss) else []
+        diverged = not math.isfinite(scores.loss) or self._is_absurd(scores.loss)
+        tested = [] if diverged else self._tested()
         about = {**chosen, "after_steps": self.learner.final_length, "draws": VALIDATION_DRAWS}
         self.keep_best({"scores": about, "test": tested})
         self.draw()
@@ -200,9 +214,31 @@ class MetaLearning:
             **self.learner.standing()._asdict(),
             "meta_steps": self.step,
             "finished": self.step >= self.n_steps,
+            "diverged": diverged,
             "test": tested,
             "genome": str(self.folder / "genome.txt"),
         }
+
+    def _is_absurd(self, loss: float) -> bool:
+        """Whether the loss of the best rule shows that it does not learn, but diverges (see `divergence.is_absurd`)."""
+        if self.config.method == "cma":  # 1 - R^2, which is 1 of the mean
+            return is_absurd(loss, 1.0, lambda: 1.0)
+
+        def of_zeros() -> float:
+            return float(np.mean([loss_of_zeros(task) for _, task in self.pairs]))
+
+        return is_absurd(loss, None, of_zeros) and is_absurd(loss, self._untrained(), of_zeros)
+
+    def _untrained(self) -> float:
+        """The mean loss of networks that have learnt nothing yet."""
+        found = [
+            evaluate(
+                jax.random.key(self.config.seed), problem.net, self.learner.best(), problem.task, steps=(0,), n_draws=1,
+                batch_size=self.config.batch_size, initializer=self.objective.initializer, held_out=True,
+            )
+            for problem in self.problems
+        ]  # fmt: skip
+        return float(np.mean([curve.loss for curve in found]))
 
     def _tested(self) -> list[dict[str, Any]]:
         """Mean test accuracy of the best rule on every problem, after some numbers of steps."""
@@ -291,7 +327,7 @@ def _resumed(folder: pathlib.Path, command: str, changes: Mapping[str, Any]) -> 
     process = prepare(topologies, config, folder, files.read_costs(folder), start, " && ".join(filter(None, commands)))
     try:
         process.learner.restore(stored.checkpoint.arrays)
-    except (KeyError, ValueError) as error:
+    except UserError as error:
         path = stored.checkpoint.path
         raise RunError(f"checkpoint '{path}' does not fit the run ({error}). Start the run anew.") from error
     run.reopen(process, folder)

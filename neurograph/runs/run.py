@@ -162,6 +162,9 @@ def loop(process: Process, *, stop: Callable[[], bool] = lambda: False) -> Itera
     Args:
         process: opened or reopened.
         stop: called before the first and after each call; the state reached is saved.
+
+    Raises:
+        Divergence: learning has diverged; what is good is saved.
     """
     per_call, last_saved = 1, time.monotonic()
     if stop():

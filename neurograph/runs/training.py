@@ -15,6 +15,8 @@ from .._text import UserError
 from ..compile import CompiledGraph
 from ..compile.costs import Costs, known
 from ..engine import NetworkState
+from ..learning.divergence import Divergence as Divergence
+from ..learning.divergence import is_absurd, loss_of_zeros
 from ..rules import files as rule_files
 from ..tasks import Task
 from ..topology import Topology
@@ -28,10 +30,6 @@ from .settings import TrainConfig, as_document
 
 CAPACITY = 256
 """Most steps that one call to the device can take: the length of what it reports."""
-
-
-class Divergence(ArithmeticError):
-    """A loss or a synapse is not finite any more."""
 
 
 class Status(NamedTuple):
@@ -146,6 +144,7 @@ class Training:
         self.marks = (self.log_every, self.evaluate_every, self.checkpoint_every)
         self._step = 0
         self._query_accuracy: float | None = None
+        self._query_loss: float | None = None
         self._leg: _Leg | None = None
 
     @functools.cached_property
@@ -181,8 +180,8 @@ class Training:
 
     def _evaluated(self) -> dict[str, float]:
         loss, score = self.programs.evaluate(self.state)
-        self._query_accuracy = float(score)
-        return {"query_loss": float(loss), "query_accuracy": self._query_accuracy}
+        self._query_loss, self._query_accuracy = float(loss), float(score)
+        return {"query_loss": self._query_loss, "query_accuracy": self._query_accuracy}
 
     def advance(self, n: int) -> None:
         """n steps.
@@ -216,7 +215,30 @@ class Training:
         return to_arrays(self.net, self.state)
 
     def saved(self) -> None:
-        pass
+        if self._step == self.n_steps:
+            self.check()
+
+    def check(self) -> None:
+        """Checks the loss at the end of training.
+
+        Raises:
+            Divergence: it is not finite, or absurd (see `divergence.is_absurd`); all synapses are kept.
+        """
+        if self._query_loss is None:
+            self._evaluated()
+        loss = self._query_loss
+        assert loss is not None
+        first = files.read_metrics(self.folder)[:1]
+        before = first[0].get("query_loss") if first and first[0]["step"] == 0 else None
+        if not np.isfinite(loss):
+            what = "is not finite"
+        elif is_absurd(loss, before, lambda: loss_of_zeros(self.resolved.task)):
+            what = f"is {loss:.2g}" + ("" if before is None else f", where it was {before:.2g} before training")
+        else:
+            return
+        raise Divergence(
+            f"training diverged: the test loss {what}. The synapses after step {self._step}, the last, are kept"
+        )
 
     def restore(self, checkpoint: files.Checkpoint) -> None:
         """Takes over the network of a checkpoint.
@@ -231,6 +253,7 @@ class Training:
                 f"checkpoint '{checkpoint.path}' does not fit the run: {error}. Start the run anew."
             ) from error
         self._step, self.unlogged = checkpoint.step, checkpoint.unlogged
+        self._query_loss = None
 
     def summary(self) -> dict[str, Any]:
         """Evaluates the latest checkpoint on the query set, and draws the curves."""

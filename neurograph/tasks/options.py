@@ -83,7 +83,7 @@ def check_dtype(task: str, dtype: Any) -> None:
     """
     try:
         is_floating = jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
-    except TypeError:
+    except (TypeError, ValueError):  # of NumPy, which reads types in many notations
         is_floating = False
     if not is_floating:
         raise TaskError(f"task '{task}': dtype is {shown(dtype)}; it must be a floating-point type, such as float32.")

@@ -187,6 +187,23 @@ def test_divergence_is_a_sentence_and_keeps_what_was_good(run):
     assert_complains(run("train", "--resume", "r"), "diverged at step 2", code=3)
 
 
+@pytest.mark.ci
+def test_a_finite_loss_that_is_absurd_is_a_divergence_too(run):
+    arguments = ("train", "mlp:2-4-5", "--task", "blobs", *SHORT, "--learning-rate", 1e30, "--out", "r")
+    outcome = run(*arguments, "--json")
+    words = (
+        "training diverged: the test loss is ",
+        "e+29, where it was ",
+        "step 24, the last, are kept in 'r'. Try a sm",
+    )
+    told = " ".join(outcome.err.split())
+    assert outcome.code == 3
+    assert all(word in told for word in words), told
+    assert (outcome.summary["diverged"], outcome.summary["finished"], outcome.summary["steps"]) == (True, True, 24)
+    assert run("train", "--resume", "r").code == 3
+    assert run("train", "--resume", "r", "--steps", 25).code == 3
+
+
 def write_data(path: pathlib.Path) -> None:
     x = np.random.default_rng(1).normal(size=(40, 2))
     rows = (f"{a},{b},{int(a * b > 0)}" for a, b in x)

@@ -100,7 +100,9 @@ def test_evaluate_prints_the_curve(run: Run):
 
 def test_what_is_not_finite_is_null(run: Run, monkeypatch):
     monkeypatch.setattr(Contest, "curve", lambda *_, **__: made_up(np.nan))
-    found = json.loads(run("evaluate", "plain.yaml", "--genome", "random", *FEW, "--json").out)
+    outcome = run("evaluate", "plain.yaml", "--genome", "random", *FEW, "--json")
+    assert "random: learning has diverged in 3 of 3 draws after 0 steps; there the loss means nothing." in outcome.err
+    found = json.loads(outcome.out)
     assert [row["loss"] for row in found["curve"]] == [{"mean": None, "half": None}] * 3
 
 

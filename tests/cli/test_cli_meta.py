@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 
+import jax.numpy as jnp
 import pytest
 import yaml
 
 from neurograph import cli, rules, runs
 from neurograph.cli import _meta_train
+from neurograph.meta.evolution import Fitness
 from neurograph.meta.learners import Validation
+from neurograph.meta.population import size_of
 from neurograph.runs.meta_learning import MetaLearning
 from tests.support.command_line import assert_complains
 from tests.support.helpers import thorough
@@ -125,6 +128,49 @@ def test_a_population_that_diverges_is_told(run, monkeypatch):
     assert "no genome has a finite loss" in outcome.err
     assert (outcome.summary["loss"], outcome.summary["test"]) == (None, [])
     assert json.loads(pathlib.Path("r", "summary.json").read_text())["loss"] is None
+
+
+@pytest.mark.parametrize(("loss", "code"), [(1e9, cli.EXIT_DIVERGED), (1e5, 0)])
+def test_a_population_whose_loss_is_absurd_has_diverged(run, monkeypatch, loss, code):
+    found = Validation(loss, 0.0, (0.0,))
+    monkeypatch.setattr("neurograph.meta.evolution.Evolution.validate", lambda *_: found)
+    outcome = run(*SHORT, "--out", "r", "--json")
+    assert (outcome.code, outcome.summary["diverged"]) == (code, bool(code))
+    told = "the least loss is 1e+09: all diverge in fresh unrolls; start anew with a smaller --learning-rate"
+    assert (told in outcome.err) == bool(code)
+
+
+def test_a_best_genome_that_is_not_finite_is_a_divergence(run, monkeypatch):
+    monkeypatch.setattr("neurograph.meta.evolution.Evolution.best", lambda *_: rules.backprop(float("nan")))
+    outcome = run(*SHORT, "--out", "r")
+    words = ("after meta-step 6 the best genome has a number that is not finite", "is kept in 'r'; start anew with a")
+    told = " ".join(outcome.err.split())
+    assert outcome.code == cli.EXIT_DIVERGED
+    assert all(word in told for word in words), told
+    assert not pathlib.Path("r", "genome.txt").exists()
+
+
+def nothing_is_finite(outcome) -> bool:
+    told = " ".join(outcome.err.split())
+    assert outcome.code == cli.EXIT_DIVERGED
+    assert "try it" not in outcome.out
+    return "no genome has a finite loss: all diverge in fresh unrolls; start anew with a smaller" in told
+
+
+def test_an_evolution_of_which_nothing_is_finite_is_told(run, monkeypatch):
+    def lost(key, rules, *_, **__) -> Fitness:
+        n = size_of(rules)
+        return Fitness(jnp.zeros(n), jnp.zeros(n, bool))
+
+    monkeypatch.setattr("neurograph.meta.evolution.fitness", lost)
+    assert nothing_is_finite(run(*SHORT, "--out", "r"))
+    assert nothing_is_finite(run("meta-train", "--resume", "r", "--meta-steps", 7))
+
+
+@pytest.mark.ci
+def test_a_descent_of_which_nothing_is_finite_is_told(run):
+    change = ("--method", "gradient", "--genome", "backprop", "--set", "update=1e38", "--meta-steps", 2)
+    assert nothing_is_finite(run(*SHORT, *change, "--out", "r"))
 
 
 WRONG = [

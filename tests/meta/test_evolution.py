@@ -185,6 +185,21 @@ def test_what_is_not_finite_ranks_behind_all_and_is_counted(fake, monkeypatch):
     np.testing.assert_array_equal(ravel_pytree(lost.best())[0], vectors[0])
 
 
+def test_a_validation_without_any_finite_prediction_has_no_finite_loss(fake, monkeypatch):
+    found = [Fitness(jnp.zeros(1), jnp.asarray([False]))]
+    monkeypatch.setattr(evolution, "fitness", lambda *_, **__: found[-1])
+    run = evolved(fake, 3)
+    assert run.validate(4) == (np.inf, 0.0, (0.0,))
+    # where some draws are finite, the others count as accuracy 0; and what is finite comes before what never is
+    monkeypatch.setattr(run, "_candidates", lambda: [np.zeros(1), np.zeros(1)])
+    turns = iter([[False, True], [False, False]])
+    monkeypatch.setattr(
+        evolution, "fitness", lambda *_, **__: Fitness(jnp.asarray([0.0, -0.5]), jnp.asarray(next(turns)))
+    )
+    monkeypatch.setattr(run, "_rules", lambda vectors: None)
+    assert run.validate(2) == (1.25, -0.25, (0.0, -0.25))
+
+
 def test_validation_chooses_between_the_best_and_the_centre(fake):
     run = evolved(fake)
     run.advance(2)

@@ -14,6 +14,8 @@ import pytest
 from neurograph import engine, rules
 from neurograph.compile import compile_topology
 from neurograph.engine import views
+from neurograph.rules.moments import Lars
+from neurograph.rules.options import with_options
 from tests.support import cases, plain
 from tests.support.helpers import (
     QUICK,
@@ -158,3 +160,13 @@ def test_the_gradient_is_finite_where_an_input_never_changes(name):
         return jax.lax.scan(step, state, jnp.arange(3))[1][-1]
 
     assert_gradient_is_the_slope(loss, rule)
+
+
+def test_moments_take_their_own_numbers_alone():
+    rule = with_options(rules.backprop(0.1), {"moments": {"kind": "lars", "trust": 0.5, "b1": None}})
+    assert isinstance(rule.hebbian.moments, Lars)
+    assert rule.hebbian.moments.trust == 0.5
+    with pytest.raises(
+        rules.RuleError, match=r"^moments of the kind 'adam' have no 'decay'; they have b1, b2, epsilon\.$"
+    ):
+        with_options(rules.backprop(0.1), {"moments": {"kind": "adam", "decay": 0.5}})

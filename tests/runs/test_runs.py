@@ -17,6 +17,7 @@ from neurograph import rules, runs, topology
 from neurograph.compile import compile_topology
 from neurograph.compile.costs import DEFAULT
 from neurograph.engine import views
+from neurograph.learning import divergence
 from neurograph.rules import RuleError
 from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged, resolve, training
 from neurograph.runs.checkpoints import from_arrays
@@ -260,6 +261,30 @@ def test_divergence_keeps_the_last_good_network(tmp_path, monkeypatch, capacity,
     assert json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail) == summary
 
 
+def test_a_loss_at_the_end_that_is_absurd_is_a_divergence(tmp_path, monkeypatch):
+    """Were a thousandth of the loss before training absurd, this run would be."""
+    run = started(tmp_path, steps=20, evaluate_every=10)
+    monkeypatch.setattr(divergence, "ABSURD", 1e-3)
+    sentence = r"^training diverged: the test loss is \S+, where it was \S+ before training\. The synapses after"
+    with pytest.raises(Divergence, match=sentence):
+        list(loop(run))
+    assert runs.load_checkpoint(tmp_path).step == 20
+    records = runs.read_metrics(tmp_path)
+    assert [record["step"] for record in records if "query_loss" in record] == [0, 10, 20]
+    run.restore(runs.load_checkpoint(tmp_path))
+    with pytest.raises(Divergence, match=sentence):
+        run.check()
+    summary = finish(run, {"diverged": True})
+    assert (summary["steps"], summary["finished"]) == (20, True)
+    monkeypatch.undo()
+    run.check()
+    run._query_loss = math.inf
+    with pytest.raises(
+        Divergence, match=r"^training diverged: the test loss is not finite\. The synapses after step 20"
+    ):
+        run.check()
+
+
 def test_numbers_that_are_not_finite_become_null(tmp_path):
     runs.append_metrics(tmp_path, [{"step": 1, "loss": math.inf, "parts": [math.nan, 2.0]}])
     runs.write_summary(tmp_path, {"loss": -math.inf, "n": 3})
@@ -359,7 +384,8 @@ def test_a_checkpoint_of_another_run_does_not_fit(folder, tmp_path):
 
 BROKEN_CONFIGS = {
     "empty": ("", "damaged: it has no mapping 'train'"),
-    "not closed": ("train: {", "damaged: while parsing"),
+    "not closed": ("train: {", "damaged in line 2: this is no YAML: while parsing"),
+    "a key twice": ("a: 1\na: 2\n", "damaged in line 2: the key 'a' is already there in line 1"),
     "a list": ("- 1\n", "damaged: it has no mapping 'train'"),
     "a number for train": ("train: 3\nneurograph: 0.1.0\n", "damaged: it has no mapping 'train'"),
     "cut short": ("topology: a\ntrain: {steps: 3}\n", "damaged: it is cut short"),

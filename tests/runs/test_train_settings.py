@@ -19,7 +19,9 @@ from neurograph.runs.settings import (
     RunFile,
     TrainConfig,
     _train,
+    meta_config,
     parse_assignments,
+    plain_config,
     train_config,
 )
 from neurograph.topology import files
@@ -48,6 +50,71 @@ def test_values_of_the_command_line_stand_above_the_file(tmp_path):
     assert deep.rule.name == "published"
     assert deep.rule.saturation is not None
     assert (deep.rule.saturation.kind, deep.rule.saturation.epsilon) == ("exp_update", 0.5)
+
+
+def wherever(tmp_path, key, written, value):
+    """What a file, the command line and Python make of a value: settings, or what is wrong."""
+    path, plain = tmp_path / "file.yaml", tmp_path / "plain.yaml"
+    path.write_text(f"{MLP}train: {{{key}: {written}}}")
+    plain.write_text(MLP)
+    yield lambda: train_config(path)[0]
+    yield lambda: train_config(plain, parse_assignments([f"{key}={written}"]))[0]
+    yield lambda: train_config(plain, {key: value})[0]
+    yield lambda: plain_config({key: value})
+    yield lambda: TrainConfig.model_validate({key: value})
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "steps"),
+    [("1e2", 1e2, 100), ("10.0", 10.0, 10), ("0x10", 0x10, 16), ("017", 17, 17), ("+3", 3, 3)],
+)
+def test_a_whole_number_may_be_written_as_others_are(tmp_path, written, value, steps):
+    for read in wherever(tmp_path, "steps", written, value):
+        assert (read().steps, type(read().steps)) == (steps, int)
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "value", "sentence"),
+    [
+        ("steps", "1.5", 1.5, "steps: 1.5 is not a whole number; give a whole number."),
+        ("steps", "'1_000'", "1_000", "steps: '1_000' is text, not a whole number; write 1000."),
+        (
+            "steps",
+            "1e300",
+            1e300,
+            "steps: 10000000000000000525047602552044202487044685811081591549 ... is out of range",
+        ),
+        ("learning_rate", "'0,1'", "0,1", "learning_rate: '0,1' is text, not a number; write 0.1."),
+        ("learning_rate", "9" * 400, int("9" * 400), " ... is beyond the largest number, 1.8e308; give a smaller one."),
+        (
+            "learning_rate",
+            "1e39",
+            1e39,
+            "learning_rate: 1e+39 is too large: float32 holds numbers up to 3.4e+38 only; giv",
+        ),
+        (
+            "rule",
+            "{oja: {multiplier: -1e39}}",
+            {"oja": {"multiplier": -1e39}},
+            "oja.multiplier: -1e+39 is too large",
+        ),
+    ],
+)
+def test_a_wrong_number_is_told_alike_wherever_it_stands(tmp_path, key, written, value, sentence):
+    for n, read in enumerate(wherever(tmp_path, key, written, value)):
+        if n < 4:  # pydantic's own sentences stand elsewhere
+            with pytest.raises(ConfigError) as caught:
+                read()
+            assert sentence in str(caught.value)
+            assert str(caught.value).startswith("command line: " if n else f"{tmp_path / 'file.yaml'}:2:")
+
+
+def test_float64_holds_larger_numbers(tmp_path):
+    given = {"learning_rate": 1e39, "dtype": "float64"}
+    assert plain_config(given).learning_rate == 1e39
+    with pytest.raises(ConfigError, match=r"^command line: sigma: 1e\+39 is too large: float32 holds numbers up to"):
+        meta_config({"sigma": 1e39})
+    assert meta_config({"sigma": 1e39, "dtype": "float64", "meta_steps": 1e3, "curriculum.add": 5.0}).meta_steps == 1000
 
 
 def test_defaults_depend_on_the_rule():

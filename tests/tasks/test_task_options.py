@@ -104,7 +104,8 @@ def test_values_of_the_types_are_taken():
         "data.csv", split_seed=1e3, query_fraction=np.float32(0.5), label=["label"], kind="classification"
     )
     np.testing.assert_array_equal(plain.test.x, other.test.x)
-    assert tasks.load("xor", query_size=np.int64(7), n_outputs=2.0, seed=jnp.int32(3)).n_query == 7
+    options: dict[str, Any] = {"query_size": np.int64(7), "n_outputs": 2.0, "seed": jnp.int32(3)}
+    assert tasks.load("xor", **options).n_query == 7
     assert tasks.load("data.csv", standardise=np.bool_(False), dtype=np.float64).dtype == jnp.float64
 
 

@@ -274,6 +274,12 @@ def test_a_wrong_csv_file_is_told(tmp_path, content, message):
         files.loads(HEAD + "edges: {file: edges.csv}", folder=tmp_path)
 
 
+@pytest.mark.parametrize("name", [r"a\0b", r"\ud800"])
+def test_a_name_that_no_file_has_is_told(name):
+    with pytest.raises(ConfigError, match="no file can have such a name; check the path"):
+        files.loads(HEAD + f'edges: {{file: "{name}"}}')
+
+
 def test_parallel_synapses_are_told_with_both_places(tmp_path):
     (tmp_path / "edges.csv").write_text("sender,receiver\n0,2\n2,5\n0,2\n")
     with pytest.raises(TopologyError, match=r"at edges.csv line 2 and edges.csv line 4"):

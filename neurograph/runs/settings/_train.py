@@ -64,7 +64,11 @@ class OfDtype(BaseModel):
         )
         beyond = [
             InitErrorDetails(
-                type=PydanticCustomError("sentence", f"{value:g} is too large: {words}"), loc=path, input=value
+                type=PydanticCustomError(
+                    "sentence", "{value} is too large: {words}", {"value": f"{value:g}", "words": words}
+                ),
+                loc=path,
+                input=value,
             )
             for path, value in _numbers(self)
             if abs(value) > largest
