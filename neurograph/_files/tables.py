@@ -32,11 +32,10 @@ def read_text(path: Path, error: Callable[[str], Exception]) -> str:
         path: the file.
         error: makes the exception of a sentence, for what is no readable file of UTF-8 text, or empty.
     """
+    if path.is_dir():
+        raise error("this is a directory; give a file.")
     try:
-        if path.is_dir():
-            raise error("this is a directory; give a file.")
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
         if text.strip():
             return text
         sentence = "the file is empty."
@@ -48,8 +47,10 @@ def read_text(path: Path, error: Callable[[str], Exception]) -> str:
         else:
             line = found.object.count(b"\n", 0, found.start) + 1
             sentence = f"line {line}: the file is not UTF-8 text; save it as UTF-8."
-    except (OSError, ValueError) as found:
-        sentence = f"the file cannot be read ({(getattr(found, 'strerror', None) or str(found)).lower()})."
+    except ValueError:  # a null byte, or half of a character
+        sentence = "no file can have such a name; check the path."
+    except OSError as found:
+        sentence = f"the file cannot be read ({(found.strerror or type(found).__name__).lower()})."
     raise error(sentence)
 
 

@@ -4,6 +4,7 @@ Processes are forked from a server that has imported everything, so that kills f
 """
 
 import multiprocessing
+import multiprocessing.process
 import os
 import pathlib
 import shutil
@@ -56,7 +57,7 @@ class Runs:
         self.server = multiprocessing.get_context("forkserver")
         self.server.set_forkserver_preload(["neurograph.cli._app", "neurograph.runs", "neurograph.meta", "jax"])
 
-    def start(self, place: pathlib.Path) -> "multiprocessing.context.ForkServerProcess":
+    def start(self, place: pathlib.Path) -> multiprocessing.process.BaseProcess:
         """Begins the run, or continues it where it is begun already."""
         begun = (place / "run" / "config.yaml").exists()
         rest = ["--resume", "run"] if begun else [*self.arguments[1:], "--out", "run", "--seed", "5"]

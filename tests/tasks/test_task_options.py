@@ -38,7 +38,7 @@ WRONG = [
     ("csv", {"dtype": "abc"}, "dtype is 'abc'; it must be a floating-point type, such as float32."),
     ("csv", {"loss": 3}, "the option loss is 3; it must be a function, text or null: put it in quotes."),
     ("csv", {"targets": 3}, "the option targets is 3; it must be text or null: put it in quotes."),
-    ("csv", {"header_": 3}, "there is no option 'header_'; known are "),
+    ("csv", {"zzz": 3}, "there is no option 'zzz'; known are "),
     ("xor", {"query_size": "abc"}, "task 'xor': the option query_size is 'abc'; it must be a whole number."),
     ("xor", {"query_size": None}, "the option query_size is None; it must be a whole number."),
     ("xor", {"query_size": 10**12}, "query_size is 1,000,000,000,000; more than can be counted: give less."),
@@ -129,7 +129,7 @@ TYPES = [
     (Literal["a", 1], ["a", 1], ["b", True, 1.5]),
     (Annotated[float, "any"], [1, 0.5], ["a", False]),
     (Callable[[int], int], [len], [3]),
-    (Any, [object(), None], []),
+    (Any, [len, None], []),
     ("str", [], []),
 ]
 
