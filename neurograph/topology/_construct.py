@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._text import shown
+from . import _size
 from ._types import HIDDEN, INPUT, OUTPUT, ROLES, Population, Topology, fail
 from ._validate import check_labels, unknown_role, validate
 
@@ -74,6 +75,7 @@ def from_arrays(
             known = [values for values in (codes, names) if values is not None]
             given = [values for values in (senders, receivers, inputs, outputs) if values is not None]
             n_neurons = len(known[0]) if known else 1 + max((int(v.max(initial=-1)) for v in given), default=-1)
+        _size.check(name, senders.size, n_neurons)
         if codes is None:
             codes = infer_roles(senders, receivers, inputs, outputs, n_neurons, name)
         present = [code for code in range(len(ROLES)) if (codes == code).any()]
@@ -131,6 +133,7 @@ def build(
     for population, size in populations:
         if size < 1:
             raise fail(name, f"population {population.name} has {size} neurons; it needs at least one.")
+    _size.check(name, np.size(senders), sum(sizes))
     return from_arrays(
         senders,
         receivers,

@@ -3,7 +3,8 @@
 Pure functions of sizes, parameters and a random generator. Each returns `(senders, receivers)`, int64 `[synapses]`, the
 neurons' places in the sending and the receiving population, sorted by receiver, then by sender; no pair comes twice.
 With `within`, the two populations are one and the same, and only pairs with sender < receiver are joined, so that the
-result has neither self-loops nor cycles. Nothing loops over synapses.
+result has neither self-loops nor cycles. Nothing loops over synapses. Time and memory are those of the synapses, not of
+the pairs; a projection of more synapses than this computer's memory holds raises a `TopologyError` before it is made.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._text import UserError
+from . import _size
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -55,7 +57,9 @@ def all_to_all(n_senders: int, n_receivers: int, *, within: bool = False) -> Pai
     >>> all_to_all(2, 2)
     (array([0, 1, 0, 1]), array([0, 0, 1, 1]))
     """
-    return _pairs(np.arange(_n_pairs(n_senders, n_receivers, within)), n_senders, within)
+    n_pairs = _size.all_to_all(n_senders, n_receivers, within=within)
+    _size.check_projection("all_to_all", n_pairs)
+    return _pairs(np.arange(n_pairs), n_senders, within)
 
 
 def one_to_one(n_senders: int, n_receivers: int) -> Pairs:
@@ -74,6 +78,7 @@ def one_to_one(n_senders: int, n_receivers: int) -> Pairs:
         raise UserError(
             f"one_to_one joins {n_senders} to {n_receivers} neurons; both populations must be of the same size."
         )
+    _size.check_projection("one_to_one", n_senders)
     return np.arange(n_senders), np.arange(n_receivers)
 
 
@@ -82,8 +87,7 @@ def pairwise_bernoulli(
 ) -> Pairs:
     """Joins each pair of neurons with probability p, independently.
 
-    Draws the gaps between one synapse and the next, which are geometric: time and memory are those of the synapses,
-    not of the pairs.
+    Draws the gaps between one synapse and the next, which are geometric.
 
     Args:
         rng: random generator.
@@ -99,7 +103,8 @@ def pairwise_bernoulli(
     """
     if not 0 <= p <= 1:
         raise UserError(f"pairwise_bernoulli has p = {p}; a probability lies between 0 and 1.")
-    n_pairs = _n_pairs(n_senders, n_receivers, within)
+    n_pairs = _size.all_to_all(n_senders, n_receivers, within=within)
+    _size.check_projection("pairwise_bernoulli", n_pairs * p)
     if p == 1:
         return all_to_all(n_senders, n_receivers, within=within)
     if p < np.finfo(float).tiny or n_pairs == 0:
@@ -135,6 +140,8 @@ def fixed_indegree(
     """
     most = _n_senders_within(n_senders) if within else n_senders
     _check_degree("fixed_indegree", n, most, "senders")
+    n_synapses = _size.fixed_indegree(n_senders, n_receivers, n, within=within)
+    _size.check_projection("fixed_indegree", n_synapses, n_receivers)
     choices = np.arange(n_receivers) if within else np.full(n_receivers, n_senders)
     return _choose(rng, choices, np.minimum(n, choices))
 
@@ -158,6 +165,8 @@ def fixed_outdegree(
     """
     most = _n_senders_within(n_receivers) if within else n_receivers
     _check_degree("fixed_outdegree", n, most, "receivers")
+    n_synapses = _size.fixed_outdegree(n_senders, n_receivers, n, within=within)
+    _size.check_projection("fixed_outdegree", n_synapses, n_senders)
     if within:
         # The mirror image of fixed_indegree: neuron N - 1 - j there is neuron j here.
         chosen, choosers = _choose(rng, np.arange(n_receivers), np.minimum(n, np.arange(n_receivers)))
@@ -209,18 +218,22 @@ def local(
             f"over {size[0]} x {size[1]} neurons make {needed[0]} x {needed[1]} receivers, but the receiving sheet is "
             f"{out[0]} x {out[1]}; change its shape, the stride or the padding."
         )
+    n_windows = out[0] * out[1]
+    n_synapses = _size.local(source, target, kernel, stride, padding=padding)
+    _size.check_projection("local", n_synapses, n_windows)
     rows, columns = (_windows(size[d], out[d], kernel[d], stride[d], padding) for d in (0, 1))
-    # m: source map, r, c: receiver's row and column, y, x: place in the window
-    maps = np.arange(source.maps)[None, None, :, None, None] * size[0]
-    row = rows[:, None, None, :, None]
-    column = columns[None, :, None, None, :]
-    inside = (row >= 0) & (row < size[0]) & (column >= 0) & (column < size[1])
-    index = (maps + row) * size[1] + column
-    inside = np.broadcast_to(inside, index.shape).reshape(out[0] * out[1], -1)
-    index = index.reshape(inside.shape)
-    seen = np.broadcast_to(inside, (target.maps, *inside.shape)).reshape(-1, inside.shape[1])
-    receivers, place = np.nonzero(seen)
-    return index[receivers % len(index), place], receivers
+    # A line is what a window sees of one row of one source map.
+    n_rows = np.repeat(rows.n_places, out[1])
+    window = np.repeat(np.arange(n_windows), source.maps * n_rows)
+    source_map, row = np.divmod(_within(source.maps * n_rows), n_rows[window])
+    row += rows.first[window // out[1]]
+    column = window % out[1]
+    count = columns.n_places[column]
+    senders = np.repeat((source_map * size[0] + row) * size[1] + columns.first[column], count) + _within(count)
+    receivers = np.repeat(window, count)
+    # All maps of the target see the same.
+    of_map = np.arange(target.maps)[:, None] * n_windows
+    return np.tile(senders, target.maps), (of_map + receivers).ravel()
 
 
 def explicit(pairs: ArrayLike, n_senders: int, n_receivers: int) -> Pairs:
@@ -292,10 +305,6 @@ def _check_degree(rule: str, n: int, most: int, what: str) -> None:
         raise UserError(f"{rule} has n = {n}; it must lie between 0 and {most}, the number of possible {what}.")
 
 
-def _n_pairs(n_senders: int, n_receivers: int, within: bool) -> int:
-    return n_receivers * (n_receivers - 1) // 2 if within else n_senders * n_receivers
-
-
 def _pairs(index: np.ndarray, n_senders: int, within: bool) -> Pairs:
     """Gives the pairs at the given places in the list of all pairs, sorted by receiver, then by sender."""
     if not within:
@@ -345,7 +354,19 @@ def _choose_sparse(rng: np.random.Generator, choices: np.ndarray, n_chosen: np.n
     return key - base[row], row
 
 
-def _windows(size: int, n_windows: int, kernel: int, stride: int, padding: str) -> np.ndarray:
-    """Gives the places `[windows, kernel]` that each window covers in one direction; some lie outside of the sheet."""
-    overhang = max((n_windows - 1) * stride + kernel - size, 0) if padding == "same" else 0
-    return np.arange(n_windows)[:, None] * stride - overhang // 2 + np.arange(kernel)
+class _Windows(NamedTuple):
+    """The places that each window covers in one direction within the sheet: `[windows]`, the first, and how many."""
+
+    first: np.ndarray
+    n_places: np.ndarray
+
+
+def _windows(size: int, n_windows: int, kernel: int, stride: int, padding: str) -> _Windows:
+    begin = _size.first_place(size, n_windows, kernel, stride, padding) + np.arange(n_windows) * stride
+    first = np.clip(begin, 0, size)
+    return _Windows(first, np.clip(begin + kernel, 0, size) - first)
+
+
+def _within(counts: np.ndarray) -> np.ndarray:
+    """Gives 0 .. count - 1 for each count, one after the other."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)

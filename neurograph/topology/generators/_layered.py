@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import projections
+from .. import _size, projections
 from .._construct import build
 from .._types import Activation, Population, Topology, fail
 from ..projections import Pairs
@@ -30,14 +30,15 @@ def mlp(
         The wiring, with the populations input, hidden_1, hidden_2, ..., output.
 
     Raises:
-        TopologyError: fewer than two layers, an empty one, or the wrong number of activations.
+        TopologyError: fewer than two layers, an empty one, or the wrong number of activations; or more synapses than
+            this computer's memory holds.
 
     >>> mlp([2, 3, 1]).n_synapses
     9
     """
     layers = _layers(sizes, activations, bias, name)
     joined = [(layer - 1, layer, "all_to_all") for layer in range(1, len(sizes))]
-    return build(*_joined(sizes, joined), layers, name=name)
+    return build(*_joined(sizes, joined, name), layers, name=name)
 
 
 def residual_mlp(
@@ -77,7 +78,7 @@ def residual_mlp(
         sender = layer - skip
         if sender >= 0 and (skip_rule == "all_to_all" or sizes[sender] == sizes[layer]):
             joined.append((sender, layer, skip_rule))
-    return build(*_joined(sizes, joined), layers, name=name)
+    return build(*_joined(sizes, joined, name), layers, name=name)
 
 
 def _layers(
@@ -101,8 +102,13 @@ def _layers(
     ]
 
 
-def _joined(sizes: Sequence[int], layers: Sequence[tuple[int, int, str]]) -> Pairs:
+def _joined(sizes: Sequence[int], layers: Sequence[tuple[int, int, str]], name: str) -> Pairs:
     """Gives the synapses between pairs of layers, each pair with the name of its projection rule."""
+    counts = (
+        _size.all_to_all(sizes[sending], sizes[receiving]) if rule == "all_to_all" else sizes[sending]
+        for sending, receiving, rule in layers
+    )
+    _size.check(name, sum(counts), sum(map(int, sizes)), len(sizes) * _size.BYTES_PER_LAYER)
     start = np.concatenate([[0], np.cumsum(sizes)])
     parts = []
     for sending, receiving, rule in layers:

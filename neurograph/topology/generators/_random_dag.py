@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from .. import projections
+from .. import _size, projections
 from .._construct import build
 from .._types import Activation, Topology, fail
+from ..projections import Pairs
 from ._parts import STREAM_CORE, STREAM_INPUTS, STREAM_OUTPUTS, check_counts, three, to_outputs
 
 
@@ -39,13 +40,34 @@ def random_dag(
         The wiring, with the populations input, hidden, output.
 
     Raises:
-        TopologyError: a number is out of range.
+        TopologyError: a number is out of range, or the wiring is too large for this computer's memory.
     """
     check_counts(name, n_inputs=n_inputs, n_outputs=n_outputs, n_hidden=n_hidden, in_degree=in_degree)
     if not 1 <= n_levels <= n_hidden:
         raise fail(name, f"n_levels is {n_levels}; it must lie between 1 and n_hidden = {n_hidden}.")
-    rng = projections.generator(seed, STREAM_CORE)
+    _size.check(name, max(n_inputs, n_hidden), n_inputs + n_hidden + n_outputs)
     bounds = n_inputs + np.linspace(0, n_hidden, n_levels + 1).astype(np.int64)
+    n_last = int(bounds[-1] - bounds[-2])
+    n_core = float(np.dot(np.diff(bounds), np.minimum(in_degree, bounds[:-1]).astype(np.float64)))
+    n_read = n_last if output_degree is None else min(output_degree, n_hidden)
+    n_synapses = max(n_inputs, n_core) + max(n_last, n_outputs * n_read)
+    _size.check(name, n_synapses, n_inputs + n_hidden + n_outputs)
+    synapses = _joined(n_inputs, n_outputs, bounds, in_degree, output_degree, seed, name)
+    return build(*synapses, three(n_inputs, n_hidden, n_outputs, activation, bias), name=name)
+
+
+def _joined(
+    n_inputs: int,
+    n_outputs: int,
+    bounds: np.ndarray,
+    in_degree: int,
+    output_degree: int | None,
+    seed: int,
+    name: str,
+) -> Pairs:
+    """Gives all synapses; neurons `bounds[n]` to `bounds[n + 1]` are the hidden level n."""
+    n_levels, n_hidden = bounds.size - 1, int(bounds[-1]) - n_inputs
+    rng = projections.generator(seed, STREAM_CORE)
     below = np.concatenate([[0], bounds])
     parts = []
     for level in range(n_levels):
@@ -69,8 +91,4 @@ def random_dag(
         output_degree,
         name,
     )
-    return build(
-        *projections.join([(senders, receivers), (lonely, n_inputs + extra), feeds]),
-        three(n_inputs, n_hidden, n_outputs, activation, bias),
-        name=name,
-    )
+    return projections.join([(senders, receivers), (lonely, n_inputs + extra), feeds])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...._text import UserError
-from ... import generators, projections
+from ... import _size, generators, projections
 from ..._construct import from_arrays
 from ..._types import Population, Topology, TopologyError
 from ...projections import Pairs, Sheet
@@ -36,6 +36,7 @@ def build(file: TopologyFile, document: Document, folder: FilePath, name: str) -
     populations = [_population(p) for p in file.populations]
     sizes = [p.n_neurons for p in file.populations]
     n_neurons = sum(sizes)
+    _check_memory(file, document, n_neurons)
     labels = _labels(file, document, n_neurons)
     names = _edges.Names(labels, n_neurons)
     synapses = _projected(file, document, folder) if file.edges is None else _explicit(file, document, folder, names)
@@ -125,6 +126,49 @@ def _projected(file: TopologyFile, document: Document, folder: FilePath) -> _edg
         return f"projections[{index}] in line {document.line(('projections', index))}"
 
     return _edges.Synapses(*projections.join(parts), None, None, place)
+
+
+def _check_memory(file: TopologyFile, document: Document, n_neurons: int) -> None:
+    """Checks that the wiring fits into memory: its neurons, each projection, and all of these together.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if (sentence := _size.problem(0, n_neurons)) is not None:
+        raise _error(document, ("populations",), sentence)
+    population = {p.name: p for p in file.populations}
+    counts = [_count(p, population[p.source], population[p.target]) for p in file.projections]
+    problems = [
+        document.problem(("projections", index), sentence)
+        for index, count in enumerate(counts)
+        if (sentence := _size.problem(count, n_neurons)) is not None
+    ]
+    if not problems and (sentence := _size.problem(sum(counts), n_neurons)) is not None:
+        largest = max(range(len(counts)), key=counts.__getitem__)
+        sentence = f"all projections together, of which projections[{largest}] is the largest: {sentence}"
+        problems = [document.problem(("projections",), sentence)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _count(projection: _schema.Projection, source: PopulationConfig, target: PopulationConfig) -> float:
+    """Counts the synapses of a projection that rules make; those in lists and files are there already."""
+    n, m, within = source.n_neurons, target.n_neurons, source.name == target.name
+    match projection:
+        case _schema.AllToAll():
+            return _size.all_to_all(n, m, within=within)
+        case _schema.OneToOne():
+            return min(n, m)
+        case _schema.PairwiseBernoulli(p=p):
+            return _size.pairwise_bernoulli(n, m, p, within=within)
+        case _schema.FixedIndegree(n=degree):
+            return _size.fixed_indegree(n, m, degree, within=within)
+        case _schema.FixedOutdegree(n=degree):
+            return _size.fixed_outdegree(n, m, degree, within=within)
+        case _schema.Local(kernel=kernel, stride=stride, padding=padding) if source.sheet and target.sheet:
+            windows = (kernel[0], kernel[1]), (stride[0], stride[1])
+            return _size.local(_sheet(source), _sheet(target), *windows, padding=padding)
+    return 0
 
 
 def _pairs(
