@@ -1,5 +1,6 @@
 """A wiring by whatever stands for one on the command line: a file, a gallery name, or the folder of a run."""
 
+import os
 import pathlib
 from typing import Any
 
@@ -8,7 +9,7 @@ from ..topology import Topology, TopologyError
 
 def train_section(what: str) -> dict[str, Any] | None:
     """How a run was trained, by its folder; None of anything else."""
-    if not (pathlib.Path(what) / "config.yaml").is_file():
+    if not _is_run(what):
         return None
     from .. import runs
 
@@ -25,7 +26,7 @@ def find(what: str) -> Topology:
     Raises:
         ValueError: (of its kinds `TopologyError`, `ConfigError`, `RunError`) there is no such wiring, or a wrong one.
     """
-    if (pathlib.Path(what) / "config.yaml").is_file():
+    if _is_run(what):
         from ..runs.trained import trained_topology
 
         return trained_topology(pathlib.Path(what))
@@ -35,3 +36,8 @@ def find(what: str) -> Topology:
     if not is_shorthand(what) and find_file(what).is_dir():
         raise TopologyError(f"'{what}' is a folder that holds no run; give a topology file, or the folder of a run.")
     return load_topology(what)
+
+
+def _is_run(what: str) -> bool:
+    """Whether it is a run's folder; the sizes of many layers are longer than any name of a folder."""
+    return os.path.isfile(os.path.join(what, "config.yaml"))

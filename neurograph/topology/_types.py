@@ -122,7 +122,12 @@ class Topology:
 
 def fail(name: str, sentence: str) -> TopologyError:
     """Makes the error about a wiring, whose message names the wiring and then says what is wrong."""
-    return TopologyError(f"topology {shown(name)}: {sentence}")
+    return TopologyError(titled(name) + sentence)
+
+
+def titled(name: str) -> str:
+    """Gives how messages about a wiring begin; a name that lists the sizes of many layers is cut off."""
+    return f"topology {shown(name, 200)}: "
 
 
 def activation_text(activation: Activation | None) -> str:

@@ -7,7 +7,7 @@ import networkx as nx
 import pytest
 
 from neurograph import topology
-from neurograph.topology import files
+from neurograph.topology import TopologyError, check_fits, files
 from neurograph.topology.files import ConfigError
 from tests.support.command_line import SHORT, assert_complains
 
@@ -38,6 +38,15 @@ def test_layers_are_joined_all_to_all(sizes):
 def test_what_is_no_list_of_layers_is_told(what, sentence):
     with pytest.raises(ConfigError, match=sentence):
         files.load(what)
+
+
+def test_many_layers_stand_on_the_command_line_and_are_not_quoted_whole(run):
+    """Also where they are more characters than the name of a file may have."""
+    what = "mlp:" + "-".join(["1"] * 500)
+    assert json.loads(run("inspect", what, "--json").out)["n_levels"] == 500
+    with pytest.raises(TopologyError, match=r"^topology 'mlp 1-1-1-.* \.\.\.: it has 1 input neuron, but") as told:
+        check_fits(files.load(what), 2, 1, "xor")
+    assert len(str(told.value)) < 400
 
 
 @pytest.mark.ci

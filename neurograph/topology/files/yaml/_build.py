@@ -10,7 +10,7 @@ import numpy as np
 from ...._text import UserError
 from ... import _size, generators, projections
 from ..._construct import from_arrays
-from ..._types import Population, Topology, TopologyError
+from ..._types import Population, Topology, TopologyError, titled
 from ...projections import Pairs, Sheet
 from . import _edges, _schema
 from ._document import Document
@@ -85,7 +85,7 @@ def _generated(file: TopologyFile, document: Document, name: str) -> Topology:
     try:
         return getattr(generators, file.generator.kind)(**options, name=name)
     except TopologyError as error:
-        sentence = str(error).removeprefix(f"topology {name!r}: ")
+        sentence = str(error).removeprefix(titled(name))
         raise _error(document, ("generator",), sentence) from None
 
 
