@@ -130,7 +130,7 @@ def test_plain_data_are_those_that_were_written():
         ("a:\n  -\tb: 1\n\tc: 2", (2, 4), "a tab indents this line"),
         ("a: “b: c”", (1, 6), "This line holds LEFT DOUBLE QUOTATION MARK (U+201C), RIGHT DOUBLE QUOTATION MARK"),
         ("a:\xa0b\nc: 1", (2, 2), "Line 1 holds NO-BREAK SPACE (U+00A0); leave it out, or write a plain character"),
-        ("a: 1\n\ufeffb: 2", (2, 2), "This line holds ZERO WIDTH NO-BREAK SPACE (U+FEFF)"),
+        ("a: 1\n\u200bb\nc: 1", (3, 1), "Line 2 holds ZERO WIDTH SPACE (U+200B)"),
         ("a: [1, }", (1, 8), "this is no YAML: "),
         ("a: *b", (1, 4), "this is no YAML: "),
     ],

@@ -153,6 +153,7 @@ JSON = {
     "empty": ("", "the file is empty"),
     "malformed": ('{"nodes": [\n  }', "line 2, column 3: malformed JSON"),
     "deep": ("[" * 100_000, "nested too deeply"),
+    "digits": ('{"nodes": [{"id": ' + "1" * 5000 + "}]}", "a whole number has more digits than can be read"),
     "list": ("[]", "the file holds a list"),
     "no nodes": ({"edges": []}, "no list 'nodes'"),
     "no edges": ({"nodes": []}, "no list 'edges' or 'links'"),

@@ -55,7 +55,7 @@ def test_they_are_read_as_their_makers_mean_them(name, expected):
         "edges/type_undirected.csv": "line 2: the type of the synapse is Undirected, so it has no sender",
         "graphs/parallel_edges_same_id.graphml": "p -> h is there twice, as edges number 0 and 1",
         "graphs/weight_of_400_digits.json": "edge number 0: weight is 10000.* ...; it must be a number below 1.8e308",
-        "graphs/index_of_5000_digits.json": "a number has thousands of digits",
+        "graphs/index_of_5000_digits.json": "a whole number has more digits than can be read",
     }.items(),
 )
 def test_they_are_refused_with_the_place(name, sentence):

@@ -77,7 +77,9 @@ def _parsed(path: Path) -> Any:
     except TopologyError:
         raise
     except ValueError:  # Python's limit for the digits of an integer
-        raise fail(path.name, "a number has thousands of digits; give numbers that a computer holds.") from None
+        raise fail(
+            path.name, "a whole number has more digits than can be read; put it in quotes where it is a name."
+        ) from None
 
 
 def _object(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
