@@ -21,6 +21,7 @@ MOST_DIGITS = 500
 BOOL, INT, FLOAT, NULL, STR, MERGE = (
     f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null", "str", "merge")
 )
+_WORDS = (BOOL, INT, FLOAT, NULL, STR, MERGE)
 TRUTH = r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"
 """Matches what YAML 1.1 takes for truth values."""
 
@@ -150,13 +151,16 @@ def load(text: str) -> Any:
     Numbers are those that `yaml.safe_dump` writes; dates and numbers of other notations are text.
 
     Raises:
-        yaml.YAMLError: as `compose`; or a key comes twice, or is no word.
+        yaml.YAMLError: as `compose`; or a key comes twice, or is no word, or a tag is unknown.
     """
     root = compose(text, _PLAIN)
     if root is None:
         return None
-    _check_keys(root, set())
-    return _PLAIN.exact("").construct_document(root)
+    _check_nodes(root, set())
+    try:
+        return _PLAIN.exact("").construct_document(root)
+    except (ValueError, KeyError):  # of PyYAML, where a word is tagged as what it is not
+        raise OutOfBounds("a value does not fit the tag before it; remove the tag.", root.start_mark) from None
 
 
 def complaint(error: yaml.YAMLError, text: str) -> Complaint:
@@ -258,8 +262,8 @@ def _n_open(text: str) -> int:
     return sum(text.count(opening) - text.count(closing) for opening, closing in ("[]", "{}"))
 
 
-def _check_keys(node: Node, done: set[int]) -> None:
-    """Checks that no key of a mapping comes twice, and that all are words.
+def _check_nodes(node: Node, done: set[int]) -> None:
+    """Checks that no key of a mapping comes twice, that all are words, and that tags are those of plain data.
 
     Raises:
         OutOfBounds: one does, or is not.
@@ -267,9 +271,12 @@ def _check_keys(node: Node, done: set[int]) -> None:
     if id(node) in done:
         return
     done.add(id(node))
+    kind = "map" if isinstance(node, MappingNode) else "seq" if isinstance(node, SequenceNode) else None
+    if node.tag not in (_WORDS if kind is None else (f"tag:yaml.org,2002:{kind}",)):
+        raise OutOfBounds(f"the tag {shown(node.tag, 100)} is not known here; remove it.", node.start_mark)
     if isinstance(node, SequenceNode):
         for child in node.value:
-            _check_keys(child, done)
+            _check_nodes(child, done)
     elif isinstance(node, MappingNode):
         lines: dict[str, int] = {}
         for key, child in node.value:
@@ -278,4 +285,5 @@ def _check_keys(node: Node, done: set[int]) -> None:
             if key.tag != MERGE and key.value in lines:
                 raise OutOfBounds(twice(key.value, lines[key.value]), key.start_mark)
             lines[key.value] = key.start_mark.line + 1
-            _check_keys(child, done)
+            _check_nodes(key, done)
+            _check_nodes(child, done)
