@@ -134,7 +134,7 @@ def anchored(config: TrainConfig, folder: pathlib.Path) -> TrainConfig:
     """
     kind, colon, path = config.task.rpartition(":")
     task = config.task
-    if pathlib.Path(path).suffix.lower() in (".csv", ".npz"):
+    if pathlib.Path(path).suffix.lower() in (".csv", ".tsv", ".npz"):
         task = f"{kind}{colon}{_found(path, folder)}"
     genome = config.genome
     if isinstance(genome, dict):

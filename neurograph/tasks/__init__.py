@@ -8,6 +8,7 @@ from .errors import TaskWarning as TaskWarning
 from .files import read_csv as read_csv
 from .generated import generated as generated
 from .images import images as images
+from .loading import files_of as files_of
 from .loading import load as load
 from .loading import names as names
 from .npz import read_npz as read_npz

@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import os
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import jax.numpy as jnp
 
 from .._text import nearest
 from ..rules.losses import Loss
+from . import datasets
 from .bundled import diabetes, digits
 from .errors import TaskError
 from .files import read_csv
@@ -75,7 +78,8 @@ def load(
         **options: toys: `query_size`; digits: `classes`, `standardise`; images: `size`, `classes`, `data_dir`,
             `standardise`; Omniglot: `size`, `split`, `data_dir`, `standardise`; sine and friedman1: `noise`,
             `query_size`, and the latter `standardise`; diabetes: `standardise`; files: `kind`, `query_fraction`,
-            `split_seed`, `standardise`, and for CSV `label`, the name of the label's column or a list of names.
+            `split_seed`, `standardise`, and for CSV `label`, the name of the label's column or a list of names,
+            `header` and `leave_out`.
 
     Returns:
         The task.
@@ -117,12 +121,38 @@ def load(
     return task if loss is None and targets is None else task.with_loss(loss or task.loss, targets)
 
 
-def _named(spec: str, options: dict[str, Any], dtype: Any) -> tuple[Loader, dict[str, Any]]:
-    """Gives the function that makes a task of that name or file, with all options that are given."""
+def files_of(spec: str, data_dir: str | os.PathLike[str] | None = None) -> list[pathlib.Path]:
+    """Lists the files that a task is read from; none of one that is generated or bundled. Nothing is read.
+
+    Args:
+        spec: as for `load`.
+        data_dir: the folder of data sets, as the option of that name.
+
+    Raises:
+        DataError: no data folder is named, and there is no cache.
+
+    >>> [path.name for path in files_of("csv:examples.txt")], files_of("xor")
+    (['examples.txt'], [])
+    """
+    file_type, path = _file(spec)
+    if file_type is not None:
+        return [pathlib.Path(path)]
+    name = parse(spec).name
+    return datasets.files_of(name, data_dir) if name in datasets.DATA_SETS else []
+
+
+def _file(spec: str) -> tuple[str | None, str]:
+    """Gives the type and the path of the file that a task's name stands for; no type where it stands for none."""
     file_type, _, path = spec.partition(":")
     if not (file_type in READERS and path):
         file_type, path = spec.rpartition(".")[2].lower() if "." in spec else "", spec
-    if file_type in READERS:
+    return (file_type, path) if file_type in READERS else (None, spec)
+
+
+def _named(spec: str, options: dict[str, Any], dtype: Any) -> tuple[Loader, dict[str, Any]]:
+    """Gives the function that makes a task of that name or file, with all options that are given."""
+    file_type, path = _file(spec)
+    if file_type is not None:
         options = checked(spec, options, READERS[file_type], from_arrays, dtype=dtype)
         return READERS[file_type], {"path": path, **options}
     parts = parse(spec)

@@ -8,6 +8,7 @@ from ._check import found_in as found_in
 from ._errors import DataError as DataError
 from ._fetch import fetch as fetch
 from ._find import data_set as data_set
+from ._find import files_of as files_of
 from ._find import named_place as named_place
 from ._find import place_of as place_of
 from ._load import Characters as Characters

@@ -82,6 +82,16 @@ def find(data: DataSet, folder: pathlib.Path) -> dict[str, Source] | None:
     return None
 
 
+def files_of(name: str, data_dir: Path | None = None) -> list[pathlib.Path]:
+    """Lists the files of a data set that are read, each once; none where it is not there.
+
+    Raises:
+        DataError: for the reasons of `place_of`.
+    """
+    sources = find(data_set(name), place_of(data_dir).folder) or {}
+    return list(dict.fromkeys(source.path for source in sources.values()))
+
+
 def most_of(data: DataSet, folder: pathlib.Path) -> dict[str, Source] | None:
     """Gives where each part is or belongs, in the folder that has most of a data set; None where there is nothing."""
     there = {}
