@@ -34,7 +34,7 @@ FILES: dict[str, str | bytes] = {
     "latin.yaml": "name: café\n".encode("latin-1"),
     "latin.csv": "sender,receiver\nx,é\n".encode("latin-1"),
     "binary.yaml": bytes(range(256)),
-    "wiring.txt": "x",
+    "wiring.xyz": "x",
     "three.csv": "sender,receiver,weight_1,weight_2,weight_3\na,y,1,1,1\nb,y,1,1,1\n",
     "task.csv": "a,b,label\n1,2,0\nnan,1,1\n",
     "noise.txt": "hello: 1\n",
@@ -60,7 +60,7 @@ WRONG_WIRINGS = {
     "latin.yaml": "UTF-8",
     "latin.csv": "UTF-8",
     "binary.yaml": "UTF-8",
-    "wiring.txt": "suffix",
+    "wiring.xyz": "suffix",
 }
 
 
@@ -98,7 +98,7 @@ WRONG_OPTIONS = [
     (("--task", "digits"), 1, "2 input neurons, but task 'digits' needs 64"),
     (("--task", "blobs"), 1, "blobs"),
     (("--task", "task.csv"), 1, "line 3: feature 'a' is 'nan'"),
-    (("--task", "none.csv"), 1, "'none.csv' does not exist"),
+    (("--task", "none.csv"), 1, "task file 'none.csv': there is no such file"),
     (("--task", "empty.csv"), 1, "is empty"),
     (("--task", "two_mons"), 1, "did you mean 'two_moons'?"),
     (("--steps", 0), 1, "steps: 0 is out of range"),

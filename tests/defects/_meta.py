@@ -111,7 +111,7 @@ META = (
         "the best is the worst",
         POPULATION,
         "best",
-        Rewrite("jnp.argmin(jnp.where(_n, jnp.inf, _l))", "jnp.argmax(jnp.where(_n, -jnp.inf, _l))"),
+        Rewrite("jnp.argmin(jnp.where(_f, _l, jnp.inf))", "jnp.argmax(jnp.where(_f, _l, -jnp.inf))"),
         FOLLOWS,
     ),
     Mutation(

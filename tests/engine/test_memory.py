@@ -135,9 +135,9 @@ def test_what_does_not_fit_is_told_before_it_is_drawn(monkeypatch):
     wiring = generators.mlp([2, 5, 1])
     options = TrainConfig.model_validate({"task": "xor", "steps": 3})
     need = training.prepare(wiring, options, pathlib.Path()).memory.total
-    monkeypatch.setattr(memory, "available", lambda: need)
+    monkeypatch.setattr(memory, "memory_size", lambda: need)
     training.prepare(wiring, options, pathlib.Path())
-    monkeypatch.setattr(memory, "available", lambda: need - 1)
+    monkeypatch.setattr(memory, "memory_size", lambda: need - 1)
     monkeypatch.setattr(engine, "init", lambda *_, **__: pytest.fail("synapses are drawn"))
     with pytest.raises(ValueError, match=r"of memory are needed, but this computer has .*; try a smaller wiring"):
         training.prepare(wiring, options, pathlib.Path())
