@@ -3,7 +3,8 @@
     NEUROGRAPH_CACHE           a folder in place of the user's cache folder; empty, 0 or off: nothing is kept
     JAX_COMPILATION_CACHE_DIR  JAX's own setting; where it is given, JAX alone decides about programs
 
-A program that is read back is the machine code that was written, so it computes the same numbers, bit by bit.
+A program that is read back is the machine code that was written, so it computes the same numbers, bit by bit. It is run
+with all the rights of the user: a folder that others may write is not used.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import os
 import pathlib
 import platform
 import re
+import stat
 import sys
 import tempfile
 import warnings
@@ -22,6 +24,7 @@ from typing import Any
 import jax
 
 from ._files import cache_folder as folder
+from ._files import make_folder
 
 LIMIT = 10**9
 """Most bytes that programs may take, those of all machines and versions together."""
@@ -32,6 +35,11 @@ SETTINGS = {
 }
 """What JAX keeps: programs of any size, save the dozens of small ones that are compiled as fast as they are read."""
 
+PERMISSIONS = 0o700
+"""Those of folders that are made."""
+
+_told: set[pathlib.Path] = set()
+"""Places of which a warning has told."""
 _CPU_FIELDS = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 _UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
 
@@ -68,13 +76,13 @@ def programs() -> pathlib.Path | None:
 def keep_programs() -> None:
     """Tells JAX to keep compiled programs, and to use those that are kept; to be called before it compiles any.
 
-    Warns with a `CacheWarning` of a folder that cannot be written; nothing is kept then.
+    Warns with a `CacheWarning` of a folder that cannot be written, or that others may write; nothing is kept then.
     """
     kept = programs()
-    if kept is None or _setting("jax_compilation_cache_dir") not in (None, str(kept)):
+    if kept is None or _setting("jax_compilation_cache_dir") not in (None, str(kept)) or not is_safe(kept):
         return
     try:
-        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(kept, PERMISSIONS)
         with tempfile.TemporaryFile(dir=kept):
             pass
     except OSError as error:
@@ -92,6 +100,65 @@ def keep_programs() -> None:
             jax.config.update(name, value)
     _hush()
     jax.config.update("jax_compilation_cache_dir", str(kept))
+
+
+def is_safe(folder: pathlib.Path) -> bool:
+    """Whether nobody but the user and root may write a folder of the cache, or put another in its place.
+
+    Looks at what is there of the folder and of those above it, up to the user's home. In a folder above it that is
+    sticky, as /tmp is, others cannot move what is the user's; and a group that has no other member is the user.
+    Windows keeps the user's folders by other means, of which nothing is asked.
+
+    Warns with a `CacheWarning` where others may, once for each place.
+    """
+    if os.name == "nt":
+        return True
+    for place in _places(folder):
+        try:
+            about = place.stat()
+        except OSError:  # not made yet, or nobody can read it
+            continue
+        mode = about.st_mode
+        if about.st_uid not in (os.geteuid(), 0):
+            problem, fix = f"'{place}' belongs to another user", ""
+        elif (place != folder and mode & stat.S_ISVTX) or not _others_may_write(mode, about.st_gid):
+            continue
+        else:
+            problem, fix = f"others may write '{place}'", f"take that right from them (chmod go-w '{place}'), or "
+        if place not in _told:
+            _told.add(place)
+            warnings.warn(
+                CacheWarning(
+                    f"compiled programs and measured costs are neither kept nor used: {problem}, and what is kept "
+                    f"there is run. To have them, {fix}set NEUROGRAPH_CACHE to a folder of your own."
+                ),
+                stacklevel=3,
+            )
+        return False
+    return True
+
+
+def _places(folder: pathlib.Path) -> list[pathlib.Path]:
+    """A folder and those above it, up to the user's home; by its name, and by where links lead."""
+    named = (folder, pathlib.Path("~").expanduser())
+    found = []
+    for start, home in (named, [pathlib.Path(os.path.realpath(path)) for path in named]):
+        above = [start, *start.parents]
+        found += above[: above.index(home) + 1] if home in above else above
+    return list(dict.fromkeys(found))
+
+
+def _others_may_write(mode: int, group: int) -> bool:
+    if mode & stat.S_IWOTH or not mode & stat.S_IWGRP:
+        return bool(mode & stat.S_IWOTH)
+    import grp
+    import pwd
+
+    try:
+        user, members = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+    except KeyError:
+        return True
+    return (user.pw_gid, user.pw_name) != (group, members.gr_name) or not {user.pw_name}.issuperset(members.gr_mem)
 
 
 def trim(programs: pathlib.Path, limit: int) -> None:

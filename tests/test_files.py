@@ -53,12 +53,79 @@ def test_what_is_appended_is_flushed_and_a_new_file_with_its_folder(events, tmp_
     assert path.read_bytes().decode() == "one\ntwo é\n"
 
 
-def test_the_temporary_name_is_the_process_own_and_known_as_left_over(tmp_path):
-    with _files.replacing(tmp_path / "a.txt") as temporary:
-        temporary.write_text("x")
-        assert temporary.parent == tmp_path
-        assert str(os.getpid()) in temporary.name
-        assert list(tmp_path.glob(_files.PARTIAL)) == [temporary]
+def test_lines_begin_anew_after_one_that_was_cut_short(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("one\ntw")
+    _files.append(path, "three\n")
+    assert path.read_text() == "one\ntw\nthree\n"
+
+
+def test_what_cannot_be_appended_whole_is_not_appended(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_text("one\n")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        _files.append(path, "two\n")
+    assert path.read_text() == "one\n"
+
+
+@posix
+def test_the_names_of_new_folders_are_flushed(events, tmp_path):
+    _files.make_folder(tmp_path / "a" / "b")
+    assert events == ["folder"] * 2
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        _files.make_folder(tmp_path / "file")
+
+
+def test_the_temporary_file_is_new_and_known_as_left_over(tmp_path):
+    names = set()
+    for _ in range(2):
+        with _files.replacing(tmp_path / "a.txt") as temporary:
+            assert temporary.read_bytes() == b""
+            assert list(tmp_path.glob(_files.PARTIAL)) == [temporary]
+            names.add(temporary.name)
+    assert len(names) == 2
+
+
+@posix
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "urandom", bytes)  # whoever put it there has guessed the name
+    (tmp_path / f".a.txt.{'00' * 8}.partial").symlink_to(tmp_path / "theirs")
+    with pytest.raises(FileExistsError):
+        _files.write_atomically(tmp_path / "a.txt", "x")
+    assert not (tmp_path / "theirs").exists()
+    assert not (tmp_path / "a.txt").exists()
+
+
+@posix
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_a_file_has_the_permissions_of_any_new_one(tmp_path, mask):
+    old = os.umask(mask)
+    try:
+        for path in (tmp_path / "a", tmp_path / "b"):
+            with _files.replacing(path) as temporary:
+                if path.name == "b":  # as libraries do which write to a file of their own, and rename it
+                    temporary.unlink()
+                    temporary.touch(mode=0o600)
+        _files.append(tmp_path / "c", "x\n")
+        _files.make_folder(tmp_path / "d" / "e")
+        _files.make_folder(tmp_path / "f", 0o700)
+    finally:
+        os.umask(old)
+    permissions = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    new, folder = 0o666 & ~mask, 0o777 & ~mask
+    assert permissions == {"a": new, "b": new, "c": new, "d": folder, "e": folder, "f": 0o700}
+
+
+def test_a_long_name_can_be_written(tmp_path):
+    path = tmp_path / f"{'n' * 250}.txt"
+    _files.write_atomically(path, "x")
+    assert path.read_text() == "x"
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])

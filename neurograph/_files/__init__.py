@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import stat
 from collections.abc import Iterator
 
 import platformdirs
@@ -17,14 +18,17 @@ PARTIAL = ".*.partial"
 
 _OFF = ("", "0", "off")
 _NO_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP)
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a temporary path in the same folder; what is written there takes the place of `path` at the end.
+    """Gives a temporary file in the same folder; what is written there takes the place of `path` at the end.
 
-    The file is flushed to the disk, renamed, and the folder is flushed, too: a reader sees the old file or the new one,
-    whole, also after a power cut. After an exception the old file is left as it was, and nothing else stays behind.
+    The file is empty, new and of an unpredictable name, so that nobody can have put a link in its place. It is flushed
+    to the disk, renamed, and the folder is flushed, too: a reader sees the old file or the new one, whole, also after a
+    power cut. It has the permissions of any new file. After an exception the old file is left as it was, and nothing
+    else stays behind.
 
     Args:
         path: the file to be written.
@@ -32,11 +36,16 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
         OSError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name[:40]}.{os.urandom(8).hex()}.partial")
+    descriptor = os.open(temporary, _NEW, 0o666)
+    permissions = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    os.close(descriptor)
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        if stat.S_IMODE(temporary.stat().st_mode) != permissions:  # another library has put its own file there
+            temporary.chmod(permissions)
         os.replace(temporary, path)
         _sync_folder(path.parent)
     finally:
@@ -59,18 +68,50 @@ def write_atomically(path: pathlib.Path, content: str | bytes) -> None:
 
 
 def append(path: pathlib.Path, text: str) -> None:
-    """Adds text to the end of a file, which is made if need be, and flushes it to the disk.
+    """Adds whole lines to the end of a file, which is made if need be, and flushes it to the disk.
+
+    They begin a new line, also where a kill has cut short the last one. After an error the file is as it was.
+
+    Args:
+        path: the file.
+        text: lines, each with its end.
 
     Raises:
         OSError: the file cannot be written.
     """
     is_new = not path.exists()
-    with open(path, "ab") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    with open(path, "ab+", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else f"\n{text}"
+        try:
+            rest = memoryview(text.encode())
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.truncate(size)
+            raise
     if is_new:
         _sync_folder(path.parent)
+
+
+def make_folder(folder: pathlib.Path, permissions: int = 0o777) -> None:
+    """Makes a folder and those above it that are missing, and flushes their names to the disk.
+
+    Args:
+        folder: the folder, which may be there already.
+        permissions: those of each folder that is made, from which the user's mask takes its part.
+
+    Raises:
+        OSError: it cannot be made, or a file is in its place.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing or [folder]):  # which may have been made and not flushed, or be a file
+        place.mkdir(mode=permissions, exist_ok=True)
+        _sync_folder(place.parent)
 
 
 def cache_folder() -> pathlib.Path | None:

@@ -1,7 +1,8 @@
 """The command line: parse, call, print. No numerics.
 
 Exit codes: 0 done; 1 something given is wrong (a sentence on stderr says what); 2 a wrong option or argument;
-3 training diverged; 4 a check failed; 70 a defect of neurograph; 130 interrupted, with everything saved.
+3 training diverged; 4 a check failed; 70 a defect of neurograph; 130 interrupted, with everything saved. At a second
+SIGINT or SIGTERM a command ends at once, with 130 or 143 and all that is on the disk.
 """
 
 import os
@@ -20,8 +21,11 @@ EXIT_INTERRUPTED = 130
 
 _FIXES = {
     "FOLDER": "choose another folder with --out",
+    "SPACE_OR_FOLDER": "free some space, or choose another folder with --out",
     "RESUME_OR_FOLDER": "continue it with --resume '{folder}', or choose another --out",
     "RESUME": "continue it with: neurograph {command} --resume '{folder}'",
+    "SPACE": "free some space, then continue from step {step} with: neurograph {command} --resume '{folder}'",
+    "ACCESS": "make that possible, then continue from step {step} with: neurograph {command} --resume '{folder}'",
     "STEPS": "give {option} {steps} or more",
     "WAIT": "wait until it ends, or begin a run in another folder with --out",
 }
@@ -32,9 +36,9 @@ _STEPS = {"train": "--steps", "meta": "--meta-steps"}
 def main() -> None:
     """Entry point: runs the command; what is wrong with the input becomes a sentence on stderr."""
     warnings.showwarning = _show_warning
-    for sentence in _environment.prepare():
-        print(f"warning: {sentence}", file=sys.stderr)
     try:
+        for sentence in _environment.prepare():
+            print(f"warning: {sentence}", file=sys.stderr)
         from ._app import app
 
         try:
@@ -43,6 +47,11 @@ def main() -> None:
             sys.stdout.flush()
     except KeyboardInterrupt:
         _fail("interrupted.", EXIT_INTERRUPTED)
+    except SystemExit as end:
+        exit_ = end.__context__
+        if exit_ is not None and isinstance(exit_.__cause__, KeyboardInterrupt):  # what typer makes of one
+            _fail("interrupted.", EXIT_INTERRUPTED)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BAD_INPUT)

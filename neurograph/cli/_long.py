@@ -1,8 +1,7 @@
-"""What commands that run long share: interrupts, the choice of device, the progress line."""
+"""What commands that run long share: the choice of device, the progress line, the user's rules."""
 
 import pathlib
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .._text import UserError
+from .._text import UserError, shown
 
 if TYPE_CHECKING:
     from ..runs.run import Process
@@ -39,8 +38,8 @@ def choose_device(device: str | None, dtype: str | None) -> None:
     if device is None:
         return
     platforms = {"cpu": "cpu", "gpu": "cuda"}
-    if device not in platforms:
-        raise typer.BadParameter(f"--device is {device!r}; give cpu or gpu.")
+    if not isinstance(device, str) or device not in platforms:  # one that a run's config names may be anything
+        raise typer.BadParameter(f"--device is {shown(device)}; give cpu or gpu.")
     jax.config.update("jax_platforms", platforms[device])
     try:
         found = jax.devices()[0].platform
@@ -121,28 +120,3 @@ def define_rules(files: list[pathlib.Path] | None) -> None:
             raise UserError(
                 f"--rules is '{file}', which defines no class; give a file with one derived from neurograph.rules.Rule."
             )
-
-
-class Interrupts:
-    """SIGINT and SIGTERM stop the run after the current steps; a second one stops it at once."""
-
-    def __init__(self) -> None:
-        self._requested = False
-        self._old: dict[int, Any] = {}
-
-    def requested(self) -> bool:
-        return self._requested
-
-    def _handle(self, number, frame) -> None:
-        if self._requested:
-            raise KeyboardInterrupt
-        self._requested = True
-
-    def __enter__(self) -> "Interrupts":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)

@@ -14,8 +14,8 @@ from rich.table import Table
 from .._text import shown
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
+from ._interrupts import Interrupts, exit_code
 from ._long import (
-    Interrupts,
     RuleFiles,
     choose_device,
     define_rules,
@@ -105,12 +105,13 @@ def meta_train(
         raise typer.BadParameter("give a TOPOLOGY to meta-learn on, or a run folder with --resume.")
     else:
         process = _start(topologies, given, set_ or [], out)
+    farewell = f"interrupted; {how_to_continue('meta-train', process.folder, rules)}"
     try:
-        with Interrupts() as interrupts:
+        with Interrupts(farewell) as interrupts:
             code = _run(process, console, interrupts, rules, as_json=json)
-    except KeyboardInterrupt:
-        say(f"interrupted; {how_to_continue('meta-train', process.folder, rules)}")
-        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        say(farewell)
+        code = exit_code(*error.args)
     if code:
         raise typer.Exit(code)
 

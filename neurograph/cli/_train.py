@@ -11,7 +11,8 @@ from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import Interrupts, RuleFiles, choose_device, define_rules, how_to_continue, only_for_new_runs, say, watched
+from ._interrupts import Interrupts, exit_code
+from ._long import RuleFiles, choose_device, define_rules, how_to_continue, only_for_new_runs, say, watched
 
 if TYPE_CHECKING:
     from ..runs.training import Status, Training
@@ -91,13 +92,14 @@ def train(
         raise typer.BadParameter("give a TOPOLOGY to train, or a run folder with --resume.")
     else:
         training = _start(topology, given, set_ or [], out, console)
+    farewell = f"interrupted; {how_to_continue('train', training.folder, rules)}"
     try:
         # from here on the run can be resumed: an interrupt, also one while JAX compiles, is noted and raises nothing
-        with Interrupts() as interrupts:
+        with Interrupts(farewell) as interrupts:
             code = _run(training, console, interrupts, rules, as_json=json)
-    except KeyboardInterrupt:
-        say(f"interrupted; {how_to_continue('train', training.folder, rules)}")
-        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        say(farewell)
+        code = exit_code(*error.args)
     if code:
         raise typer.Exit(code)
 

@@ -34,4 +34,6 @@ def tune(*, as_json: bool) -> None:
         values = (f"{getattr(c, field.name):,.4g}{unit}" for c in (before.costs, measured))
         table.add_row(field.name, *values)
     console().print(table)
-    console().print(f"kept in {path}" if path is not None else "not kept: NEUROGRAPH_CACHE is off", soft_wrap=True)
+    console().print(
+        f"kept in {path}" if path is not None else "not kept: there is no cache folder of your own", soft_wrap=True
+    )

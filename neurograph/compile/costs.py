@@ -74,9 +74,11 @@ def default() -> Costs:
 
 
 def path_of() -> pathlib.Path | None:
-    """Where this machine's measured costs are kept; None where nothing is to be kept."""
+    """Where this machine's measured costs are kept; None where nothing is to be kept, or where others may write."""
     folder = cache.folder()
-    return None if folder is None else folder / "costs" / f"{platform()}-{cache.machine()}.json"
+    if folder is None or not cache.is_safe(folder / "costs"):
+        return None
+    return folder / "costs" / f"{platform()}-{cache.machine()}.json"
 
 
 def platform() -> str:
@@ -91,7 +93,7 @@ def as_text(costs: Costs) -> str:
 
 def write(path: pathlib.Path, costs: Costs) -> None:
     """Writes costs as JSON, and makes the folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _files.make_folder(path.parent, cache.PERMISSIONS)
     _files.write_atomically(path, as_text(costs))
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from filelock import FileLock, Timeout
 
 from .._files import write_atomically
-from .folder import Fix, RunError, RunWarning
+from .errors import Fix, RunError, RunWarning, unwritable
 
 LOCK, WRITER = ".lock", ".writer"
 
@@ -48,7 +48,7 @@ def claim(folder: pathlib.Path) -> None:
         )
         return
     except OSError as error:
-        raise RunError(f"'{folder}' cannot be written: {error.strerror}", Fix.FOLDER) from error
+        raise unwritable(folder, error) from error
     _claimed[place] = lock
     about = {
         "process": os.getpid(),

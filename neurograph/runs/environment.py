@@ -5,7 +5,6 @@ that a run which goes on with others may differ in the last digits from one that
 """
 
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
@@ -15,8 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from .. import __version__, _files
-from .folder import Fix, RunError, RunWarning
+from .. import __version__
+from .._text import shown
+from .atomic import append
+from .errors import RunWarning
+from .lines import as_line, read_lines, tell_damaged
 
 FILE = "environment.jsonl"
 
@@ -55,10 +57,7 @@ def record(folder: pathlib.Path, step: int) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    try:
-        _files.append(folder / FILE, json.dumps({"step": step, **found()}) + "\n")
-    except OSError as error:
-        raise RunError(f"'{folder / FILE}' cannot be written: {error.strerror}", Fix.FOLDER) from error
+    append(folder / FILE, as_line({"step": step, **found()}))
 
 
 def compare(folder: pathlib.Path) -> None:
@@ -67,7 +66,7 @@ def compare(folder: pathlib.Path) -> None:
     if before is None:  # of a version that kept none
         return
     other = [
-        f"{what} ({before[name]!r} before, {now[name]!r} now)"
+        f"{what} ({shown(before[name], 200)} before, {shown(now[name], 200)} now)"
         for name, what in _WHAT.items()
         if name in before and before[name] != now[name]
     ]
@@ -82,19 +81,17 @@ def compare(folder: pathlib.Path) -> None:
 
 
 def last(folder: pathlib.Path) -> dict[str, Any] | None:
-    """The last line that is whole; None where there is none."""
-    try:
-        lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            about = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(about, dict):
-            return about
-    return None
+    """The last line that is whole; None where there is none.
+
+    Warns with a `RunWarning` of damaged ones after it.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    lines = read_lines(folder / FILE)
+    whole = [number for number, line in enumerate(lines) if line.record is not None]
+    tell_damaged(folder / FILE, lines[whole[-1] :] if whole else lines)
+    return lines[whole[-1]].record if whole else None
 
 
 def _processor() -> str:

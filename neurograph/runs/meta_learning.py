@@ -23,13 +23,16 @@ from ..rules import files as rule_files
 from ..rules import losses
 from ..tasks import Task
 from ..topology import Topology
-from . import claim as claims
-from . import folder as files
-from . import run
-from .folder import RunError, Unlogged
+from . import metrics, run
+from .atomic import write_atomically
+from .checkpoint_files import Unlogged
+from .config import damaged_config
+from .costs_file import read_costs, write_costs
+from .errors import RunError
 from .resolve import anchored, known_initializer, one_rule
 from .search import MOST_STEPS, check, founders_of, learner_of, pairs_of
 from .settings import COMPUTED, MetaConfig, TrainConfig, as_document
+from .topology_file import read_topology, write_topology
 
 VALIDATION_DRAWS = 16
 """Unrolls of each problem by which the best of the last population is chosen."""
@@ -65,6 +68,7 @@ class MetaLearning:
     """
 
     kind = "meta"
+    rule_file = "start.txt"
     most_per_call = MOST_STEPS
     seconds_per_call = 1.0
     checkpoint_every: int | None = None
@@ -120,9 +124,10 @@ class MetaLearning:
 
     def write(self) -> None:
         for number, topology in enumerate(self.topologies):
-            files.write_topology(self.folder, topology, f"topology_{number}")
-        files.write_costs(self.folder, self.costs)
-        rule_files.save(self.learner.start, self.folder / "start.txt", self.origin, initializer=self.config.initializer)
+            write_topology(self.folder, topology, f"topology_{number}")
+        write_costs(self.folder, self.costs)
+        start = rule_files.dumps(self.learner.start, self.origin, initializer=self.config.initializer)
+        write_atomically(self.folder / self.rule_file, start)
 
     def begin(self) -> None:
         pass
@@ -151,9 +156,9 @@ class MetaLearning:
         """Brings the plot of the run up to date."""
         from ..plotting.meta_curves import meta_curves
 
-        records = files.read_metrics(self.folder)
+        records = metrics.read_metrics(self.folder)
         if len(records) > 1:
-            meta_curves(records, self.folder / "curves.png", title=self.folder.name)
+            run.drawn(lambda: meta_curves(records, self.folder / "curves.png", title=self.folder.name))
 
     def keep_best(self, found: dict[str, Any] | None = None) -> None:
         """Writes the best rule so far to `genome.txt`, with its provenance.
@@ -167,12 +172,9 @@ class MetaLearning:
                 f"meta-learning diverged: after meta-step {self.step} the best genome has a number that is not finite. "
                 "The best one before, if there was any, is kept"
             )
-        rule_files.save(
-            best,
-            self.folder / "genome.txt",
-            {**self._provenance(), **(found or {})},
-            initializer=self.config.initializer,
-        )
+        provenance = {**self._provenance(), **(found or {})}
+        text = rule_files.dumps(best, provenance, initializer=self.config.initializer)
+        write_atomically(self.folder / "genome.txt", text)
 
     def _provenance(self) -> dict[str, Any]:
         """How the rule came about, without a path of this computer."""
@@ -305,32 +307,29 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
     Raises:
         RunError: the folder holds no such run, or a damaged one; or more is done than is requested.
     """
-    files.read_config(folder, MetaLearning.kind)  # or else nothing is there to claim
-    with claims.claiming(folder):
+    with run.resuming(folder, MetaLearning.kind):
         return _resumed(folder, command, changes)
 
 
 def _resumed(folder: pathlib.Path, command: str, changes: Mapping[str, Any]) -> MetaLearning:
-    stored = run.stored(folder, MetaLearning.kind, changes)
+    stored = run.stored(folder, MetaLearning.kind, MetaLearning.rule_file, changes)
     try:
         config = MetaConfig.model_validate(stored.settings)
     except ValidationError as error:
-        raise files.damaged_config(folder, error) from error
+        raise damaged_config(folder, error) from error
     names = stored.document.get("topologies")
     if not isinstance(names, list) or not names:
         raise RunError(f"'{folder / 'config.yaml'}' is damaged: it has no list 'topologies'. Start the run anew.")
-    topologies = [files.read_topology(folder, f"topology_{n}") for n in range(len(names))]
-    start = rule_files.read(folder / "start.txt") if config.genome not in COMPUTED else None
+    topologies = [read_topology(folder, f"topology_{n}") for n in range(len(names))]
+    start = rule_files.read(folder / MetaLearning.rule_file) if config.genome not in COMPUTED else None
     given = {name: value for name, value in changes.items() if value is not None}
     changed = any(stored.document["meta"].get(name) != value for name, value in given.items())
     commands = [str(stored.document.get("command") or ""), command if changed else ""]
-    process = prepare(topologies, config, folder, files.read_costs(folder), start, " && ".join(filter(None, commands)))
+    process = prepare(topologies, config, folder, read_costs(folder), start, " && ".join(filter(None, commands)))
     try:
         process.learner.restore(stored.checkpoint.arrays)
     except UserError as error:
         path = stored.checkpoint.path
         raise RunError(f"checkpoint '{path}' does not fit the run ({error}). Start the run anew.") from error
-    run.reopen(process, folder)
-    if given:
-        run.write_config(process)
+    run.reopen(process, folder, is_changed=bool(given))
     return process

@@ -3,16 +3,20 @@
 What it runs is a `Process`: training (`training`), or meta-learning (`meta_learning`).
 """
 
+import contextlib
 import pathlib
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from .. import __version__
+from ..compile.costs import Costs
 from . import claim as claims
-from . import environment
-from . import folder as files
-from .folder import Checkpoint, Fix, RunError, Unlogged
+from . import config, costs_file, environment, metrics
+from . import folder as folders
+from .checkpoint_files import Checkpoint, Unlogged, latest_step, load_checkpoint, make_room, save_checkpoint
+from .errors import KINDS, Fix, RunError, RunWarning
+from .lines import finite
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -22,6 +26,8 @@ class Process(Protocol):
 
     Attributes:
         kind: section of the run's config that holds its settings: `train` or `meta`.
+        rule_file: name of the file from which the rule is read when the run is resumed.
+        costs: by which wirings were compiled.
         folder: the run's; set when it is opened.
         step, n_steps: steps done, and steps to do.
         marks: numbers of steps of which no call to the device passes a multiple.
@@ -32,6 +38,8 @@ class Process(Protocol):
     """
 
     kind: str
+    rule_file: str
+    costs: Costs
     folder: pathlib.Path
     marks: tuple[int, ...]
     checkpoint_every: int | None
@@ -100,41 +108,66 @@ def open_run(process: Process, folder: pathlib.Path) -> None:
     Raises:
         RunError: the folder holds a run already, or cannot be written.
     """
-    files.create(folder)
+    folders.create(folder)
     with claims.claiming(folder):
-        files.check_holds_no_run(folder)  # which another process may have made meanwhile
+        folders.check_holds_no_run(folder)  # which another process may have made meanwhile
+        folders.remove_partial(folder)
         process.folder = folder
         process.write()
         environment.record(folder, process.step)
+        metrics.rewind(folder, process.step)
         save(process)
         write_config(process)  # last: a folder with a config is a run that can be resumed
 
 
 def write_config(process: Process) -> None:
-    """Writes the run's config."""
-    files.write_config(process.folder, {**process.about(), "neurograph": __version__})
+    """Writes the run's config, with the checksums of the texts that are there."""
+    costs = sorted(path.name for path in process.folder.glob("costs_*.json"))
+    config.write_config(process.folder, process.about(), (process.rule_file, *costs))
 
 
-def stored(folder: pathlib.Path, kind: str, changes: Mapping[str, Any]) -> Stored:
+def stored(folder: pathlib.Path, kind: str, rule_file: str, changes: Mapping[str, Any]) -> Stored:
     """Reads what a run's folder says; nothing is written.
+
+    Args:
+        folder: the run's.
+        kind, rule_file: those of its `Process`.
+        changes: new values of settings; None is none.
 
     Raises:
         RunError: the folder holds no run of this kind, or a damaged one.
     """
-    document = files.read_config(folder, kind)
+    document = config.read_config(folder, kind)
+    config.check_text(folder, document, rule_file, "put it back as it was, or start the run anew.")
+    config.check_text(folder, document, costs_file.file_name(), costs_file.FIX)
     given = {name: value for name, value in changes.items() if value is not None}
-    return Stored(document, {**document[kind], **given}, files.load_checkpoint(folder))
+    return Stored(document, {**document[kind], **given}, load_checkpoint(folder))
 
 
-def reopen(process: Process, folder: pathlib.Path) -> None:
+@contextlib.contextmanager
+def resuming(folder: pathlib.Path, kind: str) -> Iterator[None]:
+    """Claims a run's folder to go on with it; after an exception it is released.
+
+    Raises:
+        RunError: it holds no run of this kind, another process writes it, or it cannot be written.
+    """
+    config.read_config(folder, kind)  # or else nothing is there to claim
+    with begun(folder, kind), claims.claiming(folder):
+        yield
+
+
+def reopen(process: Process, folder: pathlib.Path, *, is_changed: bool) -> None:
     """Makes a process that stands at its latest checkpoint ready to go on: what was measured later is dropped.
+
+    Costs are kept where the folder has none of this kind of device.
 
     Args:
         process: as restored.
         folder: the run's.
+        is_changed: whether settings have changed, which are kept then.
 
     Raises:
-        RunError: more steps are done than the run is to have.
+        RunError: more steps are done than the run is to have, or the folder cannot be written.
     """
     process.folder = folder
     if process.step > process.n_steps:
@@ -144,14 +177,59 @@ def reopen(process: Process, folder: pathlib.Path) -> None:
             kind=process.kind,
             steps=process.step,
         )
+    folders.remove_partial(folder)
     environment.compare(folder)
-    environment.record(folder, process.step)
-    files.rewind(folder, process.step)
+    written(folder, lambda: environment.record(folder, process.step))
+    written(folder, lambda: metrics.rewind(folder, process.step))
+    if costs_file.read_costs(folder) is None:
+        written(folder, lambda: costs_file.write_costs(folder, process.costs))
+        is_changed = True
+    if is_changed:
+        written(folder, lambda: write_config(process))
 
 
 def save(process: Process) -> None:
     """Writes a checkpoint."""
-    files.save_checkpoint(process.folder, Checkpoint(process.step, process.arrays(), process.unlogged))
+    save_checkpoint(process.folder, Checkpoint(process.step, process.arrays(), process.unlogged))
+
+
+def written(folder: pathlib.Path, write: Callable[[], object]) -> None:
+    """Writes into the folder of a run; where the disk is full, once more without one of the older checkpoints.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        write()
+    except RunError as error:
+        if error.fix is not Fix.SPACE_OR_FOLDER or not make_room(folder):
+            raise
+        write()
+
+
+@contextlib.contextmanager
+def begun(folder: pathlib.Path, kind: str) -> Iterator[None]:
+    """Has errors advise to resume the run where its folder cannot be written; another folder is of no use to it."""
+    try:
+        yield
+    except RunError as error:
+        if error.fix not in (Fix.FOLDER, Fix.SPACE_OR_FOLDER):
+            raise
+        step = latest_step(folder)
+        if step is None:
+            raise
+        fix = Fix.ACCESS if error.fix is Fix.FOLDER else Fix.SPACE
+        raise RunError(error.problem, fix, folder=folder, command=KINDS[kind], step=step) from error
+
+
+def drawn(draw: Callable[[], object]) -> None:
+    """Draws a picture of the run; where it cannot be written, a `RunWarning` tells, and the run goes on."""
+    from ..plotting.figures import PlotError
+
+    try:
+        draw()
+    except PlotError as error:
+        warnings.warn(RunWarning(f"{error} The run goes on without the picture."), stacklevel=2)
 
 
 def loop(process: Process, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
@@ -165,12 +243,18 @@ def loop(process: Process, *, stop: Callable[[], bool] = lambda: False) -> Itera
 
     Raises:
         Divergence: learning has diverged; what is good is saved.
+        RunError: the folder cannot be written, also after an older checkpoint was removed to make room.
     """
-    per_call, last_saved = 1, time.monotonic()
+    with begun(process.folder, process.kind):
+        yield from _loop(process, stop)
+
+
+def _loop(process: Process, stop: Callable[[], bool]) -> Iterator[Any]:
+    per_call, last_saved, folder = 1, time.monotonic(), process.folder
     if stop():
         return
     if process.step == 0:
-        process.begin()
+        written(folder, process.begin)
     while process.step < process.n_steps:
         ahead = [m - process.step % m for m in process.marks]
         n = min([per_call, process.most_per_call, process.n_steps - process.step, *ahead])
@@ -180,13 +264,14 @@ def loop(process: Process, *, stop: Callable[[], bool] = lambda: False) -> Itera
         per_call = max(1, int(n * process.seconds_per_call / seconds))
         record = process.record()
         if record is not None:
-            files.append_metrics(process.folder, [{"step": process.step, **record}])
+            line = {"step": process.step, **record}
+            written(folder, lambda line=line: metrics.append_metrics(folder, [line]))
         done, stopping = process.step == process.n_steps, stop()
         overdue = time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS
         due = process.checkpoint_every is not None and process.step % process.checkpoint_every == 0
         if done or stopping or overdue or due:
-            save(process)
-            process.saved()
+            written(folder, lambda: save(process))
+            written(folder, process.saved)
             last_saved = time.monotonic()
         yield process.status(n / seconds)
         if stopping:
@@ -194,8 +279,13 @@ def loop(process: Process, *, stop: Callable[[], bool] = lambda: False) -> Itera
 
 
 def finish(process: Process, facts: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """Writes the summary, with `facts` of the caller's, and returns it."""
-    summary = files.finite({**process.summary(), **facts, "run_dir": str(process.folder)})
-    files.write_summary(process.folder, summary)
+    """Writes the summary, with `facts` of the caller's, and returns it.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with begun(process.folder, process.kind):
+        summary = finite({**process.summary(), **facts, "run_dir": str(process.folder)})
+        written(process.folder, lambda: metrics.write_summary(process.folder, summary))
     claims.release(process.folder)
     return summary

@@ -6,8 +6,10 @@ import pathlib
 import numpy as np
 
 from ..topology import Topology
-from . import folder as files
-from .folder import RunError
+from .checkpoint_files import load_checkpoint
+from .config import read_config
+from .errors import RunError
+from .topology_file import read_topology
 
 
 def trained_topology(folder: pathlib.Path) -> Topology:
@@ -16,8 +18,8 @@ def trained_topology(folder: pathlib.Path) -> Topology:
     Raises:
         RunError: the folder holds no run, or a damaged one.
     """
-    files.read_config(folder)
-    topology, checkpoint = files.read_topology(folder), files.load_checkpoint(folder)
+    read_config(folder)
+    topology, checkpoint = read_topology(folder), load_checkpoint(folder)
     wide = {name: values.astype(np.float64) for name, values in checkpoint.arrays.items()}
     for name, size in (("forward", topology.n_synapses), ("bias", topology.n_neurons)):
         if name not in wide or wide[name].ndim != 2 or wide[name].shape[1] != size:

@@ -20,13 +20,16 @@ from ..learning.divergence import is_absurd, loss_of_zeros
 from ..rules import files as rule_files
 from ..tasks import Task
 from ..topology import Topology
-from . import claim as claims
-from . import folder as files
-from . import memory, run
+from . import checkpoint_files, memory, metrics, run
+from .atomic import write_atomically
+from .checkpoint_files import Checkpoint, Unlogged
 from .checkpoints import from_arrays, to_arrays
-from .folder import RunError, Unlogged
+from .config import damaged_config
+from .costs_file import read_costs, write_costs
+from .errors import RunError
 from .resolve import Resolved, resolve
 from .settings import TrainConfig, as_document
+from .topology_file import read_topology, write_topology
 
 CAPACITY = 256
 """Most steps that one call to the device can take: the length of what it reports."""
@@ -117,6 +120,7 @@ class Training:
     """
 
     kind = "train"
+    rule_file = "genome.txt"
     most_per_call = CAPACITY
     seconds_per_call = 0.2
 
@@ -166,17 +170,13 @@ class Training:
         return {"topology": self.topology.name, "train": known}
 
     def write(self) -> None:
-        files.write_topology(self.folder, self.topology)
-        files.write_costs(self.folder, self.costs)
-        rule_files.save(
-            self.resolved.rule,
-            self.folder / "genome.txt",
-            {"run": self.folder.name},
-            initializer=self.config.initializer,
-        )
+        write_topology(self.folder, self.topology)
+        write_costs(self.folder, self.costs)
+        rule = rule_files.dumps(self.resolved.rule, {"run": self.folder.name}, initializer=self.config.initializer)
+        write_atomically(self.folder / self.rule_file, rule)
 
     def begin(self) -> None:
-        files.append_metrics(self.folder, [{"step": 0, **self._evaluated()}])
+        metrics.append_metrics(self.folder, [{"step": 0, **self._evaluated()}])
 
     def _evaluated(self) -> dict[str, float]:
         loss, score = self.programs.evaluate(self.state)
@@ -228,7 +228,7 @@ class Training:
             self._evaluated()
         loss = self._query_loss
         assert loss is not None
-        first = files.read_metrics(self.folder)[:1]
+        first = metrics.read_metrics(self.folder)[:1]
         before = first[0].get("query_loss") if first and first[0]["step"] == 0 else None
         if not np.isfinite(loss):
             what = "is not finite"
@@ -240,7 +240,7 @@ class Training:
             f"training diverged: the test loss {what}. The synapses after step {self._step}, the last, are kept"
         )
 
-    def restore(self, checkpoint: files.Checkpoint) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
         """Takes over the network of a checkpoint.
 
         Raises:
@@ -260,7 +260,7 @@ class Training:
         from ..plotting import curves
 
         task = self.resolved.task
-        self.restore(files.load_checkpoint(self.folder))
+        self.restore(checkpoint_files.load_checkpoint(self.folder))
         loss, score = self.programs.evaluate(self.state)
         accuracy = float(score)
         about: dict[str, Any] = {"test_accuracy": accuracy}
@@ -268,9 +268,9 @@ class Training:
             accuracy = round(accuracy * task.n_query) / task.n_query
             error = float(tasks.standard_error(accuracy, task.n_query))
             about = {"test_accuracy": accuracy, "test_accuracy_standard_error": error}
-        records = files.read_metrics(self.folder)
+        records = metrics.read_metrics(self.folder)
         if len(records) > 1:
-            curves(records, self.folder / "curves.png", title=self.folder.name)
+            run.drawn(lambda: curves(records, self.folder / "curves.png", title=self.folder.name))
         return {
             **about,
             "score": task.score_name,
@@ -313,13 +313,13 @@ def load(folder: pathlib.Path, **changes: Any) -> Training:
     Raises:
         RunError: the folder holds no run, or a damaged one.
     """
-    stored = run.stored(folder, Training.kind, changes)
+    stored = run.stored(folder, Training.kind, Training.rule_file, changes)
     try:
         config = TrainConfig.model_validate(stored.settings)
     except ValidationError as error:
-        raise files.damaged_config(folder, error) from error
-    rule = rule_files.read(folder / "genome.txt")
-    training = prepare(files.read_topology(folder), config, folder, rule, files.read_costs(folder))
+        raise damaged_config(folder, error) from error
+    rule = rule_files.read(folder / Training.rule_file)
+    training = prepare(read_topology(folder), config, folder, rule, read_costs(folder))
     training.restore(stored.checkpoint)
     training.folder = folder
     return training
@@ -331,14 +331,9 @@ def resume(folder: pathlib.Path, **changes: Any) -> Training:
     Raises:
         RunError: as `load`; or more steps are done than are requested.
     """
-    files.read_config(folder, Training.kind)  # or else nothing is there to claim
-    with claims.claiming(folder):
+    with run.resuming(folder, Training.kind):
         training = load(folder, **changes)
-        run.reopen(training, folder)
-        if files.read_costs(folder) is None:
-            files.write_costs(folder, training.costs)
-        if changes:
-            run.write_config(training)
+        run.reopen(training, folder, is_changed=bool(changes))
     return training
 
 
@@ -363,7 +358,8 @@ def _divergence(training: Training, leg: _Leg, previous: _Leg | None) -> Diverge
     state, n = _last_finite(training, _network_at(training, within.step), below)
     good, folder = within.step + n, training.folder
     unlogged = _added(within.unlogged, within, n)
-    files.save_checkpoint(folder, files.Checkpoint(good, to_arrays(training.net, state), unlogged))
+    checkpoint = Checkpoint(good, to_arrays(training.net, state), unlogged)
+    run.written(folder, lambda: checkpoint_files.save_checkpoint(folder, checkpoint))
     if bad.size and n == below - 1:
         what = f"diverged at step {leg.step + int(bad[0]) + 1}: its loss is not finite"
     else:
@@ -373,8 +369,8 @@ def _divergence(training: Training, leg: _Leg, previous: _Leg | None) -> Diverge
 
 def _network_at(training: Training, step: int) -> NetworkState:
     """The network after a step, bit by bit: trained once more from the checkpoint before. Later ones are dropped."""
-    files.drop_checkpoints(training.folder, after=step)
-    checkpoint = files.load_checkpoint(training.folder)
+    checkpoint_files.drop_checkpoints(training.folder, after=step)
+    checkpoint = checkpoint_files.load_checkpoint(training.folder)
     state = from_arrays(checkpoint.arrays, checkpoint.step, training.net, training.state)
     for start in range(checkpoint.step, step, training.most_per_call):
         state = training.programs.advance(state, min(training.most_per_call, step - start))[0]

@@ -103,14 +103,14 @@ def test_options_stand_above_the_file(run):
 def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
     before = signal.getsignal(signal.SIGINT)
     run("train", "xor", *SHORT, "--out", "whole")
-    append = runs.folder.append_metrics
+    append = runs.metrics.append_metrics
 
     def interrupting(folder, records):
         append(folder, records)
         if steps_in(folder)[-1] == 9:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(runs.folder, "append_metrics", interrupting)
+    monkeypatch.setattr(runs.metrics, "append_metrics", interrupting)
     outcome = run("train", "xor", *SHORT, "--out", "cut", "--json")
     assert outcome.code == cli.EXIT_INTERRUPTED
     assert "stopped after step 9; continue with: neurograph train --resume 'cut'" in outcome.err

@@ -150,7 +150,8 @@ def test_places_that_cannot_be_written(run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert_complains(run("train", "xor", *SHORT, "--out", "r"), "cannot be written: No space left on device", "--out")
+    said = "cannot be made: No space left on device; free some space, or choose another folder with --out"
+    assert_complains(run("train", "xor", *SHORT, "--out", "r"), said)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")

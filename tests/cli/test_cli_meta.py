@@ -74,20 +74,20 @@ def test_interrupted_and_resumed_is_uninterrupted(run, monkeypatch, number):
     whole = run(*SHORT, "--out", "run", "--json")
     assert whole.code == 0
     pathlib.Path("run").rename("whole")
-    append = runs.folder.append_metrics
+    append = runs.metrics.append_metrics
 
     def interrupting(folder, records):
         append(folder, records)
         if records[-1]["step"] == 3:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(runs.folder, "append_metrics", interrupting)
+    monkeypatch.setattr(runs.metrics, "append_metrics", interrupting)
     outcome = run(*SHORT, "--out", "run", "--json")
     assert outcome.code == cli.EXIT_INTERRUPTED == 130
     assert "stopped after meta-step 3; continue with: neurograph meta-train --resume 'run'" in outcome.err
     assert runs.load_checkpoint(pathlib.Path("run")).step == 3
     assert rules.read("run/genome.txt").provenance["meta_steps_done"] == 3
-    monkeypatch.setattr(runs.folder, "append_metrics", append)
+    monkeypatch.setattr(runs.metrics, "append_metrics", append)
     resumed = run("meta-train", "--resume", "run", "--json")
     assert resumed.code == 0
     seconds = {"seconds": 0}

@@ -183,7 +183,7 @@ def test_a_file_of_rules_that_does_not_work_is_a_sentence(run):
 
 @pytest.mark.usefixtures("mine")
 def test_commands_to_go_on_with_name_the_file_of_rules(run, monkeypatch):
-    monkeypatch.setattr("neurograph.cli._long.Interrupts.requested", lambda _: True)
+    monkeypatch.setattr("neurograph.cli._interrupts.Interrupts.requested", lambda _: True)
     again = "--rules my_rules.py"
     assert_complains(run("train", "xor", *SHORT, *OWN, "--out", "r"), f"--resume 'r' {again}", code=130)
     outcome = run("meta-train", "mlp:2-2-1", *META, *OWN, "--out", "m")

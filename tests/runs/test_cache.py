@@ -5,12 +5,16 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import jax
 import platformdirs
 import pytest
 
 from neurograph import cache
+from neurograph.cache import CacheWarning
+from neurograph.compile import costs
+from neurograph.compile.costs import Costs
 from tests.support.command_line import SHORT, Outcome, Run
 
 DIRECTORY = "jax_compilation_cache_dir"
@@ -22,6 +26,7 @@ def jax_as_it_starts_up(monkeypatch) -> Iterator[None]:
     for name in (DIRECTORY, *cache.SETTINGS):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(cache, "_hush", lambda: None)
+    monkeypatch.setattr(cache, "_told", set())
     before = {name: getattr(jax.config, name) for name in (DIRECTORY, *cache.SETTINGS)}
     jax.config.update(DIRECTORY, None)
     yield
@@ -117,6 +122,104 @@ def run_without(run, tmp_path, monkeypatch) -> Run:
 
 def test_a_folder_that_cannot_be_written_is_a_line_on_stderr(run_without):
     assert "Exact" in run_without("check", "xor", "--skip-loop", "--skip-forms").out
+
+
+# --- whose folder it is ---------------------------------------------------------------------------------------------
+
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions")
+
+
+@posix
+def test_folders_that_are_made_are_closed_to_others(kept, tmp_path):
+    cache.keep_programs()
+    made = [kept, *kept.parents]
+    for place in made[: made.index(tmp_path)]:
+        assert place.stat().st_mode & 0o777 == 0o700
+
+
+@posix
+@pytest.mark.parametrize("above", range(3))
+@pytest.mark.parametrize(("permissions", "safe"), [(0o755, True), (0o757, False), (0o1777, None)])
+def test_a_folder_that_others_may_write_is_not_used(kept, recwarn, above, permissions, safe):
+    """Nor one below it, save where it is sticky."""
+    kept.mkdir(parents=True, mode=0o700)
+    place = [kept, *kept.parents][above]
+    place.chmod(permissions)
+    for _ in range(2):
+        cache.keep_programs()
+    if safe or (safe is None and above):
+        assert settings()[DIRECTORY] == str(kept)
+        assert not recwarn.list
+        return
+    assert settings()[DIRECTORY] is None
+    (warning,) = recwarn.list
+    assert str(warning.message) == (
+        f"compiled programs and measured costs are neither kept nor used: others may write '{place}', and what is kept "
+        f"there is run. To have them, take that right from them (chmod go-w '{place}'), or set NEUROGRAPH_CACHE to a "
+        "folder of your own."
+    )
+
+
+@posix
+def test_a_folder_of_another_user_is_not_used(kept, monkeypatch):
+    """Nor by root, to whom the user may not lend their rights."""
+    kept.mkdir(parents=True)
+    mine = kept.stat()
+    theirs = os.stat_result([*mine[:4], mine.st_uid + 1, *mine[5:]])
+    monkeypatch.setattr(pathlib.Path, "stat", lambda self, **_: theirs if self == kept.parent else mine)
+    with pytest.warns(CacheWarning, match=f"'{kept.parent}' belongs to another user, and .* To have them, set"):
+        assert not cache.is_safe(kept)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "members", "safe"), [("me", [], True), ("me", ["me"], True), ("me", ["you"], False), ("users", [], False)]
+)
+def test_a_group_of_the_user_alone_is_the_user(kept, monkeypatch, name, members, safe):
+    import grp
+    import pwd
+
+    kept.mkdir(parents=True)
+    kept.chmod(0o770)
+    group = kept.stat().st_gid
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_name="me", pw_gid=group))
+    monkeypatch.setattr(grp, "getgrgid", lambda _: SimpleNamespace(gr_name=name, gr_mem=members))
+    cache._told.add(kept)  # so that nothing is told
+    assert cache.is_safe(kept) == safe
+
+
+@posix
+def test_a_link_does_not_hide_where_it_leads(tmp_path, monkeypatch):
+    open_to_all = tmp_path / "open"
+    (open_to_all / "own").mkdir(parents=True, mode=0o700)
+    open_to_all.chmod(0o777)
+    (tmp_path / "link").symlink_to(open_to_all / "own")
+    monkeypatch.setenv("NEUROGRAPH_CACHE", str(tmp_path / "link"))
+    programs = cache.programs()
+    assert programs is not None
+    with pytest.warns(CacheWarning, match=f"others may write '{open_to_all}'"):
+        assert not cache.is_safe(programs)
+
+
+@posix
+def test_nothing_is_asked_of_what_lies_above_the_users_home(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (home / "cache").mkdir(parents=True)
+    tmp_path.chmod(0o777)
+    monkeypatch.setenv("HOME", str(home))
+    assert cache.is_safe(home / "cache" / "programs")
+
+
+@posix
+def test_measured_costs_that_others_may_write_are_not_read(kept):
+    path = costs.path_of()
+    assert path is not None
+    costs.write(path, Costs(tile=77.0))
+    assert costs.known().costs.tile == 77.0
+    path.parent.chmod(0o777)
+    with pytest.warns(CacheWarning, match="others may write"):
+        assert costs.known().costs == costs.DEFAULT["cpu"]
+    assert costs.path_of() is None
 
 
 # --- what is removed ------------------------------------------------------------------------------------------------

@@ -15,14 +15,37 @@ def test_each_process_adds_a_line(tmp_path):
     assert [line["step"] for line in lines] == [0, 7]
     assert lines[0]["jax"] == jax.__version__
     assert lines[0]["device"] == jax.devices()[0].device_kind
+    del lines[1]["crc32"]
     assert lines[1] == environment.last(tmp_path)
+
+
+def test_a_line_that_a_kill_cut_short_does_not_spoil_the_next(tmp_path):
+    environment.record(tmp_path, 0)
+    path = tmp_path / environment.FILE
+    path.write_bytes(path.read_bytes()[:-20])
+    assert environment.last(tmp_path) is None
+    environment.record(tmp_path, 7)
+    last = environment.last(tmp_path)
+    assert last is not None
+    assert last["step"] == 7
+
+
+def test_a_damaged_line_is_told(tmp_path):
+    for step in (0, 7):
+        environment.record(tmp_path, step)
+    path = tmp_path / environment.FILE
+    path.write_bytes(path.read_bytes().replace(b'"step": 7', b'"step": 6'))
+    with pytest.warns(RunWarning, match=r"environment\.jsonl' is damaged: line 2 is left out"):
+        last = environment.last(tmp_path)
+    assert last is not None
+    assert last["step"] == 0
 
 
 def test_nothing_is_said_where_nothing_differs_or_was_kept(tmp_path, recwarn):
     environment.compare(tmp_path)
     environment.record(tmp_path, 0)
     with open(tmp_path / environment.FILE, "a") as file:
-        file.write('[]\n{"step": 3, "ja')  # a kill cut it short
+        file.write('{"step": 3, "ja')  # a kill cut it short
     environment.compare(tmp_path)
     assert not recwarn.list
 

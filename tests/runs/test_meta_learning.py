@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from neurograph import rules, runs
+from neurograph import _files, rules, runs
 from neurograph.meta.population import member
 from neurograph.rules import RuleError
 from neurograph.rules.files import described
@@ -24,6 +24,7 @@ from tests.support.meta_problems import assert_equal_trees, some_rule
 from tests.support.meta_problems import flat_fixture as flat_fixture
 from tests.support.meta_runs import METHODS, SMALL, SMALL_WIRING, improved, kept, prepared, started
 from tests.support.meta_runs import drifting_fixture as drifting_fixture
+from tests.support.version_1 import write_without_checksums
 
 LAST = SMALL["meta_steps"]
 DIGITS = generators.mlp([64, 3, 10])
@@ -95,7 +96,7 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch,
     monkeypatch.setattr(run_loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     monkeypatch.setattr(MetaLearning, "draw", lambda _: None)
     whole, cut = completed(tmp_path / "whole", **METHODS[method]), tmp_path / "cut"
-    write, append, save = runs.folder.write_atomically, runs.folder.append_metrics, rules.files.save
+    write, append = _files.write_atomically, _files.append
 
     class Killed(BaseException):
         pass
@@ -115,9 +116,8 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch,
         search = started(cut, **METHODS[method])
         left = survived
         with monkeypatch.context() as patch:
-            patch.setattr(runs.folder, "write_atomically", last(write))
-            patch.setattr(runs.folder, "append_metrics", last(append))
-            patch.setattr(rules.files, "save", last(save))
+            patch.setattr(_files, "write_atomically", last(write))
+            patch.setattr(_files, "append", last(append))
             if survived < 100:
                 with pytest.raises(Killed):
                     improved(search)
@@ -172,6 +172,7 @@ def changed(folder: pathlib.Path, **values) -> None:
     document = yaml.safe_load(path.read_text())
     meta = {**document["meta"], **{key: value for key, value in values.items() if key in document["meta"]}}
     others = {key: value for key, value in values.items() if key not in meta}
+    del document["sha256"]  # the change is meant
     path.write_text(yaml.safe_dump({**document, "meta": meta, **others}))
 
 
@@ -209,6 +210,10 @@ def test_damaged_files_are_sentences(folder):
         meta_learning.resume(folder)
     paths[-1].write_bytes(whole)
     rules.save({"a": some_rule(), "b": some_rule()}, folder / "start.txt")
+    with pytest.raises(RunError, match=r"start\.txt' has changed since it was written"):
+        meta_learning.resume(folder)
+    paths[0].unlink()
+    write_without_checksums(folder)
     with pytest.raises(RuleError, match="starts from one rule for all populations; the file holds several"):
         meta_learning.resume(folder)
     (folder / "start.txt").unlink()

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurograph import rules, runs, topology
+from neurograph import _files, rules, runs, topology
 from neurograph.compile import compile_topology
 from neurograph.compile.costs import DEFAULT
 from neurograph.engine import views
 from neurograph.learning import divergence
 from neurograph.rules import RuleError
-from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged, resolve, training
+from neurograph.runs import Checkpoint, RunError, RunWarning, Unlogged, atomic, resolve, training
 from neurograph.runs.checkpoints import from_arrays
 from neurograph.runs.run import finish, loop, open_run
 from neurograph.runs.settings import TrainConfig
@@ -126,7 +126,7 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch)
     """Each write of the folder, in turn, is the last one that happens."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train(started(whole), whole)
-    write, append = runs.folder.write_atomically, runs.folder.append_metrics
+    write, append = _files.write_atomically, _files.append
     survived = 0
 
     class Killed(BaseException):
@@ -146,15 +146,15 @@ def test_a_kill_after_any_write_leaves_a_run_that_resumes(tmp_path, monkeypatch)
         shutil.rmtree(cut, ignore_errors=True)
         started(cut)
         left = survived
-        monkeypatch.setattr(runs.folder, "write_atomically", last(write))
-        monkeypatch.setattr(runs.folder, "append_metrics", last(append))
+        monkeypatch.setattr(_files, "write_atomically", last(write))
+        monkeypatch.setattr(_files, "append", last(append))
         try:
             train(training.load(cut), cut)
             killed = False
         except Killed:
             killed = True
-        monkeypatch.setattr(runs.folder, "write_atomically", write)
-        monkeypatch.setattr(runs.folder, "append_metrics", append)
+        monkeypatch.setattr(_files, "write_atomically", write)
+        monkeypatch.setattr(_files, "append", append)
         (cut / "checkpoints" / ".step_00000099.safetensors.12345.partial").write_bytes(b"cut short")
         if (cut / "metrics.jsonl").exists():
             with open(cut / "metrics.jsonl", "a") as file:
@@ -458,7 +458,7 @@ def test_folders_that_cannot_be_made(tmp_path, finished):
         with pytest.raises(RunError, match=r"cannot be made: .*; choose another folder"):
             runs.create(folder)
     with pytest.raises(RunError, match="cannot be written"):
-        runs.write_atomically(tmp_path / "nowhere" / "x", b"")
+        atomic.write_atomically(tmp_path / "nowhere" / "x", b"")
     with pytest.raises(RunError, match=r"metrics.jsonl' cannot be written"):
         runs.append_metrics(tmp_path / "nowhere", [{"step": 1}])
 

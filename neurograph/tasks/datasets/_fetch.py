@@ -64,6 +64,7 @@ def _download(data: DataSet, file: File, folder: pathlib.Path, place: Place) -> 
     pooch.get_logger().setLevel(logging.WARNING)
     for url in (f"{base}{file.name}" for base in file.urls):
         try:
+            _files.make_folder(folder)
             with _bar(file.name) as bar, _files.replacing(folder / file.name) as temporary:
                 load: Any = pooch.HTTPDownloader(
                     cast(Any, bar), timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}

@@ -1,0 +1,117 @@
+"""config.yaml: the settings of a run, complete, with the checksums of the texts that resuming reads, and its own."""
+
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from .. import __version__
+from .._files import yaml as bounded
+from .._text import shown
+from . import checksums
+from .atomic import write_atomically
+from .errors import KINDS, Fix, RunError, in_short
+
+_OTHERS = {"topology", "topologies", "command", "checksums", "neurograph", checksums.KEY}
+"""What a config holds beside the section of its kind."""
+_LAST = f"{checksums.KEY}: "
+
+
+def write_config(folder: pathlib.Path, config: Mapping[str, Any], texts: Iterable[str] = ()) -> None:
+    """Writes config.yaml.
+
+    Args:
+        folder: the run's.
+        config: the settings, and what else is said of the run.
+        texts: names of files in the folder, whose checksums are kept.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    kept = {name: checksums.of((folder / name).read_bytes()) for name in texts}
+    document = {**config, "checksums": kept, "neurograph": __version__}
+    write_atomically(folder / "config.yaml", _sealed(yaml.safe_dump(document, sort_keys=False, allow_unicode=True)))
+
+
+def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
+    """The run's settings.
+
+    Args:
+        folder: the run's.
+        section: `train`, or `meta` of a run of meta-learning.
+
+    Raises:
+        RunError: the folder holds no run, or one of another kind, or its config is damaged or was changed.
+    """
+    path = folder / "config.yaml"
+    config = _parsed(path, _text(folder, path))
+    if isinstance(config, dict) and section not in config and KINDS.keys() & config.keys():
+        kind = KINDS[next(iter(KINDS.keys() & config.keys()))]
+        raise RunError(f"'{folder}' holds a run of {kind}", Fix.RESUME, command=kind, folder=folder)
+    if isinstance(config, dict) and "neurograph" not in config:  # the last but one entry
+        raise RunError(f"'{path}' is damaged: it is cut short. Start the run anew.")
+    if not isinstance(config, dict) or not isinstance(config.get(section), dict):
+        raise RunError(f"'{path}' is damaged: it has no mapping '{section}'. Start the run anew.")
+    unknown = [key for key in config if key not in {section, *_OTHERS}]
+    if unknown or not isinstance(config.get("checksums", {}), dict):
+        what = shown(unknown[0]) if unknown else "'checksums'"
+        raise RunError(f"'{path}' is damaged: neurograph does not write its entry {what}. Put it back as it was.")
+    return config
+
+
+def check_text(folder: pathlib.Path, config: Mapping[str, Any], name: str, fix: str) -> None:
+    """Whether a text is as it was written; one that is not there, or whose checksum was not kept, passes.
+
+    Args:
+        folder: the run's.
+        config: the run's config.
+        name: the file's.
+        fix: what the message advises.
+
+    Raises:
+        RunError: it has changed, or cannot be read.
+    """
+    path, kept = folder / name, config.get("checksums", {}).get(name)
+    if kept is None or not path.exists():
+        return
+    try:
+        found = checksums.of(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
+    if found != kept:
+        raise RunError(f"'{path}' has changed since it was written; {fix}")
+
+
+def damaged_config(folder: pathlib.Path, error: Exception) -> RunError:
+    """What to raise where a run's config does not fit its schema."""
+    return RunError(f"'{folder / 'config.yaml'}' is damaged: {in_short(error)}")
+
+
+def _text(folder: pathlib.Path, path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(f"'{folder}' holds no run: it has no config.yaml. Give the folder of a run.") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"'{path}' is damaged: {in_short(error)}.") from error
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
+
+
+def _parsed(path: pathlib.Path, text: str) -> Any:
+    if f"\n{_LAST}" in text and text != _sealed(text[: text.rindex(_LAST)]):
+        raise RunError(
+            f"'{path}' has changed since it was written. Put it back as it was: another number of steps, or another "
+            "device, can be given when the run is resumed, and other settings to a run of their own. If the change is "
+            f"meant, delete the line that begins with '{_LAST.strip()}'."
+        )
+    try:
+        return bounded.load(text)
+    except yaml.YAMLError as error:
+        line, _, sentence = bounded.complaint(error, text)
+        raise RunError(f"'{path}' is damaged{'' if line is None else f' in line {line}'}: {sentence}") from error
+
+
+def _sealed(text: str) -> str:
+    return f"{text}{_LAST}'{checksums.of(text)}'\n"
