@@ -27,6 +27,7 @@ _FIXES = {
     "SPACE": "free some space, then continue from step {step} with: neurograph {command} --resume '{folder}'",
     "ACCESS": "make that possible, then continue from step {step} with: neurograph {command} --resume '{folder}'",
     "STEPS": "give {option} {steps} or more",
+    "DATA": "put the data back as they were, name where they are now with --task or --data-dir, or start a new run",
     "WAIT": "wait until it ends, or begin a run in another folder with --out",
 }
 """What helps against a `runs.RunError`, by the name of its `Fix`, in words that name the options."""

@@ -30,6 +30,9 @@ from ._train import rule_in_short
 if TYPE_CHECKING:
     from ..runs.meta_learning import MetaLearning, Status
 
+CHANGEABLE = ("meta_steps", "device", "tasks", "task_options.data_dir")
+"""What may be given when a run is resumed; of its data, where they are now."""
+
 _SMALLER = "start anew with a smaller --learning-rate, --set update=..., --set noise=... or --set spread=..."
 
 
@@ -93,12 +96,12 @@ def meta_train(
     if resume is not None:
         only_for_new_runs(
             {
-                **{_option(name): True for name in given if name not in ("meta_steps", "device")},
+                **{_option(name): True for name in given if name not in CHANGEABLE},
                 "TOPOLOGY": bool(topologies),
                 "--out": out is not None,
                 "--set": bool(set_),
             },
-            "--meta-steps, --device and --rules",
+            "--meta-steps, --device, --rules, and where the same data are now (--task, --data-dir)",
         )
         process = _reopen(resume, given)
     elif not topologies:
@@ -158,7 +161,8 @@ def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "MetaLearning":
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
     from ..runs import meta_learning
 
-    return meta_learning.resume(folder, _command(), **given)
+    changes = {name.rpartition(".")[2]: value for name, value in given.items()}
+    return meta_learning.resume(folder, _command(), **changes)
 
 
 def _command() -> str:

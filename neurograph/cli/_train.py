@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ..runs.training import Status, Training
 
 
+CHANGEABLE = ("steps", "device", "task", "task_options.data_dir")
+"""What may be given when a run is resumed; of its data, where they are now."""
+
+
 def train(
     topology: Annotated[
         str | None, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")
@@ -80,12 +84,12 @@ def train(
     if resume is not None:
         only_for_new_runs(
             {
-                **{_option(name): True for name in given if name not in ("steps", "device")},
+                **{_option(name): True for name in given if name not in CHANGEABLE},
                 "TOPOLOGY": topology is not None,
                 "--out": out is not None,
                 "--set": bool(set_),
             },
-            "--steps, --device and --rules",
+            "--steps, --device, --rules, and where the same data are now (--task, --data-dir)",
         )
         training = _reopen(resume, given)
     elif topology is None:
@@ -115,7 +119,7 @@ def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "Training":
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
     from ..runs import training
 
-    return training.resume(folder, **given)
+    return training.resume(folder, **{name.rpartition(".")[2]: value for name, value in given.items()})
 
 
 def _start(

@@ -13,7 +13,7 @@ from . import checksums
 from .atomic import write_atomically
 from .errors import KINDS, Fix, RunError, in_short
 
-_OTHERS = {"topology", "topologies", "command", "checksums", "neurograph", checksums.KEY}
+_OTHERS = {"topology", "topologies", "command", "data", "checksums", "neurograph", checksums.KEY}
 """What a config holds beside the section of its kind."""
 _LAST = f"{checksums.KEY}: "
 

@@ -25,6 +25,7 @@ class Fix(enum.Enum):
     SPACE = "free some space, then resume the run, which is as it was at step {step}"
     ACCESS = "make that possible, then resume the run, which is as it was at step {step}"
     STEPS = "give {steps} or more"
+    DATA = "put the data back as they were, name where they are now, or start a new run"
     WAIT = "wait until it ends, or begin a run in another folder"
 
 

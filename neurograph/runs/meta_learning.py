@@ -302,7 +302,8 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
     Args:
         folder: the run's.
         command: that continues it; kept beside the one that began it, where it changes the settings.
-        changes: new values of settings; only `meta_steps` and `device` may change.
+        changes: new values of settings; only `meta_steps`, `device`, and where the same data are now (`tasks`,
+            `data_dir`) may change.
 
     Raises:
         RunError: the folder holds no such run, or a damaged one; or more is done than is requested.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..compile.costs import Costs
 from . import claim as claims
-from . import config, costs_file, environment, metrics
+from . import config, costs_file, data_files, environment, metrics
 from . import folder as folders
 from .checkpoint_files import Checkpoint, Unlogged, latest_step, load_checkpoint, make_room, save_checkpoint
 from .errors import KINDS, Fix, RunError, RunWarning
@@ -123,7 +123,10 @@ def open_run(process: Process, folder: pathlib.Path) -> None:
 def write_config(process: Process) -> None:
     """Writes the run's config, with the checksums of the texts that are there."""
     costs = sorted(path.name for path in process.folder.glob("costs_*.json"))
-    config.write_config(process.folder, process.about(), (process.rule_file, *costs))
+    about = dict(process.about())
+    data = data_files.fingerprints(about[process.kind])
+    about.update({data_files.KEY: data} if data else {})
+    config.write_config(process.folder, about, (process.rule_file, *costs))
 
 
 def stored(folder: pathlib.Path, kind: str, rule_file: str, changes: Mapping[str, Any]) -> Stored:
@@ -132,7 +135,7 @@ def stored(folder: pathlib.Path, kind: str, rule_file: str, changes: Mapping[str
     Args:
         folder: the run's.
         kind, rule_file: those of its `Process`.
-        changes: new values of settings; None is none.
+        changes: new values of settings; None is none. `task` (or `tasks`) and `data_dir` say where data are now.
 
     Raises:
         RunError: the folder holds no run of this kind, or a damaged one.
@@ -141,7 +144,10 @@ def stored(folder: pathlib.Path, kind: str, rule_file: str, changes: Mapping[str
     config.check_text(folder, document, rule_file, "put it back as it was, or start the run anew.")
     config.check_text(folder, document, costs_file.file_name(), costs_file.FIX)
     given = {name: value for name, value in changes.items() if value is not None}
-    return Stored(document, {**document[kind], **given}, load_checkpoint(folder))
+    specs = given.pop("tasks", given.pop("task", None))
+    settings = data_files.moved(folder, {**document[kind]}, specs, given.pop("data_dir", None))
+    data_files.check(folder, document, settings)
+    return Stored(document, {**settings, **given}, load_checkpoint(folder))
 
 
 @contextlib.contextmanager

@@ -308,7 +308,8 @@ def load(folder: pathlib.Path, **changes: Any) -> Training:
 
     Args:
         folder: the run's.
-        changes: new values of settings; only what changes no step already taken (`steps`, `device`).
+        changes: new values of settings; only what changes no step already taken: `steps`, `device`, and where the
+            same data are now, `task` or `data_dir`.
 
     Raises:
         RunError: the folder holds no run, or a damaged one.

@@ -9,6 +9,7 @@ from .files import read_csv as read_csv
 from .generated import generated as generated
 from .images import images as images
 from .loading import files_of as files_of
+from .loading import is_file as is_file
 from .loading import load as load
 from .loading import names as names
 from .npz import read_npz as read_npz

@@ -141,6 +141,11 @@ def files_of(spec: str, data_dir: str | os.PathLike[str] | None = None) -> list[
     return datasets.files_of(name, data_dir) if name in datasets.DATA_SETS else []
 
 
+def is_file(spec: str) -> bool:
+    """Says whether a task's name, as `load` takes it, stands for a file of one's own."""
+    return _file(spec)[0] is not None
+
+
 def _file(spec: str) -> tuple[str | None, str]:
     """Gives the type and the path of the file that a task's name stands for; no type where it stands for none."""
     file_type, _, path = spec.partition(":")
