@@ -52,20 +52,21 @@ def _interrupted(_number: int, frame: FrameType | None) -> None:
 def _unraised(what: "sys.UnraisableHookArgs") -> None:
     """Has an interrupt come again, a little later, that was raised where exceptions are lost, as in JAX's callbacks."""
     if issubclass(what.exc_type, KeyboardInterrupt):
-        again = threading.Timer(0.02, _interrupt)
+        number = next(iter(getattr(what.exc_value, "args", ())), signal.SIGINT)  # as `cli._interrupts` gives it
+        again = threading.Timer(0.02, _send, [number])
         again.daemon = True
         again.start()
     else:
         sys.__unraisablehook__(what)
 
 
-def _interrupt() -> None:
-    """Sends SIGINT to the main thread, also where that waits for something."""
+def _send(number: int) -> None:
+    """Sends a signal to the main thread, also where that waits for something."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, number)
     else:
-        _thread.interrupt_main()
+        _thread.interrupt_main(signal.Signals(number))
 
 
 if __name__ == "__main__":
