@@ -59,8 +59,8 @@ def moved(
     for before, now in zip(old, new, strict=True):
         if not all(map(tasks.is_file, (before, now))):
             raise RunError(
-                f"run '{folder}' was begun on {before}, and {now} was given: a run keeps its tasks, and only a file "
-                f"that has moved can be named anew; {fix}"
+                f"run '{folder}' was begun on task '{before}', and '{now}' was given: a run keeps its tasks, "
+                f"and only a file that has moved can be named anew; {fix}"
             )
         kind, path = now.partition(":")[0], tasks.files_of(now)[0].expanduser().absolute()
         anew.append(f"{kind}:{path}" if now.startswith(f"{kind}:") else str(path))

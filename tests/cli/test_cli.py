@@ -152,10 +152,14 @@ def test_resuming(run):
     assert run("train", "--resume", "r", "--steps", 30, "--json").summary["steps"] == 30
     assert run("train", "--resume", "r", "--json").summary["steps"] == 30
     assert_complains(run("train", "--resume", "r", "--steps", 10), "has done 30 steps already", "give --steps 30")
-    for wrong in (("--seed", 3), ("--task", "and"), ("--out", "s"), ("--set", "seed=3"), ("--states", 2)):
+    for wrong in (("--seed", 3), ("--out", "s"), ("--set", "seed=3"), ("--states", 2)):
         assert_complains(
-            run("train", "--resume", "r", *wrong), wrong[0], "only --steps, --device and --rules may change", code=2
+            run("train", "--resume", "r", *wrong),
+            wrong[0],
+            "only --steps, --device, --rules, and where",
+            code=2,
         )
+    assert_complains(run("train", "--resume", "r", "--task", "and"), "was begun on task 'xor', and 'and' was given")
     assert_complains(run("train", "xor", "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
     assert_complains(run("train"), "give a TOPOLOGY", code=2)
     assert_complains(run("train", "xor", *SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")

@@ -106,11 +106,17 @@ def test_resuming(run):
         run("meta-train", "--resume", "r", "--meta-steps", 3), "has done 8 steps already", "--meta-steps 8"
     )
     assert_complains(run("meta-train", "--resume", "r", "--meta-steps", 0), "meta_steps: 0 is out of range")
-    for wrong in (("--seed", 3), ("--task", "and"), ("--out", "s"), ("--set", "seed=3"), ("--curriculum", "1:2")):
+    for wrong in (("--seed", 3), ("--out", "s"), ("--set", "seed=3"), ("--curriculum", "1:2")):
         found = run("meta-train", "--resume", "r", *wrong)
         assert_complains(
-            found, "cannot be given with --resume", "only --meta-steps, --device and --rules may change", code=2
+            found,
+            "cannot be given with --resume",
+            "only --meta-steps, --device, --rules, and where the same data are now",
+            code=2,
         )
+    assert_complains(
+        run("meta-train", "--resume", "r", "--task", "and"), "was begun on task 'xor', and 'and' was given"
+    )
     assert_complains(run("meta-train", WIRING, "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
     assert_complains(run(*SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")
     assert_complains(run("meta-train", "--resume", "nowhere"), "'nowhere' holds no run")

@@ -75,7 +75,7 @@ def test_a_task_stays_what_it_is(tmp_path, table):
     folder = begun(tmp_path, "xor", query_size=10)
     assert "data" not in runs.read_config(folder)
     for given in ("circle", str(table)):
-        with pytest.raises(runs.RunError, match=r"was begun on xor, and .* a run keeps its tasks"):
+        with pytest.raises(runs.RunError, match=r"was begun on task 'xor', and .* a run keeps its tasks"):
             training.load(folder, task=given)
 
 
