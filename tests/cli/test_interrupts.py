@@ -185,8 +185,9 @@ def test_the_package_changes_no_handler_of_a_program_that_calls_it(run):
 
 
 IN_A_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, signal, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests
 from neurograph.__main__ import run
 run()
 """
@@ -207,11 +208,14 @@ def test_a_run_whose_terminal_is_closed_is_saved(tmp_path):
     )
     os.close(terminal)
     with process:
-        while not (folder / "metrics.jsonl").exists():
-            assert process.poll() is None
-            os.read(other, 10_000)
-        os.close(other)
-        assert process.wait(timeout=120) == 130
+        try:
+            while not (folder / "metrics.jsonl").exists():
+                assert process.poll() is None
+                os.read(other, 10_000)
+            os.close(other)
+            assert process.wait(timeout=120) == 130
+        finally:
+            process.kill()
     summary = (folder / "summary.json").read_text()
     assert f'"steps": {runs.load_checkpoint(folder).step},' in summary
     assert runs.load_checkpoint(folder).step > 0
