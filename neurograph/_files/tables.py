@@ -70,6 +70,15 @@ def number(cell: str, separator: str = ",") -> float:
     return float(cell)
 
 
+def is_number(cell: str, separator: str = ",") -> bool:
+    """Says whether a cell holds a number (see `number`)."""
+    try:
+        number(cell, separator)
+    except ValueError:
+        return False
+    return True
+
+
 def check_decimals(cells: Iterable[tuple[int, str]], fail: Fail) -> None:
     """Checks that not some numbers have decimal commas and others points: commas may then group thousands.
 

@@ -64,7 +64,7 @@ def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], d
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    """Of names, types, shapes and bytes."""
+    """Computes the checksum of names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

@@ -1,6 +1,8 @@
 """Writes the files of a run, each whole or not at all."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
 from .. import _files
 from .errors import unwritable
@@ -12,10 +14,8 @@ def write_atomically(path: pathlib.Path, content: bytes | str) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    try:
+    with _told(path):
         _files.write_atomically(path, content)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def append(path: pathlib.Path, text: str) -> None:
@@ -24,7 +24,13 @@ def append(path: pathlib.Path, text: str) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    try:
+    with _told(path):
         _files.append(path, text)
+
+
+@contextlib.contextmanager
+def _told(path: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise unwritable(path, error) from error

@@ -62,8 +62,7 @@ def moved(
                 f"run '{folder}' was begun on task '{before}', and '{now}' was given: a run keeps its tasks, "
                 f"and only a file that has moved can be named anew; {fix}"
             )
-        kind, path = now.partition(":")[0], tasks.files_of(now)[0].expanduser().absolute()
-        anew.append(f"{kind}:{path}" if now.startswith(f"{kind}:") else str(path))
+        anew.append(tasks.at(now, tasks.files_of(now)[0].expanduser().absolute()))
     changed.update({"tasks": anew} if "tasks" in settings else {"task": anew[0]})
     return changed
 

@@ -132,10 +132,9 @@ def anchored(config: TrainConfig, folder: pathlib.Path) -> TrainConfig:
         config: as read.
         folder: where its relative paths start; what is not there is looked for in the working directory.
     """
-    kind, colon, path = config.task.rpartition(":")
     task = config.task
-    if pathlib.Path(path).suffix.lower() in (".csv", ".tsv", ".npz"):
-        task = f"{kind}{colon}{_found(path, folder)}"
+    if tasks.is_file(task):
+        task = tasks.at(task, _found(str(tasks.files_of(task)[0]), folder))
     genome = config.genome
     if isinstance(genome, dict):
         genome = {name: _found_genome(what, folder) for name, what in genome.items()}

@@ -8,6 +8,7 @@ from .errors import TaskWarning as TaskWarning
 from .files import read_csv as read_csv
 from .generated import generated as generated
 from .images import images as images
+from .loading import at as at
 from .loading import files_of as files_of
 from .loading import is_file as is_file
 from .loading import load as load

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files.tables import Fail, Rows, check_decimals, number, read_text
+from .._files.tables import Fail, Rows, check_decimals, is_number, number, read_text
 from .._text import listed, nearest, shown
 from .errors import TaskError, TaskWarning
 from .stored import from_arrays
@@ -90,24 +90,16 @@ def read_csv(
     return from_arrays(features, _label_values(cells, rows.separator, kind), kind=kind, name=file.name, **options)
 
 
-def _is_number(cell: str, separator: str) -> bool:
-    try:
-        number(cell, separator)
-    except ValueError:
-        return False
-    return True
-
-
 def _has_names(rows: Rows, label: str | Sequence[str] | None, warn: Callable[[int, str], None]) -> bool:
     """Says whether the first row has the columns' names; warns where it is all the same made of numbers."""
     cells = rows.first
     wanted = {LABEL_COLUMN, *([label] if isinstance(label, str) else label or ())}
     if any(cell in wanted or cell.lower() == LABEL_COLUMN for cell in cells):
         return True
-    numbers = [i for i, cell in enumerate(cells) if _is_number(cell, rows.separator)]
+    numbers = [i for i, cell in enumerate(cells) if is_number(cell, rows.separator)]
     words = [i for i, cell in enumerate(cells) if cell and i not in numbers]
     below = [row for _, row in itertools.islice(rows, _SAMPLE)]
-    if not numbers or (below and any(all(_is_number(row[i], rows.separator) for row in below) for i in words)):
+    if not numbers or (below and any(all(is_number(row[i], rows.separator) for row in below) for i in words)):
         return True
     if len(cells) < 3 or any(row[i] == cells[i] for row in below for i in words):
         return False
@@ -241,6 +233,6 @@ def _label_values(labels: list[list[str]], separator: str, kind: str) -> np.ndar
     Classes of which one is written with a leading zero, such as codes, are text: 07 is not 7.
     """
     coded = kind != "regression" and any(_CODE.fullmatch(cell) for row in labels for cell in row)
-    if coded or not all(_is_number(cell, separator) for row in labels for cell in row):
+    if coded or not all(is_number(cell, separator) for row in labels for cell in row):
         return np.array(labels)
     return np.array([[number(cell, separator) for cell in row] for row in labels])

@@ -146,6 +146,15 @@ def is_file(spec: str) -> bool:
     return _file(spec)[0] is not None
 
 
+def at(spec: str, path: str | os.PathLike[str]) -> str:
+    """Gives the name of a task that is read from a file, with the file at another path.
+
+    >>> at("csv:examples.txt", "data/others.txt")
+    'csv:data/others.txt'
+    """
+    return spec.removesuffix(_file(spec)[1]) + os.fspath(path)
+
+
 def _file(spec: str) -> tuple[str | None, str]:
     """Gives the type and the path of the file that a task's name stands for; no type where it stands for none."""
     file_type, _, path = spec.partition(":")

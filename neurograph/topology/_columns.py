@@ -85,10 +85,10 @@ def from_columns(
         nodes = without_foreign(nodes, _has_form, name)
     alive = enabled(edges.get("enabled"), name)
     if alive is not None:
-        kept, place_of_all = np.flatnonzero(alive), edge_place
+        kept = np.flatnonzero(alive)
         senders, receivers = senders[kept], receivers[kept]
         edges = {key: [column[e] for e in kept.tolist()] for key, column in edges.items()}
-        edge_place = lambda e: place_of_all(int(kept[e]))  # noqa: E731
+        edge_place = _among(kept, edge_place)
     declared = _declared(populations, name)
     roles: Sequence[Any] = nodes.get("role", ())
     if not declared and all(role is None for role in roles):
@@ -331,7 +331,12 @@ def _edge_order(edges: Columns, size: int, name: str, place: Place) -> tuple[np.
     except (TypeError, ValueError, OverflowError):
         raise fail(name, "a synapse_index is no whole number; correct or remove it.") from None
     order = np.argsort(keys, kind="stable")
-    return order, lambda e: place(int(order[e]))
+    return order, _among(order, place)
+
+
+def _among(rows: np.ndarray, place: Place) -> Place:
+    """Gives the places of some of many, by their number among these."""
+    return lambda i: place(int(rows[i]))
 
 
 def _values(

@@ -215,9 +215,9 @@ def failures(name: str, count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Reads damaged files, and gives for each that ends wrongly what was raised, and its number.
 
     Args:
-        name: of the reader.
-        count: how many files.
-        seed: of the damages; file number i depends on it and on i alone.
+        name: names the reader.
+        count: how many files are read.
+        seed: draws the damages; file number i depends on it and on i alone.
     """
     reader = READERS[name]
     seeds = reader.seeds()
@@ -261,18 +261,19 @@ def _too_late(*_: Any) -> None:
 
 def main() -> None:
     name, count, *rest = sys.argv[1:]
-    READERS[name].read(_sound(name))
+    _read_sound(name)  # which brings all imports with it
     used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, -1))
     signal.signal(signal.SIGALRM, _too_late)
     print(json.dumps(failures(name, int(count), int(rest[0]) if rest else 0), indent=1))
 
 
-def _sound(name: str) -> pathlib.Path:
-    """Writes the last sound file, which brings all imports with it."""
-    path = pathlib.Path(tempfile.mkdtemp()) / READERS[name].name
-    path.write_bytes(READERS[name].seeds()[-1])
-    return path
+def _read_sound(name: str) -> None:
+    """Reads the last sound file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / READERS[name].name
+        path.write_bytes(READERS[name].seeds()[-1])
+        READERS[name].read(path)
 
 
 if __name__ == "__main__":

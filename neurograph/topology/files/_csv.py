@@ -149,14 +149,14 @@ def _ends(edges: _Columns, name: str) -> list[str | None]:
 
 def _read_nodes(
     text: str,
-    is_number: Callable[[str], bool],
+    is_numeric: Callable[[str], bool],
     fail: Callable[[int, str], Exception],
     warn: Callable[[int, str], None],
 ) -> Table | None:
     """Reads the file beside an edge list; where it has both `id` and `label`, edges name neurons by `id`."""
-    table = read_table(text, {}, is_number, fail, warn)
+    table = read_table(text, {}, is_numeric, fail, warn)
     if table is None or not {"id", "label"} <= set(table.header):
-        return read_table(text, _NODE_ALIASES, is_number, fail, warn)
+        return read_table(text, _NODE_ALIASES, is_numeric, fail, warn)
     return table._replace(header=[{"id": "label", "label": ""}.get(name, name) for name in table.header])
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ..._files.tables import Fail, Rows, check_decimals, number
+from ..._files.tables import Fail, Rows, check_decimals, is_number
 from ..._text import shown
 
 _ALIASES = {
@@ -36,7 +36,7 @@ class Table(NamedTuple):
 def read_table(
     text: str,
     aliases: Mapping[str, str],
-    is_number: Callable[[str], bool],
+    is_numeric: Callable[[str], bool],
     fail: Fail,
     warn: Callable[[int, str], None],
 ) -> Table | None:
@@ -45,17 +45,17 @@ def read_table(
     Args:
         text: the table.
         aliases: what some headings stand for.
-        is_number: says whether a column of that name has numbers: decimal commas in it become points.
+        is_numeric: says whether a column of that name has numbers: decimal commas in it become points.
         fail: makes the exception of a line and a sentence, for what is malformed.
         warn: warns of a line in a sentence.
     """
     rows = Rows(text, fail, warn)
     header = _header(rows.first, aliases)
-    return _table(rows, header, is_number, fail) if header else None
+    return _table(rows, header, is_numeric, fail) if header else None
 
 
 def read_edges(
-    text: str, is_number: Callable[[str], bool], fail: Fail, warn: Callable[[int, str], None]
+    text: str, is_numeric: Callable[[str], bool], fail: Fail, warn: Callable[[int, str], None]
 ) -> Table | None:
     """Reads an edge list as `read_table` does; it may have its heading in a comment, or none.
 
@@ -72,7 +72,7 @@ def read_edges(
             header, first = ["sender", "receiver", "weight"][: len(header)], rows.first
     if not header:
         return None
-    table = _table(rows, header, is_number, fail, first)
+    table = _table(rows, header, is_numeric, fail, first)
     for column, marks in _UNDIRECTED.items():
         if column in header:
             place = header.index(column)
@@ -87,16 +87,16 @@ def read_edges(
 
 
 def _table(
-    rows: Rows, header: list[str], is_number: Callable[[str], bool], fail: Fail, first: list[str] | None = None
+    rows: Rows, header: list[str], is_numeric: Callable[[str], bool], fail: Fail, first: list[str] | None = None
 ) -> Table:
     numbered = ([(rows.first_line, first)] if first else []) + list(rows)
     table = Table(header, [row for _, row in numbered], [line for line, _ in numbered], rows.first_line)
-    columns = [i for i, name in enumerate(header) if is_number(name)]
+    columns = [i for i, name in enumerate(header) if is_numeric(name)]
     if rows.separator != ",":
         check_decimals(((line, row[i]) for line, row in numbered for i in columns), fail)
     for line, row in numbered:
         for i in columns:
-            if _is_number(row[i], rows.separator):
+            if is_number(row[i], rows.separator):
                 row[i] = row[i].replace(",", ".")
             elif "_" in row[i]:  # which Python allows in numbers
                 raise fail(line, f"{header[i]} is {shown(row[i])}; it must be a number.")
@@ -115,12 +115,4 @@ def _is_row(rows: Rows) -> bool:
     cells = rows.first
     if len(cells) not in (2, 3) or not all(re.fullmatch(r"[0-9]+", cell) for cell in cells[:2]):
         return False
-    return len(cells) == 2 or _is_number(cells[2], rows.separator)
-
-
-def _is_number(cell: str, separator: str) -> bool:
-    try:
-        number(cell, separator)
-    except ValueError:
-        return False
-    return True
+    return len(cells) == 2 or is_number(cells[2], rows.separator)
