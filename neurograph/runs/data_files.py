@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import tasks
+from .._text import listed
 from .errors import Fix, RunError, RunWarning
 
 KEY = "data"
@@ -78,7 +79,7 @@ def check(folder: pathlib.Path, document: Mapping[str, Any], settings: Mapping[s
         settings: its settings now.
 
     Raises:
-        RunError: a file has changed, or cannot be read.
+        RunError: a file has changed, or cannot be read. Of a data set that is not there, whoever loads it says so.
     """
     found, kept = fingerprints(settings), document.get(KEY, {})
     if found and not kept:
@@ -87,8 +88,11 @@ def check(folder: pathlib.Path, document: Mapping[str, Any], settings: Mapping[s
             stacklevel=3,
         )
         return
+    if not found:
+        return
     if not isinstance(kept, Mapping) or len(kept) != len(found):
-        raise RunError(f"run '{folder}' was begun with {len(kept)} files of data, and has {len(found)} now", Fix.DATA)
+        before, now = (listed([repr(pathlib.Path(path).name) for path in paths]) for paths in (kept, found))
+        raise RunError(f"run '{folder}' was begun with data from {before}, and they are now in {now}", Fix.DATA)
     for (old, before), (new, now) in zip(kept.items(), found.items(), strict=True):
         if before != now:
             then = "" if old == new else f", '{old}' when run '{folder}' began,"

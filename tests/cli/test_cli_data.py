@@ -134,9 +134,12 @@ def test_training_keeps_its_data_folder(run):
     outcome = run("train", "--resume", "../r", "--steps", 9, "--json")
     os.chdir(here)
     assert (outcome.code, outcome.summary["steps"]) == (0, 9)
-    assert_complains(run("train", "--resume", "r", "--data-dir", "x"), "--data-dir cannot be given", code=2)
-    (here / "data" / f"{IDX[0]}.gz").unlink()
-    assert_complains(run("train", "--resume", "r", "--steps", 10), f"lacks {IDX[0]}.gz; put what is missing there")
+    assert_complains(run("train", "--resume", "r", "--steps", 10, "--data-dir", "x"), "there is no folder")
+    (here / "data").rename("moved")
+    outcome = run("train", "--resume", "r", "--steps", 10, "--data-dir", "moved", "--json")
+    assert (outcome.code, outcome.summary["steps"]) == (0, 10)
+    (here / "moved" / f"{IDX[0]}.gz").unlink()
+    assert_complains(run("train", "--resume", "r", "--steps", 11), f"lacks {IDX[0]}.gz; put what is missing there")
 
 
 @pytest.mark.ci
