@@ -24,7 +24,7 @@ from typing import Any
 import jax
 
 from ._files import cache_folder as folder
-from ._files import make_folder
+from ._files import expanded, make_folder
 
 LIMIT = 10**9
 """Most bytes that programs may take, those of all machines and versions together."""
@@ -140,7 +140,7 @@ def is_safe(folder: pathlib.Path) -> bool:
 
 def _places(folder: pathlib.Path) -> list[pathlib.Path]:
     """A folder and those above it, up to the user's home; by its name, and by where links lead."""
-    named = (folder, pathlib.Path("~").expanduser())
+    named = (folder, expanded("~"))
     found = []
     for start, home in (named, [pathlib.Path(os.path.realpath(path)) for path in named]):
         above = [start, *start.parents]

@@ -194,3 +194,47 @@ def test_only_this_module_renames_and_flushes():
         if isinstance(node, ast.Attribute) and node.attr in ("fsync", "rename", "mkstemp", "NamedTemporaryFile")
     }
     assert using == {"_files/__init__.py"}
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@posix
+def test_pipes_and_devices_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError, match="it is a pipe or a device"):
+            _files.read_bytes(tmp_path / name)
+    with pytest.raises(IsADirectoryError):
+        _files.read_bytes(tmp_path)
+    (tmp_path / "file").write_bytes(b"abc")
+    assert _files.read_bytes(tmp_path / "file") == b"abc"
+
+
+def test_a_file_of_a_fourth_of_the_memory_is_the_largest_that_is_read(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"abcde")
+    monkeypatch.setattr(_files, "memory_size", lambda: 20)
+    assert _files.read_bytes(tmp_path / "file") == b"abcde"
+    monkeypatch.setattr(_files, "memory_size", lambda: 19)
+    with pytest.raises(OSError, match="it has 5 B, which is too much for the 19 B of memory that there are"):
+        _files.read_bytes(tmp_path / "file")
+
+
+# --- places ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def homeless(*_, **__):
+        raise RuntimeError("no home")
+
+    monkeypatch.delenv("NEUROGRAPH_CACHE", raising=False)
+    assert _files.cache_folder() is not None
+    monkeypatch.setattr(_files.platformdirs, "user_cache_path", homeless)
+    assert _files.cache_folder() is None
+
+
+def test_a_home_that_is_not_known_stays_as_it_is_written(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _files.expanded("~/a.csv") == tmp_path / "a.csv"
+    assert _files.expanded("~nobody-of-that-name/a.csv") == pathlib.Path("~nobody-of-that-name/a.csv")

@@ -1,5 +1,5 @@
-"""Writes files so that neither a killed process nor a power cut leaves half of one; finds the user's cache folder, and
-how much memory there is.
+"""Writes files so that neither a killed process nor a power cut leaves half of one, and reads those that have an end;
+finds the user's cache folder, and how much memory there is.
 
 An `OSError` passes through: each caller raises an error of its own type, in its own words.
 """
@@ -13,10 +13,14 @@ from collections.abc import Iterator
 
 import platformdirs
 
+from .._text import readable
+
 PARTIAL = ".*.partial"
 """Matches the files that a killed process leaves behind."""
 
 _OFF = ("", "0", "off")
+_MOST_OF_MEMORY = 4
+"""A file that is read as a whole may have a fourth of the memory: what is made of it takes some times as much."""
 _NO_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -114,15 +118,60 @@ def make_folder(folder: pathlib.Path, permissions: int = 0o777) -> None:
         _sync_folder(place.parent)
 
 
-def cache_folder() -> pathlib.Path | None:
-    """Gives the folder of what can be made or fetched again; None where `NEUROGRAPH_CACHE` switches it off.
+def check_has_end(path: pathlib.Path) -> None:
+    """Checks that a path does not stand for a pipe or a device: those may have no end, and are read but once.
 
-    The folder need not exist.
+    Raises:
+        OSError: it does, or there is nothing.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device; save what comes from it in a file", str(path))
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+    """Reads a whole file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a device, or is too large for the memory.
+        ValueError: no file can have such a name.
+    """
+    check_has_end(path)
+    size, memory = path.stat().st_size, memory_size()
+    if memory is not None and size > memory // _MOST_OF_MEMORY:
+        what = f"it has {readable(size)}, which is too much for the {readable(memory)} of memory that there are"
+        raise OSError(errno.EFBIG, what, str(path))
+    return path.read_bytes()
+
+
+def expanded(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Gives a path with the user's own folder in place of a leading `~`; that of an unknown user stays as it is."""
+    return pathlib.Path(os.path.expanduser(path))
+
+
+def absolute(path: pathlib.Path) -> pathlib.Path:
+    """Gives the absolute path of a file that is there; links to folders are followed, one to the file keeps its name.
+
+    The suffix of that name says how it is read; what it links to may have another or none.
+    """
+    return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+
+
+def cache_folder() -> pathlib.Path | None:
+    """Gives the folder of what can be made or fetched again; it need not exist.
+
+    None where `NEUROGRAPH_CACHE` switches it off, and by default where the user has no home, as in some containers.
     """
     given = os.environ.get("NEUROGRAPH_CACHE")
     if given is None:
-        return platformdirs.user_cache_path("neurograph", appauthor=False)
-    return None if given.strip().lower() in _OFF else pathlib.Path(given).expanduser().absolute()
+        try:
+            return platformdirs.user_cache_path("neurograph", appauthor=False)
+        except RuntimeError:
+            return None
+    return None if given.strip().lower() in _OFF else expanded(given).absolute()
 
 
 def memory_size() -> int | None:

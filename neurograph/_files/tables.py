@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .._text import count, shown
+from . import read_bytes
 
 Fail = Callable[[int, str], Exception]
 """Makes the exception of a line, counted from 1, and a sentence."""
@@ -35,7 +36,7 @@ def read_text(path: Path, error: Callable[[str], Exception]) -> str:
     if path.is_dir():
         raise error("this is a directory; give a file.")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
         if text.strip():
             return text
         sentence = "the file is empty."
@@ -50,7 +51,8 @@ def read_text(path: Path, error: Callable[[str], Exception]) -> str:
     except ValueError:  # a null byte, or half of a character
         sentence = "no file can have such a name; check the path."
     except OSError as found:
-        sentence = f"the file cannot be read ({(found.strerror or type(found).__name__).lower()})."
+        reason = found.strerror or type(found).__name__
+        sentence = f"the file cannot be read: {reason[0].lower()}{reason[1:]}."
     raise error(sentence)
 
 

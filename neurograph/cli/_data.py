@@ -28,7 +28,7 @@ def list_data_sets(data_dir: DataDir = None, json: Json = False) -> None:
     try:
         folder = str(datasets.place_of(data_dir).folder)
     except datasets.DataError:
-        folder = None  # the cache is off, and no folder is named: nothing is anywhere
+        folder = None  # there is no cache, and no folder is named: nothing is anywhere
     about = []
     for known in datasets.DATA_SETS.values():
         found = None if folder is None else datasets.found_in(known, folder)
@@ -62,7 +62,7 @@ def list_data_sets(data_dir: DataDir = None, json: Json = False) -> None:
     out.print(table)
     for entry in about:
         out.print(Text(f"\n{entry['title']}", style="bold"))
-        where = entry["found"] or (f"not in {folder}" if folder else "no folder is named, and NEUROGRAPH_CACHE is off")
+        where = entry["found"] or (f"not in {folder}" if folder else "no folder is named, and there is no cache folder")
         out.print(f"  files     {where}", soft_wrap=True)
         out.print(f"  licence   {entry['licence']}", soft_wrap=True)
         out.print(f"  citation  {entry['citation']}", soft_wrap=True)

@@ -109,7 +109,7 @@ def read(path: pathlib.Path, fix: str = "run `neurograph tune` again, or delete 
             no cost or size of a tile can be.
     """
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(_files.read_bytes(path))
     except OSError as error:
         raise _text.UserError(
             f"the file of costs '{path}' cannot be read ({error.strerror or error}); {fix}"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
-from .._files import write_atomically
+from .._files import read_bytes, write_atomically
 from .._files import yaml as bounded
 from .._text import nearest, readable, shown
 from ._names import OF_YOUR_OWN as OF_YOUR_OWN
@@ -105,7 +105,7 @@ def document(path: pathlib.Path) -> Any:
             raise RuleError(
                 f"{here} has {readable(size)}, more than the {readable(LARGEST)} of any rule; check the path."
             )
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text; save it as UTF-8"
         raise RuleError(f"{here} cannot be read: {reason}.") from error

@@ -9,6 +9,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from .._files import check_has_end
 from .._text import shown
 from . import checksums
 from .atomic import write_atomically
@@ -39,6 +40,7 @@ def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], d
     """
     here = f"{what} '{path}'"
     try:
+        check_has_end(path)
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, not a dict

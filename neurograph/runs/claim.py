@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from filelock import FileLock, Timeout
 
-from .._files import write_atomically
+from .._files import read_bytes, write_atomically
 from .errors import Fix, RunError, RunWarning, unwritable
 
 LOCK, WRITER = ".lock", ".writer"
@@ -82,7 +82,7 @@ def claiming(folder: pathlib.Path) -> Iterator[None]:
 
 def _writer(place: pathlib.Path) -> str:
     try:
-        about = json.loads((place / WRITER).read_text(encoding="utf-8"))
+        about = json.loads(read_bytes(place / WRITER))
         return f"process {about['process']} on {about['host']} since {about['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

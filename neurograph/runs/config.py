@@ -2,19 +2,35 @@
 
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from .. import __version__
+from .._files import read_bytes
 from .._files import yaml as bounded
 from .._text import shown
 from . import checksums
 from .atomic import write_atomically
 from .errors import KINDS, Fix, RunError, in_short
+from .settings import MetaConfig, TrainConfig
 
-_OTHERS = {"topology", "topologies", "command", "data", "checksums", "neurograph", checksums.KEY}
-"""What a config holds beside the section of its kind."""
+SCHEMAS: dict[str, type[BaseModel]] = {"train": TrainConfig, "meta": MetaConfig}
+"""The settings of each kind of run, by the section that holds them."""
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+_OTHERS: dict[str, type] = {
+    "topology": object,
+    "topologies": list,
+    "command": str,
+    "data": dict,
+    "checksums": dict,
+    "neurograph": object,
+    checksums.KEY: object,
+}
+"""What a config holds beside the section of its kind, and of which type."""
 _LAST = f"{checksums.KEY}: "
 
 
@@ -35,7 +51,7 @@ def write_config(folder: pathlib.Path, config: Mapping[str, Any], texts: Iterabl
 
 
 def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
-    """The run's settings.
+    """Reads a run's config, whose settings fit their schema.
 
     Args:
         folder: the run's.
@@ -53,11 +69,30 @@ def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
         raise RunError(f"'{path}' is damaged: it is cut short. Start the run anew.")
     if not isinstance(config, dict) or not isinstance(config.get(section), dict):
         raise RunError(f"'{path}' is damaged: it has no mapping '{section}'. Start the run anew.")
-    unknown = [key for key in config if key not in {section, *_OTHERS}]
-    if unknown or not isinstance(config.get("checksums", {}), dict):
-        what = shown(unknown[0]) if unknown else "'checksums'"
-        raise RunError(f"'{path}' is damaged: neurograph does not write its entry {what}. Put it back as it was.")
+    foreign = [key for key, value in config.items() if not isinstance(value, {section: dict, **_OTHERS}.get(key, ()))]
+    if foreign:
+        raise RunError(
+            f"'{path}' is damaged: neurograph does not write its entry {shown(foreign[0])}. Put it back as it was."
+        )
+    fitting(folder, SCHEMAS[section], config[section])
     return config
+
+
+def fitting(folder: pathlib.Path, schema: type[Schema], settings: Mapping[str, Any]) -> Schema:
+    """Gives a run's settings as what they are.
+
+    Args:
+        folder: the run's.
+        schema: that of its kind.
+        settings: as the config has them, or changed.
+
+    Raises:
+        RunError: they do not fit the schema.
+    """
+    try:
+        return schema.model_validate(settings)
+    except ValidationError as error:
+        raise RunError(f"'{folder / 'config.yaml'}' is damaged: {in_short(error)}") from error
 
 
 def check_text(folder: pathlib.Path, config: Mapping[str, Any], name: str, fix: str) -> None:
@@ -76,21 +111,16 @@ def check_text(folder: pathlib.Path, config: Mapping[str, Any], name: str, fix: 
     if kept is None or not path.exists():
         return
     try:
-        found = checksums.of(path.read_bytes())
+        found = checksums.of(read_bytes(path))
     except OSError as error:
         raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
     if found != kept:
         raise RunError(f"'{path}' has changed since it was written; {fix}")
 
 
-def damaged_config(folder: pathlib.Path, error: Exception) -> RunError:
-    """What to raise where a run's config does not fit its schema."""
-    return RunError(f"'{folder / 'config.yaml'}' is damaged: {in_short(error)}")
-
-
 def _text(folder: pathlib.Path, path: pathlib.Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bytes(path).decode().replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f"'{folder}' holds no run: it has no config.yaml. Give the folder of a run.") from error
     except UnicodeDecodeError as error:

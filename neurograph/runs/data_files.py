@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import tasks
+from .._files import absolute, check_has_end, expanded
 from .._text import listed
 from .errors import Fix, RunError, RunWarning
 
@@ -22,12 +23,14 @@ def fingerprints(settings: Mapping[str, Any]) -> dict[str, str]:
     """Gives the SHA-256 of each file that the tasks of a run are read from, by its path.
 
     Args:
-        settings: the run's, of which `task` or `tasks`, and `task_options`, are read.
+        settings: the run's, which fit their schema, of which `task` or `tasks`, and `task_options`, are read.
 
     Raises:
         RunError: a file cannot be read.
     """
     data_dir = (settings.get("task_options") or {}).get("data_dir")
+    if not isinstance(data_dir, str | None):
+        return {}  # which the task refuses
     paths = [path for spec in _specs(settings) for path in tasks.files_of(spec, data_dir)]
     return {str(path.absolute()): _sha256(path) for path in dict.fromkeys(paths)}
 
@@ -49,7 +52,7 @@ def moved(
     changed = dict(settings)
     if data_dir is not None:
         options = settings.get("task_options") or {}
-        changed["task_options"] = {**options, "data_dir": str(pathlib.Path(data_dir).expanduser().absolute())}
+        changed["task_options"] = {**options, "data_dir": str(expanded(data_dir).absolute())}
     if specs is None:
         return changed
     old, new = _specs(settings), [specs] if isinstance(specs, str) else list(specs)
@@ -63,7 +66,7 @@ def moved(
                 f"run '{folder}' was begun on task '{before}', and '{now}' was given: a run keeps its tasks, "
                 f"and only a file that has moved can be named anew; {fix}"
             )
-        anew.append(tasks.at(now, tasks.files_of(now)[0].expanduser().absolute()))
+        anew.append(tasks.at(now, absolute(expanded(tasks.files_of(now)[0]))))
     changed.update({"tasks": anew} if "tasks" in settings else {"task": anew[0]})
     return changed
 
@@ -90,8 +93,8 @@ def check(folder: pathlib.Path, document: Mapping[str, Any], settings: Mapping[s
         return
     if not found:
         return
-    if not isinstance(kept, Mapping) or len(kept) != len(found):
-        before, now = (listed([repr(pathlib.Path(path).name) for path in paths]) for paths in (kept, found))
+    if len(kept) != len(found):
+        before, now = (listed([repr(pathlib.Path(str(path)).name) for path in paths]) for paths in (kept, found))
         raise RunError(f"run '{folder}' was begun with data from {before}, and they are now in {now}", Fix.DATA)
     for (old, before), (new, now) in zip(kept.items(), found.items(), strict=True):
         if before != now:
@@ -105,12 +108,14 @@ def check(folder: pathlib.Path, document: Mapping[str, Any], settings: Mapping[s
 
 def _specs(settings: Mapping[str, Any]) -> list[str]:
     given = settings.get("tasks") or [settings.get("task")]
-    return [spec for spec in given if isinstance(spec, str)]
+    return [given] if isinstance(given, str) else [spec for spec in given if spec is not None]
 
 
 def _sha256(path: pathlib.Path) -> str:
     try:
+        check_has_end(path)
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise RunError(f"the data file '{path}' cannot be read: {error.strerror}", Fix.DATA) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no file can have such a name"
+        raise RunError(f"the data file {str(path)!r} cannot be read: {reason}", Fix.DATA) from error

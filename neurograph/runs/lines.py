@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .._files import read_bytes
 from .checksums import parsed
 from .errors import RunError, RunWarning
 
@@ -48,7 +49,7 @@ def read_lines(path: pathlib.Path) -> list[Line]:
         RunError: it cannot be read.
     """
     try:
-        texts = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        texts = read_bytes(path).split(b"\n") if path.exists() else [b""]
     except OSError as error:
         raise RunError(f"'{path}' cannot be read: {error.strerror}.") from error
     lines = [Line(number, text, _record(text.removesuffix(b"\r"))) for number, text in enumerate(texts, 1)]

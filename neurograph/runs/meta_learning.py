@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from pydantic import ValidationError
 
 from .. import __version__
 from .._text import UserError
@@ -26,7 +25,7 @@ from ..topology import Topology
 from . import metrics, run
 from .atomic import write_atomically
 from .checkpoint_files import Unlogged
-from .config import damaged_config
+from .config import fitting
 from .costs_file import read_costs, write_costs
 from .errors import RunError
 from .resolve import anchored, known_initializer, one_rule
@@ -314,12 +313,9 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
 
 def _resumed(folder: pathlib.Path, command: str, changes: Mapping[str, Any]) -> MetaLearning:
     stored = run.stored(folder, MetaLearning.kind, MetaLearning.rule_file, changes)
-    try:
-        config = MetaConfig.model_validate(stored.settings)
-    except ValidationError as error:
-        raise damaged_config(folder, error) from error
+    config = fitting(folder, MetaConfig, stored.settings)
     names = stored.document.get("topologies")
-    if not isinstance(names, list) or not names:
+    if not names:
         raise RunError(f"'{folder / 'config.yaml'}' is damaged: it has no list 'topologies'. Start the run anew.")
     topologies = [read_topology(folder, f"topology_{n}") for n in range(len(names))]
     start = rule_files.read(folder / MetaLearning.rule_file) if config.genome not in COMPUTED else None

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import rules, tasks
+from .._files import absolute, expanded
 from .._text import UserError, nearest
 from ..compile import CompiledGraph, compile_topology
 from ..compile.costs import Costs, known
@@ -145,7 +146,7 @@ def anchored(config: TrainConfig, folder: pathlib.Path) -> TrainConfig:
     if given is None and name in datasets.DATA_SETS and (place := datasets.named_place()) is not None:
         options["data_dir"] = str(place)  # also where only the environment names it
     elif isinstance(given, str):
-        options["data_dir"] = _found(str(pathlib.Path(given).expanduser()), folder)
+        options["data_dir"] = _found(given, folder)
     return config.model_copy(update={"task": task, "genome": genome, "task_options": options})
 
 
@@ -153,18 +154,20 @@ def _found_genome(what: str, folder: pathlib.Path) -> str:
     """The path of a file, or of a run's folder, is made absolute; a name stays, unless a file or run is called so."""
     if what in COMPUTED:
         return what
-    for candidate in (folder / what, pathlib.Path(what)):
+    path = expanded(what)
+    for candidate in (folder / path, path):
         found = files.find(candidate)
         if found is not None:
-            return str(found.resolve())
+            return str(absolute(found))
     return what
 
 
 def _found(path: str, folder: pathlib.Path) -> str:
     """Absolute where the file exists, and else as it was given, which is how messages name it."""
-    for candidate in (folder / path, pathlib.Path(path)):
+    given = expanded(path)
+    for candidate in (folder / given, given):
         if candidate.exists():
-            return str(candidate.resolve())
+            return str(absolute(candidate))
     return path
 
 

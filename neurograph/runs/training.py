@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from pydantic import ValidationError
 
 from .. import engine, tasks
 from .._text import UserError
@@ -24,7 +23,7 @@ from . import checkpoint_files, memory, metrics, run
 from .atomic import write_atomically
 from .checkpoint_files import Checkpoint, Unlogged
 from .checkpoints import from_arrays, to_arrays
-from .config import damaged_config
+from .config import fitting
 from .costs_file import read_costs, write_costs
 from .errors import RunError
 from .resolve import Resolved, resolve
@@ -315,10 +314,7 @@ def load(folder: pathlib.Path, **changes: Any) -> Training:
         RunError: the folder holds no run, or a damaged one.
     """
     stored = run.stored(folder, Training.kind, Training.rule_file, changes)
-    try:
-        config = TrainConfig.model_validate(stored.settings)
-    except ValidationError as error:
-        raise damaged_config(folder, error) from error
+    config = fitting(folder, TrainConfig, stored.settings)
     rule = rule_files.read(folder / Training.rule_file)
     training = prepare(read_topology(folder), config, folder, rule, read_costs(folder))
     training.restore(stored.checkpoint)

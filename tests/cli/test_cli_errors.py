@@ -7,6 +7,7 @@ import sys
 
 import jax
 import pytest
+import yaml
 
 from neurograph import cli, rules
 from neurograph._text import UserError
@@ -132,6 +133,29 @@ def test_a_wrong_option_is_told_before_anything_is_written(run, options, code, w
     before = sorted(pathlib.Path().rglob("*"))
     assert_complains(run("train", "xor", "--out", "r", *options), words, code=code)
     assert sorted(pathlib.Path().rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes that have a name")
+@pytest.mark.parametrize("suffix", ["yaml", "csv", "graphml", "json"])
+def test_a_wiring_in_a_pipe_is_told_and_not_waited_for(run, suffix):
+    os.mkfifo(f"pipe.{suffix}")
+    assert_complains(run("inspect", f"pipe.{suffix}"), f"pipe.{suffix}", "pipe or a device; save what comes from it in")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a device without an end")
+@pytest.mark.parametrize("task", ["task.csv", "task.npz"])
+def test_a_device_without_an_end_is_told(run, task):
+    pathlib.Path(task).symlink_to("/dev/zero")
+    words = "pipe or a device" if task == "task.csv" else "no regular file"
+    assert_complains(run("train", "mlp:2-3-2", "--task", task, "--out", "r"), task, words)
+
+
+@pytest.mark.parametrize("option", ["genome", "task"])
+def test_no_file_has_a_null_byte_in_its_name(run, option):
+    train = {"task": "xor", "steps": 2, option: "a\0.csv"}
+    wiring = {"generator": {"kind": "mlp", "sizes": [2, 3, 2]}, "train": train}
+    pathlib.Path("wiring.yaml").write_text(yaml.safe_dump(wiring))
+    assert_complains(run("train", "wiring.yaml", "--out", "r"), r"a\x00.csv")
 
 
 @pytest.mark.usefixtures("files")

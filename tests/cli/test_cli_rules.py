@@ -116,6 +116,7 @@ def test_regression_is_scored_by_r_squared(run):
 # --- a class of one's own -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("mine")
 def test_a_class_of_ones_own_trains_and_is_resumed(run):
     outcome = run("train", "xor", "--steps", 300, *OWN, "--out", "r")

@@ -137,7 +137,9 @@ def test_its_gradient_equals_central_differences(name, rematerialise):
     exact_gradient(name, rematerialise)
 
 
-@pytest.mark.parametrize("rematerialise", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize(
+    "rematerialise", [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=pytest.mark.ci)]
+)
 def test_steps_that_are_skipped_have_no_gradient(rematerialise):
     """The gradient through a loop of most steps, of which some are taken, is that of the loop of these."""
     _, rule, state = start("Adam")

@@ -72,7 +72,7 @@ MANNERS = {"... symmetric": False, "for good and rescaled": True, "forward synap
 them. Whether `forward` changes synapses."""
 
 
-@pytest.mark.parametrize("name", thorough(ALONE, set(ALONE).difference(MANNERS)))
+@pytest.mark.parametrize("name", thorough(ALONE, set(ALONE).difference(MANNERS), ci=["... symmetric"]))
 def test_a_step_is_its_three_parts_under_every_option(name):
     assert_composed(NET, option_rule(name))
 

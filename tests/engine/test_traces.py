@@ -72,6 +72,7 @@ def train(run, folder, *, stop=lambda: False) -> Counter[int]:
     return legs
 
 
+@pytest.mark.ci
 def test_a_run_stopped_and_resumed_is_traced_once(tmp_path, traces, monkeypatch):
     monkeypatch.setattr(Training, "seconds_per_call", 1e9)
     run = prepared()

@@ -130,7 +130,7 @@ def assert_equals_optax(descent: Descent, optimizer: optax.GradientTransformatio
     assert_agrees({"y": prediction}, {"y": forward(mine, jnp.asarray(xs[0]))}, tolerance(np.float64))
 
 
-MARKS = {("sgd", "mlp"): (), ("adam", "dag"): (), ("momentum", "dag"): pytest.mark.ci}
+MARKS = {("sgd", "mlp"): (), ("adam", "dag"): pytest.mark.ci, ("momentum", "dag"): pytest.mark.ci}
 
 
 @pytest.mark.parametrize(

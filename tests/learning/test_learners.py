@@ -59,7 +59,15 @@ ALIKE = (
     "published",
 )
 """To others of the list."""
-FURTHER = ("backprop in three states", "adam", "oja subspace", "optax: clipped, by a schedule", "baseline sgd")
+FURTHER = (
+    "backprop in three states",
+    "adam",
+    "feedback alignment",
+    "oja subspace",
+    "optax: adamw",
+    "optax: clipped, by a schedule",
+    "baseline sgd",
+)
 
 
 @pytest.mark.parametrize("name", thorough([*LEARNERS, *UNTRAINED], ALIKE, ci=FURTHER))

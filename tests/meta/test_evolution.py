@@ -101,6 +101,7 @@ def values_of(vectors: Sequence[np.ndarray], generation: int) -> np.ndarray:
 # --- fitness --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_fitness_is_accuracy_after_learning_by_hand():
     problems, length, n_batches = (problem("xor"), problem("circle")), 2, 3
     asked: Objective = objective(replicas=2)

@@ -78,7 +78,10 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", thorough(OPTIMIZERS, ["momentum, by norms of leaves"], ci=["decay of weights"]))
+@pytest.mark.parametrize(
+    "name",
+    thorough(OPTIMIZERS, ["momentum, by norms of leaves"], ci=["clipping, Adam and a schedule", "decay of weights"]),
+)
 def test_each_rule_follows_optax_by_itself(flat, name):
     """The optimizer receives the rule's numbers, too; moving averages of losses, accuracies and rules by hand."""
     method = dataclasses.replace(ALONE, optimizer=OPTIMIZERS[name])

@@ -82,6 +82,7 @@ def scored(key, rule, at, length, warm_up, asked, loss):
 # --- scores ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_a_score_is_a_loop_of_steps_and_shorter_unrolls_fit_in_a_larger_capacity(key):
     at, rule = problem(), some_rule()
     expected = [scored(key, rule, at, length, 0, objective(), squares) for length in (1, 2, 3)]
@@ -216,7 +217,7 @@ def test_synapses_have_the_type_of_the_task(key):
     assert shape.loss.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("in_turn", thorough([True, False], ci=[False]))
+@pytest.mark.parametrize("in_turn", thorough([True, False], ci=[True, False]))
 def test_rules_in_turn_and_side_by_side_are_each_by_itself(key, monkeypatch, in_turn):
     at, how, stack = problem(), objective(capacity=1, replicas=2), founders()
     numbers = at.net.n_neurons * 2 * how.batch_size * how.replicas

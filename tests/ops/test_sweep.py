@@ -74,7 +74,7 @@ def test_a_pass_and_its_derivatives_equal_those_of_dense_matrices(name):
     assert_equal_to_dense_pass(*PLANS[name])
 
 
-@pytest.mark.parametrize("direction", [ops.UP, pytest.param(ops.DOWN, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("direction", thorough([ops.UP, ops.DOWN], [ops.DOWN], ci=[ops.UP]))
 def test_a_pass_with_matmuls_from_parts_of_a_stage(direction):
     assert_equal_to_dense_pass({}, K, direction, "late blocks")
 

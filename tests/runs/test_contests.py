@@ -105,6 +105,7 @@ def test_cells_are_of_every_rule_wiring_and_task_in_turn(monkeypatch, file):
     assert [described(resolved.rule)[1] == ["symmetric"] for resolved, _, _ in asked] == [False, True] * 2
 
 
+@pytest.mark.ci
 def test_a_cell_is_the_curve_at_that_step():
     settings = {"batch_size": 8, "seed": 1}
     (cell,) = transfer({"b": "backprop"}, {"w": XOR}, ["xor"], at=2, n_draws=3, settings=settings)

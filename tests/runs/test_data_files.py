@@ -87,6 +87,17 @@ def test_runs_of_before_go_on_with_a_warning(tmp_path, table):
         training.load(folder)
 
 
+@pytest.mark.parametrize("home", [True, False])
+def test_a_link_to_a_file_without_a_suffix_is_read_by_its_own_name(tmp_path, table, home, monkeypatch):
+    """As git-annex and caches of downloads have them."""
+    table.rename(tmp_path / "0f343b09")
+    table.symlink_to(tmp_path / "0f343b09")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = begun(tmp_path, "~/table.csv" if home else str(table))
+    assert list(runs.read_config(folder)["data"]) == [str(table)]
+    training.load(folder)
+
+
 @pytest.mark.ci
 def test_the_command_names_data_anew(run, tmp_path, monkeypatch, table):
     monkeypatch.chdir(tmp_path)

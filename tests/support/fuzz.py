@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurograph._text import UserError
+from tests.support import fuzz_runs
+from tests.support.data_files import write_omniglot
 
 LIMIT = 10
 LONGEST = 1000
@@ -155,6 +157,21 @@ def _costs() -> list[bytes]:
     return [costs.as_text(costs.default()).encode()]
 
 
+def _omniglot(path: pathlib.Path) -> Any:
+    from neurograph.tasks.datasets import DATA_SETS
+    from neurograph.tasks.datasets._find import Source
+    from neurograph.tasks.datasets._omniglot import read_characters
+    from neurograph.tasks.datasets._registry import BACKGROUND
+
+    return read_characters(Source(path), BACKGROUND, DATA_SETS["omniglot"], 28)
+
+
+def _omniglot_zip() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_omniglot(pathlib.Path(folder), "zip", n_drawings=1)
+        return [pathlib.Path(folder, "images_background.zip").read_bytes()]
+
+
 _load = _call("neurograph.topology.files", "load")
 READERS = {
     "yaml": Reader(
@@ -174,6 +191,12 @@ READERS = {
         _files("neurograph/rules/library/*.txt", "tests/data/version1/*.txt"),
     ),
     "costs": Reader("costs.json", _call("neurograph.compile.costs", "read"), _costs),
+    "omniglot": Reader("images_background.zip", _omniglot, _omniglot_zip),
+    **{
+        f"{kind} {pathlib.Path(name).stem}": Reader("file", fuzz_runs.resume(kind, name), fuzz_runs.seeds(kind, name))
+        for kind, names in fuzz_runs.FILES.items()
+        for name in names
+    },
 }
 
 

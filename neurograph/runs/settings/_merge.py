@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
+from ..._files import absolute, expanded
 from ...rules import RuleError
 from ...rules import files as rule_files
 from ...topology.files import ConfigError, Problem, find_file, is_shorthand
@@ -155,9 +156,9 @@ def _anchored(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _anchored(key, part) for name, part in value.items()}
     if key.partition(".")[0] in ("genome", "task") and isinstance(value, str):
-        path = FilePath(value)
+        path = expanded(value)
         if (path.suffix or path.name != value) and path.is_file():
-            return str(path.resolve())
+            return str(absolute(path))
     if key.rpartition(".")[2] == "data_dir" and isinstance(value, str) and value:
-        return str(FilePath(value).expanduser().absolute())
+        return str(expanded(value).absolute())
     return value

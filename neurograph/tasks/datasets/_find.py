@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..._files import cache_folder
+from ..._files import cache_folder, expanded
 from ..._text import nearest
 from ..foreign import Foreign
 from ._errors import DataError
@@ -46,14 +46,14 @@ def foreign(source: Source) -> Foreign:
 def named_place(data_dir: Path | None = None) -> pathlib.Path | None:
     """Gives the data folder that the user named: the one given, else that of `NEUROGRAPH_DATA`, else None."""
     named = os.environ.get(VARIABLE, "") if data_dir is None else os.fspath(data_dir)
-    return pathlib.Path(named).expanduser().absolute() if named else None
+    return expanded(named).absolute() if named else None
 
 
 def place_of(data_dir: Path | None = None) -> Place:
     """Gives the data folder that the user named, else `data` within the cache folder.
 
     Raises:
-        DataError: nothing is named, and `NEUROGRAPH_CACHE` is off.
+        DataError: nothing is named, and there is no cache folder.
     """
     named = named_place(data_dir)
     if named is not None:
@@ -61,8 +61,8 @@ def place_of(data_dir: Path | None = None) -> Place:
     cache = cache_folder()
     if cache is None:
         raise DataError(
-            "data sets are kept in the cache folder, and NEUROGRAPH_CACHE switches that off; name a folder with "
-            f"--data-dir or {VARIABLE}, or let NEUROGRAPH_CACHE be."
+            "data sets are kept in the cache folder, and there is none: NEUROGRAPH_CACHE is off, or you have no home "
+            f"folder; name a folder with --data-dir or {VARIABLE}, or have NEUROGRAPH_CACHE name one."
         )
     return Place(cache / "data", False)
 

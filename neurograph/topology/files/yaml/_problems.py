@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ...._text import UserError
+from ...._text import UserError, listed
 
 Key = str | int
 Path = tuple[Key, ...]
@@ -43,12 +43,12 @@ class ConfigError(UserError):
 
 
 def dotted(path: Path) -> str:
-    """Gives a path as messages write it.
+    """Gives a path as messages write it, long keys cut off.
 
     >>> dotted(("projections", 2, "from"))
     'projections[2].from'
     """
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+        text += f"[{key}]" if isinstance(key, int) else f".{listed([key])}" if text else listed([key])
     return text

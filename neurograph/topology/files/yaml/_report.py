@@ -87,13 +87,13 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"the key {loc[-1]!r} is missing; add it."
     if kind == "extra_forbidden":
-        return f"unknown key {loc[-1]!r}; {nearest(loc[-1], keys_at(model, loc[:-1]))}"
+        return f"unknown key {shown(loc[-1])}; {nearest(loc[-1], keys_at(model, loc[:-1]))}"
     if kind == "literal_error":
         known = nearest(value, _QUOTED.findall(context["expected"]))
         return f"{shown(value)} is not known here; {known}{context.get('further', '')}"
     if kind == "union_tag_invalid":
         expected = _QUOTED.findall(context["expected_tags"])
-        return f"{discriminator} {context['tag']!r} is not known; {nearest(context['tag'], expected)}"
+        return f"{discriminator} {shown(context['tag'])} is not known; {nearest(context['tag'], expected)}"
     if kind == "union_tag_not_found":
         return f"the key {discriminator!r} is missing; add it."
     if kind in _BOUNDS:
