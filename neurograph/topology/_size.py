@@ -3,14 +3,9 @@
 Each function counts what the rule of projection of its name makes: exactly, or on average where the rule draws.
 """
 
-from typing import TYPE_CHECKING
-
 from .. import _files
 from .._text import count, readable
-from ._types import TopologyError, fail
-
-if TYPE_CHECKING:
-    from .projections import Sheet
+from ._types import Sheet, TopologyError, fail
 
 BYTES_PER_SYNAPSE = 90
 """Taken at once while a wiring is built, at most: its ends as they are drawn, joined, copied, sorted and searched."""
@@ -90,8 +85,8 @@ def fixed_outdegree(n_senders: int, n_receivers: int, n: int, *, within: bool = 
 
 
 def local(
-    source: "Sheet",
-    target: "Sheet",
+    source: Sheet,
+    target: Sheet,
     kernel: tuple[int, int],
     stride: tuple[int, int] = (1, 1),
     *,

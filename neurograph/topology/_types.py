@@ -3,7 +3,7 @@
 import dataclasses
 import html
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -28,6 +28,14 @@ class TopologyError(UserError):
 
 class TopologyWarning(UserWarning):
     """A wiring keeps all rules, but parts of it can have no effect."""
+
+
+class Sheet(NamedTuple):
+    """How a population's neurons lie in the plane: `maps` sheets of rows x columns, sheet by sheet, row-major."""
+
+    rows: int
+    columns: int
+    maps: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

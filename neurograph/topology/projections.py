@@ -15,20 +15,13 @@ from numpy.typing import ArrayLike
 
 from .._text import UserError
 from . import _size
+from ._types import Sheet as Sheet
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
 # In-degrees above this fraction of the possible senders are drawn by random keys, below it by drawing again.
 _DENSE = 0.25
 _CHUNK = 1 << 22
-
-
-class Sheet(NamedTuple):
-    """How a population's neurons lie in the plane: `maps` sheets of rows x columns, sheet by sheet, row-major."""
-
-    rows: int
-    columns: int
-    maps: int = 1
 
 
 def generator(seed: int, *stream: int) -> np.random.Generator:
