@@ -29,11 +29,11 @@ COMMANDS = {
     ],
     "gradient": [
         *("meta-train", WIRING, "--task", "xor", "--states", "2", "--genomes", "2", "--unroll", "3"),
-        *("--meta-steps", "300"),
+        *("--meta-steps", "80"),
     ],
     "cma": [
         *("meta-train", WIRING, "--task", "xor", "--states", "2", "--genomes", "4", "--unroll", "3", "--method", "cma"),
-        *("--meta-steps", "100"),
+        *("--meta-steps", "60"),
     ],
 }
 
