@@ -5,6 +5,7 @@ import importlib.metadata
 import itertools
 import os
 import pathlib
+import signal
 from collections.abc import Iterator
 
 # Thousands of small programs are compiled, each to run once or twice: LLVM's optimiser costs more than it gives. What
@@ -15,6 +16,11 @@ if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_QUICK]).strip()
 os.environ["NEUROGRAPH_CACHE"] = "off"
 os.environ.pop("NEUROGRAPH_DATA", None)
+# nohup, or the background of a script, has switched these off, and so for the processes that tests start
+for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 # processes that tests start import this package, whatever is installed
 os.environ["PYTHONPATH"] = str(pathlib.Path(__file__).parents[1])
 

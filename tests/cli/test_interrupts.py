@@ -185,9 +185,8 @@ def test_the_package_changes_no_handler_of_a_program_that_calls_it(run):
 
 
 IN_A_TERMINAL = """
-import fcntl, signal, termios
+import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests
 from neurograph.__main__ import run
 run()
 """
@@ -244,7 +243,6 @@ COMMANDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="SIGINT is ignored")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ctrl_c_is_no_traceback_at_any_moment(command, way, tmp_path):
