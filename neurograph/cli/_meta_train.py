@@ -154,9 +154,7 @@ def _start(names: list[str], given: dict[str, Any], assignments: list[str], out:
 
 def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "MetaLearning":
     from .. import runs
-    from ..runs.settings import meta_config
 
-    meta_config(given)  # says what is wrong with it
     stored = runs.read_config(folder, "meta")["meta"]
     choose_device(given.get("device") or stored.get("device"), stored.get("dtype"))
     from ..runs import meta_learning

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,10 +16,8 @@ from .atomic import write_atomically
 from .errors import KINDS, Fix, RunError, in_short
 from .settings import MetaConfig, TrainConfig
 
-SCHEMAS: dict[str, type[BaseModel]] = {"train": TrainConfig, "meta": MetaConfig}
+_SCHEMAS: dict[str, type[BaseModel]] = {"train": TrainConfig, "meta": MetaConfig}
 """The settings of each kind of run, by the section that holds them."""
-
-Schema = TypeVar("Schema", bound=BaseModel)
 
 _OTHERS: dict[str, type] = {
     "topology": object,
@@ -74,25 +72,11 @@ def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
         raise RunError(
             f"'{path}' is damaged: neurograph does not write its entry {shown(foreign[0])}. Put it back as it was."
         )
-    fitting(folder, SCHEMAS[section], config[section])
-    return config
-
-
-def fitting(folder: pathlib.Path, schema: type[Schema], settings: Mapping[str, Any]) -> Schema:
-    """Gives a run's settings as what they are.
-
-    Args:
-        folder: the run's.
-        schema: that of its kind.
-        settings: as the config has them, or changed.
-
-    Raises:
-        RunError: they do not fit the schema.
-    """
     try:
-        return schema.model_validate(settings)
+        _SCHEMAS[section].model_validate(config[section])
     except ValidationError as error:
-        raise RunError(f"'{folder / 'config.yaml'}' is damaged: {in_short(error)}") from error
+        raise RunError(f"'{path}' is damaged: {in_short(error)}") from error
+    return config
 
 
 def check_text(folder: pathlib.Path, config: Mapping[str, Any], name: str, fix: str) -> None:

@@ -22,10 +22,10 @@ from ..rules import files as rule_files
 from ..rules import losses
 from ..tasks import Task
 from ..topology import Topology
+from ..topology.files.yaml import checked
 from . import metrics, run
 from .atomic import write_atomically
 from .checkpoint_files import Unlogged
-from .config import fitting
 from .costs_file import read_costs, write_costs
 from .errors import RunError
 from .resolve import anchored, known_initializer, one_rule
@@ -305,7 +305,8 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
             `data_dir`) may change.
 
     Raises:
-        RunError: the folder holds no such run, or a damaged one; or more is done than is requested.
+        ValueError: (of its kinds) the folder holds no such run, or a damaged one; a change is out of range; or more is
+            done than is requested.
     """
     with run.resuming(folder, MetaLearning.kind):
         return _resumed(folder, command, changes)
@@ -313,7 +314,7 @@ def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearn
 
 def _resumed(folder: pathlib.Path, command: str, changes: Mapping[str, Any]) -> MetaLearning:
     stored = run.stored(folder, MetaLearning.kind, MetaLearning.rule_file, changes)
-    config = fitting(folder, MetaConfig, stored.settings)
+    config = checked(MetaConfig, stored.settings, None)
     names = stored.document.get("topologies")
     if not names:
         raise RunError(f"'{folder / 'config.yaml'}' is damaged: it has no list 'topologies'. Start the run anew.")

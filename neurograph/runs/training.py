@@ -19,11 +19,11 @@ from ..learning.divergence import is_absurd, loss_of_zeros
 from ..rules import files as rule_files
 from ..tasks import Task
 from ..topology import Topology
+from ..topology.files.yaml import checked
 from . import checkpoint_files, memory, metrics, run
 from .atomic import write_atomically
 from .checkpoint_files import Checkpoint, Unlogged
 from .checkpoints import from_arrays, to_arrays
-from .config import fitting
 from .costs_file import read_costs, write_costs
 from .errors import RunError
 from .resolve import Resolved, resolve
@@ -311,10 +311,10 @@ def load(folder: pathlib.Path, **changes: Any) -> Training:
             same data are now, `task` or `data_dir`.
 
     Raises:
-        RunError: the folder holds no run, or a damaged one.
+        ValueError: (of its kinds) the folder holds no run, or a damaged one; a change is out of range.
     """
     stored = run.stored(folder, Training.kind, Training.rule_file, changes)
-    config = fitting(folder, TrainConfig, stored.settings)
+    config = checked(TrainConfig, stored.settings, None)
     rule = rule_files.read(folder / Training.rule_file)
     training = prepare(read_topology(folder), config, folder, rule, read_costs(folder))
     training.restore(stored.checkpoint)
@@ -326,7 +326,7 @@ def resume(folder: pathlib.Path, **changes: Any) -> Training:
     """`load`, made ready to go on: changes are kept, and costs where the folder has none.
 
     Raises:
-        RunError: as `load`; or more steps are done than are requested.
+        ValueError: (of its kinds) as `load`; or more steps are done than are requested.
     """
     with run.resuming(folder, Training.kind):
         training = load(folder, **changes)

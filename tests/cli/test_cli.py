@@ -152,6 +152,7 @@ def test_resuming(run):
     assert run("train", "--resume", "r", "--steps", 30, "--json").summary["steps"] == 30
     assert run("train", "--resume", "r", "--json").summary["steps"] == 30
     assert_complains(run("train", "--resume", "r", "--steps", 10), "has done 30 steps already", "give --steps 30")
+    assert_complains(run("train", "--resume", "r", "--steps", 0), "command line: steps: 0 is out of range")
     for wrong in (("--seed", 3), ("--out", "s"), ("--set", "seed=3"), ("--states", 2)):
         assert_complains(
             run("train", "--resume", "r", *wrong),

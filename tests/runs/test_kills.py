@@ -175,7 +175,7 @@ def test_killed_at_any_moment_and_resumed_is_uninterrupted(tmp_path, kind, part)
 
 
 EVERY = {"train": 1, "gradient": 4, "cma": 4}
-"""Of how many operations one is killed at: all runs write their files alike."""
+"""The run is killed at one of so many operations; all kinds write their files by the same functions."""
 SHORT = {"train": ["--steps", "150"], "gradient": ["--meta-steps", "6"], "cma": ["--meta-steps", "4"]}
 
 

@@ -25,14 +25,13 @@ FILES = {
 
 
 @functools.cache
-def _folder() -> pathlib.Path:
+def _temporary() -> tempfile.TemporaryDirectory[str]:
     """A folder that is removed with the process."""
-    kept = tempfile.TemporaryDirectory()
-    _folders.append(kept)
-    return pathlib.Path(kept.name)
+    return tempfile.TemporaryDirectory()
 
 
-_folders: list[tempfile.TemporaryDirectory[str]] = []
+def _folder() -> pathlib.Path:
+    return pathlib.Path(_temporary().name)
 
 
 @functools.cache
