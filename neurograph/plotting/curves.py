@@ -84,7 +84,7 @@ def _panel(axes: Axes, name: str, drawn: Mapping[str, tuple[np.ndarray, np.ndarr
     support_colour, query_colour = colours(5)[0], colours(5)[4]
     for key, (steps, values) in drawn.items():
         query = NAMES[key] == "query"
-        best = f", {values[-1]:.3g} at the end" if name == "loss" else f", {values[-1]:.3f} at the end"
+        last = f"{values[-1]:.3g}" if name == "loss" else f"{values[-1]:.3f}"
         axes.plot(
             steps,
             values,
@@ -94,7 +94,7 @@ def _panel(axes: Axes, name: str, drawn: Mapping[str, tuple[np.ndarray, np.ndarr
             marker="o" if steps.size == 1 or (query and steps.size <= MOST_MARKERS) else None,
             markersize=3.5,
             zorder=3 if query else 2,
-            label=NAMES[key] + best,
+            label=f"{NAMES[key]}, {last} at step {steps[-1]:,.0f}",
         )
     values = np.concatenate([values for _, values in drawn.values()])
     if name == "loss" and values.min() > 0 and values.max() > LOG_FROM * values.min():

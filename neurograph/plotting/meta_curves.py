@@ -37,7 +37,7 @@ def meta_curves(records: Iterable[Mapping[str, Any]], path: Path | None = None, 
             values = _column(rows, key)
             drawn = np.isfinite(values)
             if drawn.any():
-                label = f"{label}, {values[drawn][-1]:.3g} at the end"
+                label = f"{label}, {values[drawn][-1]:.3g} at meta-step {steps[drawn][-1]:,.0f}"
                 axes.plot(steps[drawn], values[drawn], color=colour, linewidth=width, label=label)
         for step in steps[1:][np.diff(lengths) > 0]:
             axes.axvline(step, color=INK, linewidth=0.5, alpha=0.3)

@@ -140,7 +140,7 @@ def test_curves_of_meta_learning_are_the_records(tmp_path: pathlib.Path):
         (stage,) = [line for line in axes.get_lines() if line not in named(axes).values()]
         assert set(np.asarray(stage.get_xdata()).tolist()) == {30}, "where unrolls become longer"
         last = {"loss": ["1.6", "1"], "accuracy": ["0.5", "0.7"]}[name]
-        assert list(named(axes)) == [f"median, {last[0]} at the end", f"best, {last[1]} at the end"]
+        assert list(named(axes)) == [f"median, {last[0]} at meta-step 30", f"best, {last[1]} at meta-step 40"]
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 

@@ -308,6 +308,17 @@ def test_curves_are_the_records(tmp_path: pathlib.Path):
     }
 
 
+def test_curves_say_at_which_step_a_value_was_the_last():
+    """That of a run which was interrupted before its second evaluation is of step 0."""
+    labels = [line.get_label() for axes in plotting.curves(RECORDS[:2]).axes for line in axes.get_lines()]
+    assert labels == [
+        "support, 1.5 at step 10",
+        "query, 2 at step 0",
+        "support, 0.400 at step 10",
+        "query, 0.100 at step 0",
+    ]
+
+
 def test_curves_take_arrays_and_leave_out_what_is_not_finite():
     arrays = {"step": np.arange(4), "loss": np.array([3.0, np.nan, np.inf, 1.0])}
     assert _drawn(plotting.curves(arrays)) == {("loss", "support"): [(0.0, 3.0), (3.0, 1.0)]}
