@@ -28,6 +28,7 @@ _ALIKE = (
     "short_inputs",
     "first_channel_down",
     "keep_states",
+    "n_noise",
     "supervised_every",
     "normalization",
 )

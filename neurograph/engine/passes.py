@@ -38,12 +38,14 @@ class ForwardRows(NamedTuple):
         bias: `[channels, rows, 1]`, the synapse from the unit neuron.
         scale: `[channels, rows, 1]`, factor of all that is received.
         kept: states of the step before.
+        noise: standard normal numbers, `[noise, rows, batch]`.
     """
 
     data: Array | None = None
     bias: Array | None = None
     scale: Array | None = None
     kept: Array | None = None
+    noise: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,34 +72,50 @@ class ForwardCell:
             if rows.scale is not None:
                 u = u * rows.scale
             u = below.receive_up(u, rows.kept)
+            if rows.noise is not None:
+                u = jnp.concatenate([u, rows.noise.astype(u.dtype)])
             a = own.activate(u, activation_of(own, neuron_type)).astype(received[0].dtype)
         return a, (own.send_up(a).astype(a.dtype),)
 
 
-def forward_pass(net: CompiledGraph, rules: Sequence[Rule], state: NetworkState, x: Array) -> ByStage:
-    """All states after the forward pass, by stage."""
+def forward_pass(
+    net: CompiledGraph, rules: Sequence[Rule], state: NetworkState, x: Array, *, quiet: bool = False
+) -> ByStage:
+    """All states after the forward pass, by stage; `quiet` takes 0 for the neurons' noise."""
     some, dtype, batch = rules[0], state.dtype, x.shape[1]
     scales = factors(net, rules, state)[0] if some.normalization == "within_sums" else None
     biases = by_stage(net, state.bias)
+    noise = by_stage(net, _noise(net, some, state, batch, quiet=quiet)) if some.n_noise else None
     given = []
     for s, stage in enumerate(net.wiring.stages):
         types = net.types(s)
         if types[0].role == "input":
             data = x[net.column[stage.start : stage.stop]].astype(dtype)[None]
             if not some.short_inputs:
-                data = jnp.pad(data, ((0, some.n_states - 1), (0, 0), (0, 0)))
+                data = rules[types[0].rule].present(data)
             rows = ForwardRows(data=data)
         else:
             rows = ForwardRows(
                 bias=biases[s][:, :, None],
                 scale=None if scales is None else scales[s][:, :, None],
                 kept=None if state.neurons is None else state.neurons[:, stage.start : stage.stop],
+                noise=None if noise is None else noise[s],
             )
         given.append(Given(rows, tuple((rules[t.rule_below], rules[t.rule]) for t in types)))
     shape = (channels(some, some.send_up), batch, jnp.dtype(dtype))
     done = ops.sweep(ForwardCell(), ops.UP, shape, OUT_ONLY, net.wiring, state.forward, tuple(given))
     assert done.out is not None
     return done.out
+
+
+def _noise(net: CompiledGraph, rule: Rule, state: NetworkState, batch: int, *, quiet: bool) -> Array:
+    """The noise of all neurons in this step, drawn in the user's order, so that lowerings do not change it."""
+    shape = (rule.n_noise, net.n_neurons, batch)
+    if quiet:
+        return jnp.zeros(shape, state.dtype)
+    assert state.noise is not None
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.noise), state.step)
+    return jax.random.normal(key, shape, state.dtype)[:, net.neuron_order]
 
 
 def channels(rule: Rule, send: Any) -> int:
@@ -136,7 +154,7 @@ class BackwardRows(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BackwardCell:
-    """One neuron in the backward pass; its rules come as (its own, all rules, by which it sends to each).
+    """One neuron in the backward pass; it has (its own rule, all rules, by which it sends to each, what all are told).
 
     Inputs stay as they are unless `reads_inputs`; outputs keep their feedback unless they have out-neighbours.
     """
@@ -152,9 +170,13 @@ class BackwardCell:
         return neuron_type.role != "input"
 
     def __call__(
-        self, neuron_type: Any, received: tuple[Array, ...], rows: BackwardRows, shared: tuple[Rule, tuple[Rule, ...]]
+        self,
+        neuron_type: Any,
+        received: tuple[Array, ...],
+        rows: BackwardRows,
+        shared: tuple[Rule, tuple[Rule, ...], Array | None],
     ):
-        own, rules = shared
+        own, rules, told = shared
         is_output = neuron_type.role == "output"
         a = rows.before
         if is_output:
@@ -162,6 +184,8 @@ class BackwardCell:
             a = rows.fed
         if self.receives(neuron_type):
             v = received[0] if rows.scale is None else received[0] * rows.scale
+            if told is not None:
+                v = jnp.concatenate([v, jnp.broadcast_to(told, (len(told), *v.shape[1:]))])
             fed = a if is_output else None
             new = own.receive_down(v, rows.before, fed, activation_of(own, neuron_type)).astype(rows.before.dtype)
             if neuron_type.feeds_on == "some":
@@ -176,7 +200,9 @@ def backward_pass(
 ) -> ByStage:
     """All states after feedback and the backward pass, by stage."""
     some = rules[0]
-    fed = _fed_back(net, rules, before, target)
+    outputs, target = _of_outputs(net, before), _as_states(target, before)
+    fed = _fed_back(net, rules, outputs, target)
+    told = [None if t is None else t.astype(outputs.dtype) for t in (rule.broadcast(outputs, target) for rule in rules)]
     weights = _read_by_backward_pass(net, rules, state.forward if state.backward is None else state.backward)
     scales = factors(net, rules, state)[1] if some.normalization == "within_sums" else None
     first = some.first_channel_down
@@ -191,7 +217,7 @@ def backward_pass(
             scale = scales[s][first:] if scales[s].shape[0] > 1 else scales[s]
             scale = scale[:, :, None]
         rows = BackwardRows(before[s], fed.get(s), feeds, scale)
-        given.append(Given(rows, tuple((rules[t.rule], tuple(rules)) for t in net.types(s))))
+        given.append(Given(rows, tuple((rules[t.rule], tuple(rules), told[t.rule]) for t in net.types(s))))
     shape = (channels(some, some.send_down), target.shape[-1], before[0].dtype)
     cell = BackwardCell(some.reads_input_states)
     done = ops.sweep(cell, ops.DOWN, shape, OUT_ONLY, net.wiring, weights, tuple(given))
@@ -209,11 +235,14 @@ def _read_by_backward_pass(net: CompiledGraph, rules: Sequence[Rule], synapses: 
     return (*(jax.lax.stop_gradient(w) if inputs[m.source] else w for m, w in parts), synapses[-1])
 
 
-def _fed_back(net: CompiledGraph, rules: Sequence[Rule], states: ByStage, target: Array) -> dict[int, Array]:
+def _as_states(target: Array, states: ByStage) -> Array:
+    """Targets that are no classes, in the type of the states."""
+    return target.astype(states[0].dtype) if jnp.issubdtype(target.dtype, jnp.floating) else target
+
+
+def _fed_back(net: CompiledGraph, rules: Sequence[Rule], outputs: Array, target: Array) -> dict[int, Array]:
     """The states of output stages after feedback, by the rule of each."""
-    if jnp.issubdtype(target.dtype, jnp.floating):
-        target = target.astype(states[0].dtype)
-    outputs, fed = _of_outputs(net, states), {}
+    fed: dict[int, Array] = {}
     of_rule: dict[int, Array] = {}
     for s in net.output_stages:
         stage, rule = net.wiring.stages[s], net.wiring.stages[s].rule

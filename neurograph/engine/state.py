@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from .._text import UserError
 from ..compile import CompiledGraph
-from ..rules import Rule, Rules
+from ..rules import Rule, Rules, Synapses
 from ..rules.checks import check
 from .arrangement import ByPart, ByStage, arranged, of_types, over_synapses
 from .initializers import Initializer, glorot_uniform
@@ -26,6 +26,7 @@ class NetworkState(eqx.Module):
         memory: what the rule keeps of synapses, by part, and of those from the unit neuron: two pytrees.
         neuron_memory: what the rule keeps of neurons, by stage.
         neurons: states, if the rule keeps them, else None.
+        noise: the data of the key that neurons draw their noise by, if the rule has any, else None.
         step: index of the next step.
     """
 
@@ -35,6 +36,7 @@ class NetworkState(eqx.Module):
     memory: tuple[ByPart, Any]
     neuron_memory: tuple[Any, ...]
     neurons: Float[Array, "states neurons batch"] | None
+    noise: UInt32[Array, " words"] | None
     step: Int[Array, ""]
 
     @property
@@ -134,19 +136,30 @@ def _drawn(
             raise UserError("the rule keeps states from step to step: give batch_size, which must then stay the same.")
         neurons = jnp.zeros((some.n_states, net.n_neurons, batch_size), dtype)
     parts = net.split(forward[:, net.synapse_order])
-    bias = bias[:, net.neuron_order] * _has_bias(net, dtype)
+    none: ByPart = (None,) * len(parts)
+    down = net.split(backward[:, net.synapse_order]) if some.stores_backward else none
+    begun = over_synapses(net, rules, _begun, parts, down)
+    has_bias = _has_bias(net, dtype)
+    of_unit = _begun(some, bias[:, net.neuron_order] * has_bias, None)
     return NetworkState(
-        forward=parts,
-        backward=net.split(backward[:, net.synapse_order]) if some.stores_backward else None,
-        bias=bias,
-        memory=(over_synapses(net, rules, lambda r, w: r.synapse_memory(w), parts), some.synapse_memory(bias)),
+        forward=tuple(part.forward for part in begun),
+        backward=tuple(part.backward for part in begun) if some.stores_backward else None,
+        bias=of_unit.forward * has_bias,
+        memory=(tuple(part.memory for part in begun), of_unit.memory),
         neuron_memory=tuple(
             rules[stage.rule].neuron_memory(jnp.zeros((some.n_states, stage.size, 1), dtype))
             for stage in net.wiring.stages
         ),
         neurons=neurons,
+        noise=jax.random.key_data(jax.random.fold_in(key, 3)) if some.n_noise else None,
         step=jnp.zeros((), jnp.int32),
     )
+
+
+def _begun(rule: Rule, forward: Array, backward: Array | None) -> Synapses:
+    """Synapses as they begin, in the type of the values that were drawn."""
+    drawn = Synapses(forward, backward, rule.synapse_memory(forward))
+    return jax.tree.map(lambda new, old: new.astype(old.dtype), rule.begin(drawn), drawn)
 
 
 def _has_bias(net: CompiledGraph, dtype) -> Array:

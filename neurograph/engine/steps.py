@@ -140,7 +140,7 @@ def predict(
     if state.neurons is not None and state.neurons.shape[2] != x.shape[1]:
         zeros = jnp.zeros((*state.neurons.shape[:2], x.shape[1]), state.dtype)
         state = dataclasses.replace(state, neurons=zeros)
-    return passes.predicted(net, passes.forward_pass(net, rules, normalized(net, rules, state), x))
+    return passes.predicted(net, passes.forward_pass(net, rules, normalized(net, rules, state), x, quiet=True))
 
 
 def _when_supervised(rule: Rule, state: NetworkState, yes: Any, no: Any) -> Any:

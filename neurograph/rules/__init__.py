@@ -22,6 +22,8 @@ from .base import identity as identity
 from .blur import Blur as Blur
 from .blur import Hebbian as Hebbian
 from .checks import RuleWarning as RuleWarning
+from .difference_target_propagation import DifferenceTargetPropagation as DifferenceTargetPropagation
+from .error_hebb_oja import ErrorHebbOja as ErrorHebbOja
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .files import RuleFile as RuleFile
 from .files import find as find
@@ -29,6 +31,8 @@ from .files import load as load
 from .files import names as names
 from .files import read as read
 from .files import save as save
+from .kolen_pollack import KolenPollack as KolenPollack
+from .learned_update import LearnedUpdate as LearnedUpdate
 from .losses import LOSSES as LOSSES
 from .losses import softmax_cross_entropy as softmax_cross_entropy
 from .losses import squared_error as squared_error
@@ -37,6 +41,7 @@ from .moments import Lars as Lars
 from .moments import Moments as Moments
 from .moments import Momentum as Momentum
 from .moments import RMSProp as RMSProp
+from .node_perturbation import NodePerturbation as NodePerturbation
 from .oja_subspace import OjaSubspace as OjaSubspace
 from .options import with_options as with_options
 from .parts import ActivationNormalization as ActivationNormalization
@@ -51,3 +56,4 @@ from .presets import blur as blur
 from .presets import lars as lars
 from .presets import published as published
 from .presets import rmsprop as rmsprop
+from .sign_symmetric import SignSymmetric as SignSymmetric

@@ -1,7 +1,8 @@
 """`Rule`: what the engine asks of a learning rule, as small functions of arrays. A rule knows no graph.
 
+    start            begin
     forward pass     send_up -> (sums along synapses) -> receive_up -> activate
-    feedback         at the outputs
+    feedback         at the outputs; broadcast, to all neurons at once
     backward pass    send_down -> (sums along synapses) -> receive_down
     update           pre, post -> (Hebbian sums) -> update
 
@@ -111,6 +112,8 @@ class Rule(eqx.Module):
     """The first channel of a synapse that messages travel along on the way down."""
     keep_states = False
     """Whether states live on from step to step; else every step starts from zero."""
+    n_noise = 0
+    """Standard normal numbers that each neuron draws anew for each example of a learning step (see `activate`)."""
     supervised_every = 1
     """Feedback, backward pass and update happen when the index of the step is a multiple of it."""
 
@@ -138,7 +141,17 @@ class Rule(eqx.Module):
         """The activation of neurons whose population has none of its own; `role` is "hidden" or "output"."""
         return identity if role == "output" else jnp.tanh
 
+    # --- the start ---
+
+    def begin(self, drawn: Synapses) -> Synapses:
+        """What synapses hold at first, of the values that were drawn for them or came with the wiring."""
+        return drawn
+
     # --- the forward pass ---
+
+    def present(self, x: Float[Array, "1 inputs batch"]) -> States:
+        """The states of inputs that are shown these data; all but the first are 0."""
+        return jnp.pad(x, ((0, self.n_states - 1), (0, 0), (0, 0)))
 
     def send_up(self, a: States) -> Messages:
         """What travels along forward synapses; by the rule of the sender."""
@@ -152,14 +165,27 @@ class Rule(eqx.Module):
         return received if kept is None else received + kept
 
     def activate(self, u: Messages, activation: Activation) -> States:
-        """States after the forward pass from the pre-activation."""
+        """States after the forward pass from the pre-activation.
+
+        Where `n_noise` is greater than 0, its last `n_noise` rows are the neuron's noise: in a learning step standard
+        normal numbers, in a prediction 0.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define activate(u, activation).")
 
-    # --- the backward pass ---
+    # --- feedback and the backward pass ---
 
     def feedback(self, a: Float[Array, "states outputs batch"], target: Array) -> Float[Array, "states outputs batch"]:
         """What the states of the outputs become after the forward pass; `a[0]` is the prediction."""
         return a
+
+    def broadcast(
+        self, a: Float[Array, "states outputs batch"], target: Array
+    ) -> Float[Array, "channels 1 batch"] | None:
+        """What every neuron is told of the outputs, without synapses: the third factor of a three-factor rule.
+
+        It comes to `receive_down` as the last rows of what is received. None: nothing is.
+        """
+        return None
 
     def send_down(self, a: States) -> Messages:
         """What travels along backward synapses; by the rule of the neuron that receives it."""
@@ -169,7 +195,7 @@ class Rule(eqx.Module):
         """States after the backward pass.
 
         Args:
-            received: the sum over out-neighbours.
+            received: the sum over out-neighbours; below it the rows of `broadcast`.
             a: states after the forward pass.
             fed: states after feedback, where the neurons are outputs that have out-neighbours; else None.
             activation: that of the forward pass.

@@ -17,7 +17,7 @@ from .base import Neurons, Rule, RuleError, Seen, Synapses
 
 NEURONS, BATCH, SYNAPSES, OUTPUTS = 5, 3, 6, 4
 """Sizes that a method is called with; all differ, so that axes that are confused show."""
-_COUNTS = {"n_states": 1, "n_channels": 1, "n_sum_channels": 1, "supervised_every": 1, "first_channel_down": 0}
+_COUNTS = {"n_states": 1, "n_channels": 1, "n_sum_channels": 1, "supervised_every": 1, "first_channel_down": 0, "n_noise": 0}
 """The least value of each option that is an integer."""
 _SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")
 _NORMALIZATIONS = (None, "within_sums", "persistent")
@@ -166,25 +166,36 @@ def _check_passes(rule: Rule, outputs_feed_on: bool) -> None:
         found = _called(rule, name, states)
         return _expect(rule, name, found, (channels if up > 1 else None, NEURONS, BATCH), words)
 
+    def below(rows: jax.ShapeDtypeStruct, n: int) -> jax.ShapeDtypeStruct:
+        """Rows with n more below them."""
+        return _array(rows.shape[0] + n, *rows.shape[1:])
+
+    states = f"[states, neurons, batch], as n_states is {k}"
     sent = message("send_up", a, up)
     if rule.short_inputs:
         message("send_up", _array(1, NEURONS, BATCH), up)
+    else:
+        _expect(rule, "present", _called(rule, "present", _array(1, NEURONS, BATCH)), a.shape, states)
     u = _called(rule, "receive_up", sent, a if rule.keep_states else None)
     u = _expect(rule, "receive_up", u, (None, NEURONS, BATCH), "[channels, neurons, batch]")
-    states = f"[states, neurons, batch], as n_states is {k}"
-    _expect(rule, "activate", _called(rule, "activate", u, last=hidden), a.shape, states)
+    _expect(rule, "activate", _called(rule, "activate", below(u, rule.n_noise), last=hidden), a.shape, states)
 
     outputs, classes = _array(k, OUTPUTS, BATCH), jax.ShapeDtypeStruct((BATCH,), jnp.int32)
-    try:
-        fed = _called(rule, "feedback", outputs, _array(OUTPUTS, BATCH))
-    except RuleError as error:
-        try:  # targets may be class numbers
-            fed = _called(rule, "feedback", outputs, classes)
-        except RuleError:
-            raise error from error.__cause__
-    _expect(rule, "feedback", fed, outputs.shape, f"{states} and there are {OUTPUTS} outputs")
 
-    received = message("send_down", a, down)
+    def of_outputs(name: str) -> Any:
+        try:
+            return _called(rule, name, outputs, _array(OUTPUTS, BATCH))
+        except RuleError as error:
+            try:  # targets may be class numbers
+                return _called(rule, name, outputs, classes)
+            except RuleError:
+                raise error from error.__cause__
+
+    _expect(rule, "feedback", of_outputs("feedback"), outputs.shape, f"{states} and there are {OUTPUTS} outputs")
+    received, told = message("send_down", a, down), of_outputs("broadcast")
+    if told is not None:
+        words = "[channels, 1, batch]: all neurons are told the same"
+        received = below(received, _expect(rule, "broadcast", told, (None, 1, BATCH), words).shape[0])
     for role, fed in (("", None), (" of outputs", a))[: 2 if outputs_feed_on else 1]:
         found = _called(rule, "receive_down", received, a, fed, last=hidden)
         _expect(rule, f"receive_down{role}", found, a.shape, states)
@@ -231,6 +242,7 @@ def _check_update(rule: Rule) -> None:
     # those of the unit neuron have no way back
     cases += [Synapses(w, None, memory)] if rule.stores_backward else []
     for synapses in cases:
+        _same(rule, "begin", _called(rule, "begin", synapses), synapses, "Synapses as they were given")
         totals = _called(rule, "totals", synapses, sums)
         if not isinstance(totals, tuple) or len(totals) != 2:
             raise _error(rule, f"totals gives {_shown(totals)}; it must give a pair, of the receiver and the sender.")

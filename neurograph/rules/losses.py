@@ -86,13 +86,17 @@ def mean(loss: Loss, prediction: Float[Array, "outputs batch"], target: Any) -> 
     1.386294
     """
     wide = jnp.promote_types(prediction.dtype, jnp.float32)
-    each = jax.vmap(lambda y, t: jnp.sum(loss(y, t)), in_axes=-1)(prediction.astype(wide), target)
-    return jnp.mean(each.astype(wide))
+    return jnp.mean(each(loss, prediction.astype(wide), target).astype(wide))
+
+
+def each(loss: Loss, prediction: Float[Array, "outputs batch"], target: Any) -> Float[Array, " batch"]:
+    """The loss of each example."""
+    return jax.vmap(lambda y, t: jnp.sum(loss(y, t)), in_axes=-1)(prediction, target)
 
 
 def slope(loss: Loss, prediction: Float[Array, "outputs batch"], target: Any) -> Float[Array, "outputs batch"]:
     """The gradient of each example's own loss with respect to its prediction."""
-    return jax.grad(lambda y: jnp.sum(jax.vmap(lambda y, t: jnp.sum(loss(y, t)), in_axes=-1)(y, target)))(prediction)
+    return jax.grad(lambda y: jnp.sum(each(loss, y, target)))(prediction)
 
 
 LOSSES: dict[str, Loss] = {"softmax_cross_entropy": softmax_cross_entropy, "mean_squared_error": squared_error}

@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def to_arrays(net: CompiledGraph, state: NetworkState) -> Arrays:
-    """The network's arrays by name: `forward`, `backward`, `bias`, `neurons`, and memory where the rule has it."""
+    """The network's arrays by name: `forward`, `backward`, `bias`; `neurons`, `noise` and memory where it has them."""
     return {name: np.asarray(leaf) for name, leaf in _named(_in_users_order(net, state)).items()}
 
 
@@ -48,6 +48,7 @@ def from_arrays(arrays: Arrays, step: int, net: CompiledGraph, template: Network
         memory=(memory, jax.tree.map(lambda leaf: views.from_neurons(net, leaf), given["bias_memory"])),
         neuron_memory=of_neurons,
         neurons=None if given["neurons"] is None else views.from_neurons(net, given["neurons"]),
+        noise=given["noise"],
         step=jnp.asarray(step, template.step.dtype),
     )
 
@@ -78,6 +79,7 @@ def _in_users_order(net: CompiledGraph, state: NetworkState) -> dict[str, Any]:
         "bias_memory": jax.tree.map(lambda leaf: views.neurons(net, leaf), bias_memory),
         "neuron_memory": jax.tree.map(lambda leaf: views.neurons(net, leaf), of_neurons),
         "neurons": None if state.neurons is None else views.neurons(net, state.neurons),
+        "noise": state.noise,
     }
 
 

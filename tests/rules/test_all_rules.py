@@ -79,6 +79,12 @@ RULES = {
     "lars": rules.lars(0.5, 0.1, weight_decay=0.1),
     "feedback alignment": rules.FeedbackAlignment(0.1),
     "Oja's subspace": rules.OjaSubspace(0.05),
+    "sign-symmetric": rules.SignSymmetric(0.1),
+    "Kolen-Pollack": rules.KolenPollack(0.1),
+    "node perturbation": rules.NodePerturbation(0.1, 0.1),
+    "target propagation": rules.DifferenceTargetPropagation(0.1),
+    "error, Hebb, Oja": rules.ErrorHebbOja(0.1, 0.02, 0.05),
+    "learned update": rules.LearnedUpdate(0.1, output=np.full((2, 8), 0.1)),
     "a rule of one's own": Traced(),
 }
 SMOOTH = {"blur", "three states, two updates", "published"}
