@@ -12,6 +12,7 @@ from ._data import data
 from ._evaluate import compare, evaluate, transfer
 from ._genomes import genomes
 from ._meta_train import meta_train
+from ._rules import rules
 from ._train import train
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ topologies = typer.Typer(
 )
 app.add_typer(topologies, name="topologies")
 app.add_typer(data, name="data")
+app.add_typer(rules, name="rules")
 app.add_typer(genomes, name="genomes")
 
 

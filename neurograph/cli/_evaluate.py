@@ -15,7 +15,7 @@ from ._console import console as text_console
 from ._long import RuleFiles, choose_device, define_rules, progress, say
 
 if TYPE_CHECKING:
-    from ..learning import Curve, Entry
+    from ..learning import Curve, Entry, Tuned
     from ..runs.contests import Cell, Contest
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
@@ -50,7 +50,7 @@ def evaluate(
     """Accuracy and loss of a rule after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
     _check_picture(output)
     define_rules(rules)
-    contest = _contest(topology, genome, _given(task, batch_size, seed, data_dir), set_ or [])
+    contest = _contest(topology, {"genome": genome}, _given(task, batch_size, seed, data_dir), set_ or [])
     marks = _marks(steps)
     found = None
     with _interruptible(), progress(text_console(stderr=True)) as bars:
@@ -75,7 +75,13 @@ def evaluate(
 
 def compare(
     topology: Wiring,
-    genome: Annotated[list[str], typer.Option(help="A rule's name or file; several times for several.")],
+    genome: Annotated[
+        list[str] | None, typer.Option(help="A rule's file, or its name there; several times for several.")
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="A rule by name, its learning rate tuned as those of the baselines; several times."),
+    ] = None,
     task: TaskOption = None,
     baselines: Annotated[
         str, typer.Option(help="sgd, momentum, adam, separated by commas; or none.")
@@ -90,10 +96,10 @@ def compare(
     output: Picture = None,
     json: Json = False,
 ) -> None:
-    """Rules against tuned SGD, momentum and Adam on the same wiring, synapses and batches.
+    """Rules against each other and tuned SGD, momentum and Adam on the same wiring, synapses and batches.
 
-    The baselines' learning rates, over four orders of magnitude, are chosen on held-out support examples for each
-    number of steps, never on the test set.
+    Genomes learn as their files say. Learning rates of baselines and of rules by name, over four or five orders of
+    magnitude, are chosen on held-out support examples for each number of steps, never on the test set.
     """
     from ..topology import ACTIVATION_NAMES
 
@@ -104,28 +110,33 @@ def compare(
         raise typer.BadParameter(f"there is no activation {shown(activation)}; there are {known}.")
     _check_picture(output)
     given = _given(task, batch_size, seed, data_dir)
-    contests = {one: _contest(topology, one, given, []) for one in genome}
+    if not genome and not rule:
+        raise typer.BadParameter("there is nothing to compare; give at least one --genome or --rule.")
+    contests = {one: _contest(topology, {"genome": one}, given, []) for one in genome or []}
+    of_rules = {one: _contest(topology, _by_name(one), given, []) for one in rule or []}
     from ..learning import BASELINES, Entry
     from ..learning.comparison import distinct_names
+    from ..runs.contests import N_RATES
     from ._wirings import find
 
     unknown = [name for name in wanted if name not in BASELINES]
     if unknown:
         raise typer.BadParameter(f"there is no baseline {shown(unknown[0])}; there are {', '.join(BASELINES)}.")
-    names = distinct_names([*map(_stem, contests), *wanted], [*contests, *wanted])
+    whole = [*contests, *(f"{one} (rule)" for one in of_rules), *(f"{one} (baseline)" for one in wanted)]
+    names = distinct_names([*map(_stem, contests), *of_rules, *wanted], whole)
     marks, entries, wiring = _marks(steps), [], find(topology)
-    first = contests[genome[0]]
-    total = len(contests) + sum(len(BASELINES[name].rates) + 1 for name in wanted)
+    first = [*contests.values(), *of_rules.values()][0]
+    total = len(contests) + sum(len(BASELINES[name].rates) + 1 for name in wanted) + len(of_rules) * (N_RATES + 1)
     with _interruptible() as stopped, progress(text_console(stderr=True)) as bars:
         bar = bars.add_task("compare", total=total, about="")
-        for name, contest in zip(names, contests.values(), strict=False):
+        how: dict[str, Any] = {"steps": marks, "n_draws": draws}
+        ticking = {**how, "tick": lambda: bars.advance(bar)}
+        learn = [lambda contest=contest: (contest.curve(**how), None) for contest in contests.values()]
+        learn += [lambda contest=contest: _with_curve(contest.tuned(**ticking)) for contest in of_rules.values()]
+        learn += [lambda one=one: _with_curve(first.baseline(one, activation=activation, **ticking)) for one in wanted]
+        for number, (name, learnt) in enumerate(zip(names, learn, strict=True)):
             bars.update(bar, about=name)
-            entries.append(Entry(name, contest.curve(steps=marks, n_draws=draws)))
-            bars.advance(bar)
-        for name in wanted:
-            bars.update(bar, about=name)
-            tuned = first.tuned(name, steps=marks, n_draws=draws, activation=activation, tick=lambda: bars.advance(bar))
-            entries.append(Entry(name, tuned.curve, tuned))
+            entries.append(Entry(name, *learnt(), is_baseline=number >= len(names) - len(wanted)))
             bars.advance(bar)
     if not entries:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -154,25 +165,39 @@ def _show_comparison(
     if output is not None:
         faint = [values for entry in entries for _, values in best_rate_curves(entry)]
         curves = {entry.name: entry.curve for entry in entries}
-        _draw(curves, [e.name for e in entries if e.baseline], faint, output, title)
+        _draw(curves, [e.name for e in entries if e.is_baseline], faint, output, title)
     if as_json:
         learners = [
-            {"name": e.name, **_plain(e.curve), **({"rates": list(e.baseline.rates)} if e.baseline else {})}
-            for e in entries
+            {"name": e.name, **_plain(e.curve), **({"rates": list(e.tuned.rates)} if e.tuned else {})} for e in entries
         ]
         ahead = [{**lead._asdict(), "difference": lead.difference._asdict()} for lead in leads]
         _print({**about, "learners": learners, "leads": ahead})
         return
-    table = Table("steps", *(entry.name for entry in entries), box=None, header_style="bold")
-    for rows in zip(*(_rows(entry.curve) for entry in entries), strict=True):
-        table.add_row(f"{rows[0][0]:,}", *(str(accuracy) for _, accuracy, _ in rows))
     console = text_console()
-    console.print(table)
+    for some in _side_by_side(entries, console.width):
+        table = Table("steps", *(entry.name for entry in some), box=None, header_style="bold")
+        for rows in zip(*(_rows(entry.curve) for entry in some), strict=True):
+            table.add_row(f"{rows[0][0]:,}", *(str(accuracy) for _, accuracy, _ in rows))
+        console.print(table)
     for entry in entries:
-        if entry.baseline:
-            console.print(f"{entry.name}: learning rates {', '.join(f'{rate:g}' for rate in entry.baseline.rates)}")
+        if entry.tuned:
+            console.print(f"{entry.name}: learning rates {', '.join(f'{rate:g}' for rate in entry.tuned.rates)}")
     for sentence in sentences(leads):
         console.print(sentence)
+
+
+def _side_by_side(entries: "list[Entry]", width: int) -> "list[list[Entry]]":
+    """Entries in groups that a terminal of this width shows beside each other."""
+    groups: "list[list[Entry]]" = []
+    used = width
+    for entry in entries:
+        own = max(len(entry.name), len("0.000 ± 0.000")) + 2
+        if used + own > width:
+            groups.append([])
+            used = len(" steps ")
+        groups[-1].append(entry)
+        used += own
+    return groups
 
 
 def transfer(
@@ -265,11 +290,22 @@ def _check_picture(path: pathlib.Path | None) -> None:
         check_path(path)
 
 
-def _contest(topology: str, genome: str, given: dict[str, Any], assignments: list[str]) -> "Contest":
+def _by_name(rule: str) -> dict[str, Any]:
+    """The settings of a rule by its name: no genome but where it starts from."""
+    from ..runs.settings import usual_genome
+
+    return {"rule": rule, "genome": usual_genome(rule)}
+
+
+def _with_curve(tuned: "Tuned") -> "tuple[Curve, Tuned]":
+    return tuned.curve, tuned
+
+
+def _contest(topology: str, rule: dict[str, Any], given: dict[str, Any], assignments: list[str]) -> "Contest":
     from ..runs.settings import parse_assignments, train_config
     from ._wirings import find, train_section
 
-    values = {**given, **parse_assignments(assignments), "genome": genome}
+    values = {**given, **parse_assignments(assignments), **rule}
     config, base = train_config(topology, values, train_section(topology))
     choose_device(config.device, config.dtype)
     from ..runs.contests import prepare

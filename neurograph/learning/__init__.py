@@ -3,6 +3,7 @@
 from .baselines import BASELINES as BASELINES
 from .baselines import Baseline as Baseline
 from .baselines import Descent as Descent
+from .baselines import Rated as Rated
 from .comparison import Entry as Entry
 from .comparison import Lead as Lead
 from .comparison import Tuned as Tuned

@@ -130,19 +130,23 @@ def _with(network: NetworkState, synapses: Any) -> NetworkState:
 
 
 @dataclasses.dataclass(frozen=True)
-class Baseline:
-    """An optimizer, and the learning rates among which `tune` chooses.
+class Rated:
+    """What learns by a learning rate, and the rates among which `tune` chooses.
 
     Attributes:
-        make: makes the optimizer from a learning rate, as `optax.adam` does.
+        make: makes it from a learning rate: a rule, or an optimizer as `optax.adam` does.
         low, high: the smallest and the largest learning rate that is tried.
         per_decade: how many learning rates are tried in each decade.
     """
 
-    make: Make
+    make: Callable[[Any], Any]
     low: float
     high: float
     per_decade: int = 4
+
+    def at(self, rate: float, activation: Activation) -> Any:
+        """What learns at this rate; `activation` is that of hidden neurons where the rule does not say."""
+        return self.make(rate)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -150,6 +154,13 @@ class Baseline:
         low, high = np.log10((self.low, self.high))
         n = round(float(high - low) * self.per_decade) + 1
         return tuple(float(f"{rate:.3g}") for rate in np.logspace(low, high, n))
+
+
+class Baseline(Rated):
+    """An optimizer of optax, and its learning rates."""
+
+    def at(self, rate: float, activation: Activation) -> Descent:
+        return Descent(self.make, jnp.asarray(rate, jnp.float32), activation)
 
 
 def _sgd(rate: Any) -> "optax.GradientTransformation":

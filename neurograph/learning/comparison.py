@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,14 @@ from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
 from ..rules.base import Activation
 from ..tasks import Task
-from .baselines import Baseline, Descent
+from .baselines import Rated
 from .evaluation import Curve, Interval, evaluate, held_out_curves, interval
 
 _CHOOSING = 2**31 - 1
 
 
 class Tuned(NamedTuple):
-    """A baseline at its best learning rates.
+    """A rule or a baseline at its best learning rates.
 
     Attributes:
         rates: the learning rate chosen for each number of steps.
@@ -39,16 +39,18 @@ class Entry(NamedTuple):
     Attributes:
         name: its name.
         curve: its curve on the trials.
-        baseline: how it was tuned; None for a rule.
+        tuned: how its learning rate was tuned, if it was.
+        is_baseline: whether it is what the rules are compared with.
     """
 
     name: str
     curve: Curve
-    baseline: Tuned | None = None
+    tuned: Tuned | None = None
+    is_baseline: bool = False
 
 
 def tune(
-    baseline: Baseline,
+    rated: Rated,
     key: Key[Array, ""],
     net: CompiledGraph,
     task: Task,
@@ -61,24 +63,24 @@ def tune(
     n_choosing: int = 4,
     tick: Callable[[], None] = lambda: None,
 ) -> Tuned:
-    """Tunes the learning rate on held-out support examples, then evaluates the baseline as a rule is evaluated.
+    """Tunes a learning rate on held-out support examples, then evaluates what learns by it at the best rates.
 
     For every number of steps it takes the rate with the best mean score on the query part of episodes, which are made
     from support examples alone; so each point of the curve has the best learning rate for it.
 
     Args:
-        baseline: the optimizer, and the rates to try.
+        rated: a baseline or a rule, and the rates to try.
         key: makes all draws (see `evaluate`): the same synapses as for a rule of one channel with this initializer.
         net, task, batch_size, steps, n_draws: see `evaluate`.
-        activation: the activation of hidden neurons whose population has none of its own.
+        activation: that of a baseline's hidden neurons whose population has none of its own.
         initializer: draws the synapses.
         n_choosing: the number of draws by which rates are chosen.
         tick: called after each rate.
     """
-    rates, common = baseline.rates, {"batch_size": batch_size, "steps": tuple(steps), "initializer": initializer}
+    rates, common = rated.rates, {"batch_size": batch_size, "steps": tuple(steps), "initializer": initializer}
 
-    def at(rate: float) -> Descent:
-        return Descent(baseline.make, jnp.asarray(rate, jnp.float32), activation)
+    def at(rate: float) -> Any:
+        return rated.at(rate, activation)
 
     choosing = jax.random.fold_in(key, _CHOOSING)
     tried = held_out_curves(choosing, net, [at(rate) for rate in rates], task, n_draws=n_choosing, tick=tick, **common)
@@ -108,8 +110,8 @@ class Lead(NamedTuple):
 
 def leads(entries: Sequence[Entry]) -> list[Lead]:
     """Compares the best rule with the best baseline at every number of steps; empty where there is none of either."""
-    rules = [entry for entry in entries if entry.baseline is None]
-    baselines = [entry for entry in entries if entry.baseline is not None]
+    rules = [entry for entry in entries if not entry.is_baseline]
+    baselines = [entry for entry in entries if entry.is_baseline]
     if not rules or not baselines:
         return []
     found = []
@@ -149,4 +151,4 @@ def distinct_names(short: Sequence[str], full: Sequence[str]) -> list[str]:
 
 def best_rate_curves(entry: Entry) -> list[tuple[float, np.ndarray]]:
     """Lists the learning rates tried, each with its mean accuracy on held-out examples at each number of steps."""
-    return [] if entry.baseline is None else [(rate, c.accuracy.mean(axis=0)) for rate, c in entry.baseline.tried]
+    return [] if entry.tuned is None else [(rate, c.accuracy.mean(axis=0)) for rate, c in entry.tuned.tried]

@@ -17,7 +17,14 @@ from .base import Neurons, Rule, RuleError, Seen, Synapses
 
 NEURONS, BATCH, SYNAPSES, OUTPUTS = 5, 3, 6, 4
 """Sizes that a method is called with; all differ, so that axes that are confused show."""
-_COUNTS = {"n_states": 1, "n_channels": 1, "n_sum_channels": 1, "supervised_every": 1, "first_channel_down": 0, "n_noise": 0}
+_COUNTS = {
+    "n_states": 1,
+    "n_channels": 1,
+    "n_sum_channels": 1,
+    "supervised_every": 1,
+    "first_channel_down": 0,
+    "n_noise": 0,
+}
 """The least value of each option that is an integer."""
 _SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")
 _NORMALIZATIONS = (None, "within_sums", "persistent")

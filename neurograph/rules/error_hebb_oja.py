@@ -1,7 +1,7 @@
 """Plasticity for fixed random feedback: descent along random feedback, helped by two terms that see no target.
 
 e_l = dL/dy_o at the outputs;  e_i = sigma'(u_i) sum_{j in J(i)} b_ji e_j           b: drawn once, never changed
-w_ij <- w_ij - pseudo_gradient mean_b(y_i e_j)                                      as in feedback alignment
+w_ij <- w_ij - learning_rate mean_b(y_i e_j)                                      as in feedback alignment
              - error_hebb mean_b(e_i e_j)                                           Hebb's rule of the errors
              + oja mean_b(y_j (y_i - sum_{m in J(i)} w_im y_m))                     Oja's subspace rule
 """
@@ -32,12 +32,12 @@ class ErrorHebbOja(Rule):
     outputs have the probabilities of the classes for y, as in the authors' code.
 
     Attributes:
-        pseudo_gradient, error_hebb, oja: theta_0, theta_2, theta_9.
+        learning_rate, error_hebb, oja: theta_0, theta_2, theta_9.
         loss: the loss of one example (see `losses`).
         activation, output_activation: sigma of hidden and of output neurons.
     """
 
-    pseudo_gradient: Scalar = 1e-3
+    learning_rate: Scalar = 1e-3
     error_hebb: Scalar = 0.0
     oja: Scalar = 0.0
     loss: losses.Loss = eqx.field(static=True, default=losses.softmax_cross_entropy)
@@ -45,10 +45,13 @@ class ErrorHebbOja(Rule):
     output_activation: Activation = eqx.field(static=True, default=identity)
     n_states = 3
     n_channels = 2
-    n_sum_channels = 1
     symmetric = False
     single_state = True
     reads_input_states = True
+
+    @property
+    def n_sum_channels(self) -> int:
+        return 1
 
     def default_activation(self, role: str) -> Activation:
         return self.output_activation if role == "output" else self.activation
@@ -81,7 +84,7 @@ class ErrorHebbOja(Rule):
 
     def pre(self, neurons: Neurons) -> tuple[Messages, ...]:
         y, e, reconstructed = neurons.backward[:1], neurons.backward[1:2], neurons.backward[2:]
-        return self.pseudo_gradient * y + self.error_hebb * e, self.oja * (y - reconstructed)
+        return self.learning_rate * y + self.error_hebb * e, self.oja * (y - reconstructed)
 
     def post(self, neurons: Neurons) -> tuple[Messages, ...]:
         return neurons.backward[1:2] / neurons.backward.shape[2], neurons.backward[:1] / neurons.backward.shape[2]

@@ -57,7 +57,8 @@ class LearnedUpdate(FeedbackAlignment):
 
     def statistics(self, neurons: Neurons) -> tuple[Any, Any]:
         y, delta = neurons.backward[0], neurons.backward[1]
-        return tuple(jnp.stack([jnp.mean(x, axis=1), jnp.mean(x**2, axis=1)]) for x in (y, delta))
+        lower, upper = (jnp.stack([jnp.mean(x, axis=1), jnp.mean(x**2, axis=1)]) for x in (y, delta))
+        return lower, upper
 
     def update(self, synapses: Synapses, seen: Seen) -> Synapses:
         w, memory = synapses.forward, self.memory * synapses.memory + seen.sums[0]

@@ -9,11 +9,16 @@ import jax
 
 from ..compile import CompiledGraph, compile_topology
 from ..compile.costs import known
-from ..learning import BASELINES, Curve, Interval, Tuned, evaluate, interval, tune
-from ..rules import ACTIVATIONS
+from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, interval, tune
+from ..rules import ACTIVATIONS, Rules
 from ..topology import Topology
-from .resolve import Resolved, SingleOutputError, anchored, resolve, resolve_task
+from .resolve import Resolved, SingleOutputError, anchored, resolve, resolve_rule, resolve_task
 from .settings import TrainConfig, plain_config
+
+LOW, HIGH = 1e-4, 1e1
+"""The smallest and the largest learning rate that is tried of a rule: those of all baselines together."""
+N_RATES = len(Rated(float, LOW, HIGH).rates)
+"""How many are tried."""
 
 
 class Contest(NamedTuple):
@@ -42,29 +47,39 @@ class Contest(NamedTuple):
             initializer=resolved.initializer,
         )
 
-    def tuned(self, name: str, *, steps: Sequence[int], n_draws: int, activation: str, tick: Any) -> Tuned:
+    def baseline(self, name: str, *, activation: str, **options: Any) -> Tuned:
         """A baseline on the wiring, task, draws and batch size of the contest, with its initializer.
 
         Args:
             name: one of `BASELINES`.
-            steps, n_draws: see `evaluate`.
             activation: the activation of hidden neurons, by name.
-            tick: called after each learning rate that was tried.
+            options: as for `tuned`.
+        """
+        net = compile_topology(self.topology, n_states=2, batch_size=self.resolved.batch_size, costs=known().costs)
+        return self._tuned(BASELINES[name], net, activation=ACTIVATIONS[activation], **options)
+
+    def tuned(self, **options: Any) -> Tuned:
+        """The rule at its best learning rates, which are chosen as those of baselines are.
+
+        Args:
+            options: `steps` and `n_draws` as for `evaluate`; `tick`, called after each learning rate that was tried.
+
+        Raises:
+            RuleError: the rule has no learning rate.
         """
         resolved = self.resolved
-        net = compile_topology(self.topology, n_states=2, batch_size=resolved.batch_size, costs=known().costs)
-        return tune(
-            BASELINES[name],
-            jax.random.key(resolved.config.seed),
-            net,
-            resolved.task,
-            activation=ACTIVATIONS[activation],
-            initializer=resolved.initializer,
-            batch_size=resolved.batch_size,
-            steps=steps,
-            n_draws=n_draws,
-            tick=tick,
-        )
+
+        def at(rate: float) -> Rules:
+            return resolve_rule(
+                resolved.config.model_copy(update={"learning_rate": rate}), resolved.task, self.topology
+            ).rule
+
+        return self._tuned(Rated(at, LOW, HIGH), self.net, **options)
+
+    def _tuned(self, rated: Rated, net: CompiledGraph, **options: Any) -> Tuned:
+        resolved, key = self.resolved, jax.random.key(self.resolved.config.seed)
+        common = {"initializer": resolved.initializer, "batch_size": resolved.batch_size}
+        return tune(rated, key, net, resolved.task, **common, **options)
 
 
 def prepare(topology: Topology, config: TrainConfig, base: pathlib.Path) -> Contest:

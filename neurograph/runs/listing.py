@@ -1,4 +1,4 @@
-"""What `neurograph genomes` shows: the names that a rule can be given by, and the file of each."""
+"""What `neurograph rules` and `genomes` show: the names that a rule can be given by, and the file of each."""
 
 import pathlib
 from typing import Any, NamedTuple, cast
@@ -6,7 +6,10 @@ from typing import Any, NamedTuple, cast
 import jax
 
 from .. import rules
-from ..rules import Rule, RuleFile, Rules, files
+from .._text import nearest
+from ..rules import Rule, RuleError, RuleFile, Rules, files
+from ..rules.catalogue import Named
+from ..rules.catalogue import catalogue as catalogue
 from .resolve import read_rule
 from .settings import COMPUTED
 
@@ -87,3 +90,19 @@ def _computed(name: str) -> RuleFile:
         return RuleFile(rules.backprop())
     about = {"computed": "2 states, drawn by seed 0; commands draw it by their own seed, with the states requested"}
     return RuleFile(rules.blur(jax.random.fold_in(jax.random.key(0), 1), 2), about)
+
+
+def named_rule(name: str) -> tuple[Named, str | None]:
+    """A rule by the name that `train.rule` takes, and the text of its file with its default numbers, if it has them.
+
+    Raises:
+        RuleError: there is none.
+    """
+    found = {one.name: one for one in catalogue()}
+    if name not in found:
+        raise RuleError(
+            f"there is no rule '{name}'; {nearest(name, list(found))} What a genome's file holds is shown by "
+            "`neurograph genomes show`."
+        )
+    rule = found[name].rule
+    return found[name], None if rule is None else files.dumps(rule)

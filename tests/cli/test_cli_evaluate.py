@@ -209,7 +209,7 @@ def tuned(monkeypatch) -> list[tuple[str, str]]:
         curve = made_up(0.25)
         return Tuned((0.5, 1.0, 0.25), curve, ((0.5, curve), (1.0, made_up(0.4))))
 
-    monkeypatch.setattr(Contest, "tuned", one)
+    monkeypatch.setattr(Contest, "baseline", one)
     return seen
 
 
@@ -337,6 +337,8 @@ WRONG = [
     ((*COMPARE, *BACKPROP, "--task", "blobs"), 1, "1 output neuron, but task 'blobs' needs 5"),
     ((*EVALUATE, *BACKPROP, "--task", "xro"), 1, "did you mean 'xor'?"),
     ((*COMPARE, *BACKPROP, "--baselines", "sgd,adm"), 2, "no baseline 'adm'; there are sgd, momentum, adam."),
+    (COMPARE, 2, "give at least one --genome or --rule."),
+    ((*COMPARE, "--rule", "kolen_polack"), 1, "did you mean 'kolen_pollack'?"),
     ((*COMPARE, *BACKPROP, "--activation", "tahn"), 2, "no activation 'tahn'; there are identity, tanh,"),
     ((*EVALUATE, *BACKPROP, "--steps", -1), 2, "--steps"),
     ((*EVALUATE, *BACKPROP, "--draws", 0), 2, "--draws"),

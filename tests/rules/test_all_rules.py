@@ -84,7 +84,7 @@ RULES = {
     "node perturbation": rules.NodePerturbation(0.1, 0.1),
     "target propagation": rules.DifferenceTargetPropagation(0.1),
     "error, Hebb, Oja": rules.ErrorHebbOja(0.1, 0.02, 0.05),
-    "learned update": rules.LearnedUpdate(0.1, output=np.full((2, 8), 0.1)),
+    "learned update": rules.LearnedUpdate(0.1, output=jnp.full((2, 8), 0.1)),
     "a rule of one's own": Traced(),
 }
 SMOOTH = {"blur", "three states, two updates", "published"}

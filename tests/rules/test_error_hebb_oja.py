@@ -1,6 +1,7 @@
 """Plasticity for fixed random feedback against the authors' matrices, and against a loop on any DAG."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from neurograph.topology import generators
 from tests.support.by_loop import Net, assert_is_the_loop, tanh_slope
 from tests.support.helpers import STEP, relative_error, tolerance
 
-THETA = {"pseudo_gradient": 0.1, "error_hebb": 0.05, "oja": 0.02}
+THETA: dict[str, Any] = {"learning_rate": 0.1, "error_hebb": 0.05, "oja": 0.02}
 
 
 def step(net: Net, x, target, _):
@@ -27,7 +28,7 @@ def step(net: Net, x, target, _):
 
     def change(y_i, e_i, down_i, j):
         return (
-            -THETA["pseudo_gradient"] * np.mean(y_i * e[j])
+            -THETA["learning_rate"] * np.mean(y_i * e[j])
             - THETA["error_hebb"] * np.mean(e_i * e[j])
             + THETA["oja"] * np.mean(y[j] * (y_i - down_i))
         )
@@ -51,7 +52,7 @@ def test_it_takes_the_steps_of_the_authors_matrices():
     net = compile_topology(topology, lowering="segment_sum")
     rule = rules.ErrorHebbOja(**THETA)
     state = engine.init(jax.random.key(0), net, rule, dtype=jnp.float64)
-    w, b = (matrices(topology, sizes, views.synapses(net, part)) for part in (state.forward, state.backward))
+    w, b = (matrices(topology, sizes, views.synapses(net, part)) for part in (state.forward, state.backward or ()))
     for _ in range(5):
         x, label = rng.random((1, sizes[0])), rng.integers(sizes[-1])
         w, logits = authors_step(w, b, x, label)
@@ -75,7 +76,7 @@ def authors_step(w, b, x, label):
     y.append(p)
     new = [
         matrix
-        - THETA["pseudo_gradient"] * e[n + 1].T @ y[n]
+        - THETA["learning_rate"] * e[n + 1].T @ y[n]
         - THETA["error_hebb"] * e[n + 1].T @ e[n]
         + THETA["oja"] * (y[n + 1].T @ y[n] - y[n + 1].T @ y[n + 1] @ matrix)
         for n, matrix in enumerate(w)
@@ -97,9 +98,9 @@ def test_without_its_two_terms_it_is_feedback_alignment():
     net, x, target = compile_topology(topology, lowering="segment_sum"), np.ones((3, 2)), np.ones((2, 2))
     mine, other = rules.ErrorHebbOja(0.1, activation=jnp.tanh), rules.FeedbackAlignment(0.1)
     state, begun = (engine.init(jax.random.key(0), net, rule, dtype=jnp.float64) for rule in (mine, other))
-    begun = dataclasses.replace(
-        begun, forward=tuple(w[:1] for w in state.forward), backward=tuple(w[:1] for w in state.backward)
-    )
+    assert state.backward is not None
+    first = [tuple(w[:1] for w in part) for part in (state.forward, state.backward)]
+    begun = dataclasses.replace(begun, forward=first[0], backward=first[1])
     after, expected = (STEP(net, rule, of, x, target)[0] for rule, of in ((mine, state), (other, begun)))
     for one, same in zip(after.forward, expected.forward, strict=True):
         np.testing.assert_allclose(one[:1], same, rtol=1e-12)

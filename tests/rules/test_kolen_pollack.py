@@ -44,7 +44,7 @@ def test_backward_synapses_come_to_equal_forward_ones():
         compiler_options=QUICK,
     )
     after = learn(begun)
-    apart = [np.subtract(views.synapses(net, s.backward), views.synapses(net, s.forward)) for s in (begun, after)]
+    apart = [np.subtract(views.synapses(net, s.backward or ()), views.synapses(net, s.forward)) for s in (begun, after)]
     np.testing.assert_allclose(apart[1], apart[0] * (1 - 0.02) ** steps, rtol=1e-9, atol=1e-12)
     assert np.max(np.abs(apart[0])) > 0.5
     assert np.max(np.abs(apart[1])) < 0.01 * np.max(np.abs(views.synapses(net, after.forward)))

@@ -1,6 +1,7 @@
 """A learned update against NumPy; untrained it is momentum, as optax has it; meta-learning reaches all its numbers."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from tests.support.by_loop import Net, assert_is_the_loop, tanh_slope
 from tests.support.helpers import Largest
 
 RATE, KEEP = 0.2, 0.7
-RNG = np.random.default_rng(5)
+RNG: Any = np.random.default_rng(5)
 RULE = rules.LearnedUpdate(
     RATE,
     rules.squared_error,
@@ -68,7 +69,7 @@ def test_untrained_it_is_momentum_as_optax_has_it():
     state = engine.init(jax.random.key(0), net, mine, dtype=jnp.float64)
     plain = engine.init(jax.random.key(0), net, descent, dtype=jnp.float64)
     optimizer = optax.sgd(0.05, momentum=0.9)
-    weights = optimizer_state = None
+    optimizer_state: Any = None
 
     @jax.jit
     def gradient(plain, x, target):
@@ -83,7 +84,7 @@ def test_untrained_it_is_momentum_as_optax_has_it():
         weights = (plain.forward, plain.bias)
         optimizer_state = optimizer.init(weights) if optimizer_state is None else optimizer_state
         change, optimizer_state = optimizer.update(slopes, optimizer_state, weights)
-        forward, bias = optax.apply_updates(weights, change)
+        forward, bias = jax.tree.map(jnp.add, weights, change)
         plain = dataclasses.replace(plain, forward=forward, bias=bias)
     np.testing.assert_allclose(
         views.synapses(net, state.forward), views.synapses(net, plain.forward), rtol=1e-9, atol=1e-12

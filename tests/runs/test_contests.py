@@ -71,7 +71,7 @@ def test_a_baseline_is_tuned_under_the_conditions_of_the_rule(monkeypatch):
     monkeypatch.setattr(contests, "tune", lambda *given, **options: asked.append((given, options)))
     contest = prepare(XOR, config(seed=3, initializer="he_normal"), HERE)
     tick = lambda: None  # noqa: E731
-    contest.tuned("momentum", steps=(0, 5), n_draws=4, activation="sigmoid", tick=tick)
+    contest.baseline("momentum", steps=(0, 5), n_draws=4, activation="sigmoid", tick=tick)
     ((baseline, key, net, task), options) = asked[0]
     assert (baseline, net.n_neurons) == (BASELINES["momentum"], XOR.n_neurons)
     assert task is contest.resolved.task

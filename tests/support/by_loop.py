@@ -78,9 +78,10 @@ def of_state(topology: Topology, net: Any, state: Any) -> Net:
     """A network's synapses as dictionaries; of several channels the first."""
     down = state.forward if state.backward is None else state.backward
     edges = edges_of(topology)
-    up, down = (np.asarray(views.synapses(net, part))[0] for part in (state.forward, down))
-    bias = np.asarray(views.neurons(net, state.bias))[0]
-    return Net(topology, *(dict(zip(edges, w, strict=True)) for w in (up, down)), dict(enumerate(bias)))
+    up, down = (
+        dict(zip(edges, np.asarray(views.synapses(net, part))[0], strict=True)) for part in (state.forward, down)
+    )
+    return Net(topology, up, down, dict(enumerate(np.asarray(views.neurons(net, state.bias))[0])))
 
 
 Step = Callable[[Net, np.ndarray, np.ndarray, np.ndarray], np.ndarray]

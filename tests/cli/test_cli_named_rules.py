@@ -1,0 +1,74 @@
+"""`neurograph rules`, and `compare` with rules by name, whose learning rates are tuned."""
+
+import json
+import pathlib
+
+import pytest
+
+from neurograph import rules
+from neurograph.learning import BASELINES
+from neurograph.runs.contests import HIGH, LOW, N_RATES
+from tests.support.command_line import Run, assert_complains
+
+MINE = '''
+"""Delta rule of my own."""
+
+import jax.numpy as jnp
+import neurograph as ng
+
+
+class Delta(ng.rules.Rule):
+    """It has a number that has no default."""
+
+    strength: float
+
+    def activate(self, u, activation):
+        return jnp.concatenate([u, u])
+'''
+
+
+def test_rules_are_listed_by_the_names_that_settings_take(run: Run):
+    found = json.loads(run("rules", "list", "--json").out)
+    by_name = {one["name"]: one for one in found}
+    assert {"backprop", "adam", "blur", "feedback_alignment", "learned_update"} <= by_name.keys()
+    assert by_name["feedback_alignment"]["numbers"] == 1
+    assert by_name["node_perturbation"]["summary"].startswith("Node perturbation, a three-factor rule")
+    assert all(one["summary"] and one["text"] for one in found)
+    table = run("rules", "list").out
+    assert all(name in table for name in by_name)
+
+
+@pytest.mark.parametrize("name", ["kolen_pollack", "momentum", "published"])
+def test_a_rule_is_shown_with_its_formula_and_a_file_that_can_be_read(run: Run, name):
+    shown = run("rules", "show", name).out
+    assert f"neurograph train small_world --rule {name}" in shown
+    text = shown[shown.index("# A learning rule") : shown.index("\nneurograph train")]
+    pathlib.Path("rule.txt").write_text(text)
+    assert rules.files.described(rules.load("rule.txt"))[0] in (name, "blur")
+    assert json.loads(run("rules", "show", name, "--json").out)["name"] == name
+
+
+def test_a_class_of_ones_own_is_listed(run: Run):
+    pathlib.Path("mine.py").write_text(MINE)
+    shown = run("rules", "show", "delta", "--rules", "mine.py").out
+    assert "a number that has no default" in shown
+    assert "Its numbers by default" not in shown
+    assert_complains(run("rules", "show", "detla", "--rules", "mine.py"), "did you mean 'delta'?")
+
+
+@pytest.mark.ci
+def test_rules_by_name_are_tuned_as_baselines_are(run: Run):
+    wiring, names = "mlp:2-4-1", ["feedback_alignment", "momentum"]
+    given = [word for name in names for word in ("--rule", name)]
+    few = ("--task", "xor", "--batch-size", 8, "--steps", 3, "--draws", 2, "--baselines", "momentum")
+    outcome = run("compare", wiring, *given, "--genome", "backprop", *few, "--json", "-o", "c.png")
+    found = json.loads(outcome.out)
+    told = ["backprop", "feedback_alignment", "momentum (rule)", "momentum (baseline)"]
+    assert [one["name"] for one in found["learners"]] == told
+    assert "rates" not in found["learners"][0]
+    tried = {rate for one in found["learners"][1:3] for rate in one["rates"]}
+    assert all(LOW <= rate <= HIGH for rate in tried)
+    assert set(found["learners"][3]["rates"]) <= set(BASELINES["momentum"].rates)
+    assert {lead["baseline"] for lead in found["leads"]} == {"momentum (baseline)"}
+    assert N_RATES == 21
+    assert pathlib.Path("c.png").stat().st_size > 1000
