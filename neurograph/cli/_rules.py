@@ -4,7 +4,7 @@ import json as json_module
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from ._console import console
 from ._long import RuleFiles, define_rules
@@ -25,7 +25,7 @@ def list_rules(
     if json:
         print(json_module.dumps([_plain(one) for one in found], indent=2))
         return
-    table = Table("name", "numbers", "what it is", box=None, header_style="bold")
+    table = Table(Column("name", no_wrap=True), "numbers", "what it is", box=None, header_style="bold")
     for one in found:
         table.add_row(one.name, "-" if one.numbers is None else str(one.numbers), one.summary)
     console().print(table)

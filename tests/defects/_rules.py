@@ -57,7 +57,7 @@ FORMULAS = (
         "feedback by the slope of the batch's mean",
         "rules/losses.py",
         "slope",
-        Rewrite("jnp.sum(jax.vmap(...)(_y, target))", "jnp.mean(jax.vmap(...)(_y, target))"),
+        Rewrite("jnp.sum(each(loss, _y, target))", "jnp.mean(each(loss, _y, target))"),
         (MLP,),
     ),
     Mutation(

@@ -39,7 +39,8 @@ def made_up(accuracy: Any) -> Curve:
 
 def entry(name: str, accuracy: Any, *, tuned: bool = False) -> Entry:
     found = made_up(accuracy)
-    return Entry(name, found, Tuned((0.1,) * 3, found, ((0.1, found), (1.0, found))) if tuned else None)
+    how = Tuned((0.1,) * 3, found, ((0.1, found), (1.0, found))) if tuned else None
+    return Entry(name, found, how, is_baseline=tuned)
 
 
 RNG = np.random.default_rng(6)
