@@ -80,7 +80,7 @@ def compare(
     ] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option(help="A rule by name, its learning rate tuned as those of the baselines; several times."),
+        typer.Option(help="A rule by name or file, its learning rate tuned as those of the baselines; several times."),
     ] = None,
     task: TaskOption = None,
     baselines: Annotated[
@@ -113,7 +113,9 @@ def compare(
     if not genome and not rule:
         raise typer.BadParameter("there is nothing to compare; give at least one --genome or --rule.")
     contests = {one: _contest(topology, {"genome": one}, given, []) for one in genome or []}
-    of_rules = {one: _contest(topology, _by_name(one), given, []) for one in rule or []}
+    from ..runs.listing import settings_of
+
+    of_rules = {one: _contest(topology, settings_of(one), given, []) for one in rule or []}
     from ..learning import BASELINES, Entry
     from ..learning.comparison import distinct_names
     from ..runs.contests import N_RATES
@@ -123,7 +125,7 @@ def compare(
     if unknown:
         raise typer.BadParameter(f"there is no baseline {shown(unknown[0])}; there are {', '.join(BASELINES)}.")
     whole = [*contests, *(f"{one} (rule)" for one in of_rules), *(f"{one} (baseline)" for one in wanted)]
-    names = distinct_names([*map(_stem, contests), *of_rules, *wanted], whole)
+    names = distinct_names([*map(_stem, contests), *map(_stem, of_rules), *wanted], whole)
     marks, entries, wiring = _marks(steps), [], find(topology)
     first = [*contests.values(), *of_rules.values()][0]
     total = len(contests) + sum(len(BASELINES[name].rates) + 1 for name in wanted) + len(of_rules) * (N_RATES + 1)
@@ -288,13 +290,6 @@ def _check_picture(path: pathlib.Path | None) -> None:
         from ..plotting.figures import check_path
 
         check_path(path)
-
-
-def _by_name(rule: str) -> dict[str, Any]:
-    """The settings of a rule by its name: no genome but where it starts from."""
-    from ..runs.settings import usual_genome
-
-    return {"rule": rule, "genome": usual_genome(rule)}
 
 
 def _with_curve(tuned: "Tuned") -> "tuple[Curve, Tuned]":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 from collections.abc import Sequence
@@ -68,15 +69,10 @@ def save(figure: Figure, path: Path) -> None:
         PlotError: a suffix that is not one of `SUFFIXES`, or a place that cannot be written.
     """
     import matplotlib as mpl
-    from matplotlib.text import Text
 
     path = pathlib.Path(path)
     check_path(path)
-    for text in figure.findobj(Text):  # names are the users': a dollar is no formula
-        assert isinstance(text, Text)
-        if text.get_text() and not text.get_text().startswith(r"$\mathdefault{"):  # as the ticks of logarithms do
-            text.set_text(legible(text.get_text()))
-            text.set_parse_math(False)
+    _as_named(figure)
     suffix = path.suffix.lower()
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     try:
@@ -84,6 +80,25 @@ def save(figure: Figure, path: Path) -> None:
             figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=metadata)
     except OSError as error:
         raise PlotError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+
+
+def as_png(figure: Figure) -> bytes:
+    """The figure as a picture in the format PNG."""
+    _as_named(figure)
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=DPI)
+    return written.getvalue()
+
+
+def _as_named(figure: Figure) -> None:
+    """Has texts drawn as they are: names are the users', in which a dollar is no formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if text.get_text() and not text.get_text().startswith(r"$\mathdefault{"):  # as the ticks of logarithms do
+            text.set_text(legible(text.get_text()))
+            text.set_parse_math(False)
 
 
 def check_path(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rules ready to be evaluated: settings resolved and wirings compiled, on one wiring and task or over many of both."""
 
 import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,10 +11,10 @@ import jax
 from ..compile import CompiledGraph, compile_topology
 from ..compile.costs import known
 from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, interval, tune
-from ..rules import ACTIVATIONS, Rules
+from ..rules import ACTIVATIONS, Rule, RuleError, Rules
 from ..topology import Topology
 from .resolve import Resolved, SingleOutputError, anchored, resolve, resolve_rule, resolve_task
-from .settings import TrainConfig, plain_config
+from .settings import COMPUTED, TrainConfig, plain_config
 
 LOW, HIGH = 1e-4, 1e1
 """The smallest and the largest learning rate that is tried of a rule: those of all baselines together."""
@@ -69,7 +70,15 @@ class Contest(NamedTuple):
         """
         resolved = self.resolved
 
+        by_file = resolved.config.genome not in COMPUTED
+        if by_file and not hasattr(resolved.rule, "learning_rate"):
+            raise RuleError(
+                f"rule '{resolved.config.genome}' has no learning_rate that could be tuned; compare it as it is, as a genome."
+            )
+
         def at(rate: float) -> Rules:
+            if isinstance(resolved.rule, Rule) and hasattr(resolved.rule, "learning_rate"):
+                return dataclasses.replace(resolved.rule, learning_rate=rate)
             return resolve_rule(
                 resolved.config.model_copy(update={"learning_rate": rate}), resolved.task, self.topology
             ).rule

@@ -80,6 +80,15 @@ def compare(folder: pathlib.Path) -> None:
         )
 
 
+def recorded(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """All lines that are whole, one for each process that computed the run.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    return [line.record for line in read_lines(folder / FILE) if line.record is not None]
+
+
 def last(folder: pathlib.Path) -> dict[str, Any] | None:
     """The last line that is whole; None where there is none.
 

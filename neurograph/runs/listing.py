@@ -11,7 +11,7 @@ from ..rules import Rule, RuleError, RuleFile, Rules, files
 from ..rules.catalogue import Named
 from ..rules.catalogue import catalogue as catalogue
 from .resolve import read_rule
-from .settings import COMPUTED
+from .settings import COMPUTED, usual_genome
 
 
 class Entry(NamedTuple):
@@ -90,6 +90,13 @@ def _computed(name: str) -> RuleFile:
         return RuleFile(rules.backprop())
     about = {"computed": "2 states, drawn by seed 0; commands draw it by their own seed, with the states requested"}
     return RuleFile(rules.blur(jax.random.fold_in(jax.random.key(0), 1), 2), about)
+
+
+def settings_of(what: str) -> dict[str, str]:
+    """The settings of `train` that stand for a rule: by its name, by a genome's name, or by the path of its file."""
+    if what in {one.name for one in catalogue()} or (files.find(what) is None and not pathlib.Path(what).is_dir()):
+        return {"rule": what, "genome": usual_genome(what)}
+    return {"genome": what}
 
 
 def named_rule(name: str) -> tuple[Named, str | None]:
