@@ -34,7 +34,8 @@ FLOORS = (
     ("meta", ("networkx",)),
     ("plotting", ("networkx",)),
     ("runs", ("networkx",)),
-    ("check", ("networkx",)),
+    ("reports", ("networkx", "check")),
+    ("check", ("networkx", "reports")),
     ("cli", ("networkx", "jax.numpy", "numpy", "scipy", "equinox", "optax", "ops", "rules")),
 )
 HEIGHT = {name: n for n, (name, _) in enumerate(FLOORS)}

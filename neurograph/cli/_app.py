@@ -12,6 +12,7 @@ from ._data import data
 from ._evaluate import compare, evaluate, transfer
 from ._genomes import genomes
 from ._meta_train import meta_train
+from ._report import report
 from ._rules import rules
 from ._train import train
 
@@ -53,6 +54,7 @@ app.command("meta-train")(meta_train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(transfer)
+app.command()(report)
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]

@@ -12,11 +12,13 @@ from rich.table import Table
 from .._text import UserError, shown
 from . import EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._long import RuleFiles, choose_device, define_rules, progress, say
+from ._long import RuleFiles, choose_device, define_rules, progress, say, typed_command
+from ._report import check_page
 
 if TYPE_CHECKING:
     from ..learning import Curve, Entry, Tuned
     from ..runs.contests import Cell, Contest
+    from ..topology import Topology
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 TaskOption = Annotated[str | None, typer.Option(help="digits, mnist:10x10, xor, ...; else the topology file's.")]
@@ -62,7 +64,7 @@ def evaluate(
     name = _stem(genome)
     _say_divergence(name, found, contest)
     if output is not None:
-        _draw({name: found}, [], [], output, f"{name} on {contest.resolved.task.name}, {topology}")
+        _draw(name, found, output, f"{name} on {contest.resolved.task.name}, {topology}")
     if json:
         about = {"genome": genome, "topology": topology, "task": contest.resolved.task.name, "draws": draws}
         _print({**about, "seed": contest.resolved.config.seed, **_plain(found)})
@@ -94,6 +96,9 @@ def compare(
     data_dir: DataDir = None,
     rules: RuleFiles = None,
     output: Picture = None,
+    report: Annotated[
+        pathlib.Path | None, typer.Option(metavar="FILE.html", help="Report to write, one file with all of it.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rules against each other and tuned SGD, momentum and Adam on the same wiring, synapses and batches.
@@ -109,6 +114,7 @@ def compare(
         known = ", ".join(ACTIVATION_NAMES)
         raise typer.BadParameter(f"there is no activation {shown(activation)}; there are {known}.")
     _check_picture(output)
+    check_page(report)
     given = _given(task, batch_size, seed, data_dir)
     if not genome and not rule:
         raise typer.BadParameter("there is nothing to compare; give at least one --genome or --rule.")
@@ -151,6 +157,9 @@ def compare(
         "seed": seed,
         "activation": activation,
     }
+    if report is not None:
+        settings = {**about, "batch size": batch_size, "steps": steps}
+        _write_report(entries, wiring, settings, first.resolved.task.score_name, report)
     _show_comparison(entries, about, f"{first.resolved.task.name}, {wiring.name}", output, as_json=json)
     if stopped:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -161,13 +170,12 @@ def _show_comparison(
 ) -> None:
     from ..learning import leads as leads_of
     from ..learning import sentences
-    from ..learning.comparison import best_rate_curves
+    from ..plotting.figures import save
+    from ..reports import curves_of
 
     leads = leads_of(entries)
     if output is not None:
-        faint = [values for entry in entries for _, values in best_rate_curves(entry)]
-        curves = {entry.name: entry.curve for entry in entries}
-        _draw(curves, [e.name for e in entries if e.is_baseline], faint, output, title)
+        save(curves_of(entries, title), output)
     if as_json:
         learners = [
             {"name": e.name, **_plain(e.curve), **({"rates": list(e.tuned.rates)} if e.tuned else {})} for e in entries
@@ -186,6 +194,15 @@ def _show_comparison(
             console.print(f"{entry.name}: learning rates {', '.join(f'{rate:g}' for rate in entry.tuned.rates)}")
     for sentence in sentences(leads):
         console.print(sentence)
+
+
+def _write_report(
+    entries: "list[Entry]", wiring: "Topology", settings: dict[str, Any], score: str, path: pathlib.Path
+) -> None:
+    from .. import reports
+
+    reports.write(reports.of_comparison(entries, wiring, settings, typed_command(), score), path)
+    say(f"report: {path}")
 
 
 def _side_by_side(entries: "list[Entry]", width: int) -> "list[list[Entry]]":
@@ -347,10 +364,8 @@ def _stem(genome: str) -> str:
     return pathlib.Path(genome).stem
 
 
-def _draw(curves: "dict[str, Curve]", dashed: list[str], faint: list[Any], path: pathlib.Path, title: str) -> None:
+def _draw(name: str, curve: "Curve", path: pathlib.Path, title: str) -> None:
     from ..learning import bands
     from ..plotting.learning import learning_curves
 
-    steps = next(iter(curves.values())).steps
-    accuracy = {name: bands(curve) for name, curve in curves.items()}
-    learning_curves(steps, accuracy, dashed=dashed, faint=faint, path=path, title=title)
+    learning_curves(curve.steps, {name: bands(curve)}, path=path, title=title)

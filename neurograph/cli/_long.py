@@ -14,11 +14,16 @@ from .._text import UserError, shown
 
 if TYPE_CHECKING:
     from ..runs.run import Process
+    from ..runs.trackers import Tracker
 
 
 RuleFiles = Annotated[
     list[pathlib.Path] | None,
     typer.Option("--rules", help="Python file that defines a class of rules; its code is run."),
+]
+TrackerOption = Annotated[
+    str | None,
+    typer.Option(help="tensorboard or wandb (offline): shows metrics as they are measured, too."),
 ]
 
 
@@ -64,16 +69,45 @@ def progress(console: Console) -> Progress:
 
 
 def watched(
-    process: "Process", console: Console, stop: Callable[[], bool], what: str, about: Callable[[Any], str]
+    process: "Process",
+    console: Console,
+    stop: Callable[[], bool],
+    what: str,
+    about: Callable[[Any], str],
+    tracker: "Tracker | None" = None,
 ) -> Iterator[int]:
     """Runs a process, with a progress line; yields the step reached after each call to the device."""
     from ..runs import run
 
-    with progress(console) as bars:
-        bar = bars.add_task(what, total=process.n_steps, completed=process.step, about="")
-        for status in run.loop(process, stop=stop):
-            bars.update(bar, completed=status.step, about=about(status))
-            yield status.step
+    following = {} if tracker is None else {"told": tracker.log}
+    try:
+        with progress(console) as bars:
+            bar = bars.add_task(what, total=process.n_steps, completed=process.step, about="")
+            for status in run.loop(process, stop=stop, **following):
+                bars.update(bar, completed=status.step, about=about(status))
+                yield status.step
+    finally:
+        if tracker is not None:
+            tracker.close()
+
+
+def followed(name: str | None, process: "Process", console: Console) -> "Tracker | None":
+    """The tracker of that name, opened for the process; None where there is no name."""
+    if name is None:
+        return None
+    from ..runs.trackers import open_tracker
+
+    tracker = open_tracker(name, process.folder, process.about()[process.kind], process.step)
+    console.print(f"look at it: {tracker.hint}", soft_wrap=True)
+    return tracker
+
+
+def check_tracker(name: str | None) -> None:
+    """Checks that a tracker can be opened, before anything is computed."""
+    if name is not None:
+        from ..runs.trackers import check
+
+        check(name)
 
 
 def only_for_new_runs(given: dict[str, bool], may_change: str) -> None:
@@ -120,3 +154,14 @@ def define_rules(files: list[pathlib.Path] | None) -> None:
             raise UserError(
                 f"--rules is '{file}', which defines no class; give a file with one derived from neurograph.rules.Rule."
             )
+
+
+def typed_command() -> str:
+    """As it was typed, but for where this computer keeps its data."""
+    words: list[str] = []
+    for word in sys.argv[1:]:
+        if words[-1:] == ["--data-dir"]:
+            words.pop()
+        elif not word.startswith("--data-dir="):
+            words.append(word)
+    return shlex.join(["neurograph", *words])

@@ -2,8 +2,6 @@
 
 import json as json_module
 import pathlib
-import shlex
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +15,19 @@ from ._console import console as text_console
 from ._interrupts import Interrupts, exit_code
 from ._long import (
     RuleFiles,
+    TrackerOption,
+    check_tracker,
     choose_device,
     define_rules,
+    followed,
     how_to_continue,
     only_for_new_runs,
     say,
+    typed_command,
     watched,
     with_rules,
 )
+from ._report import leave_report
 from ._train import rule_in_short
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ def meta_train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other value, as clip=10."),
     ] = None,
+    tracker: TrackerOption = None,
     out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; else runs/meta.")] = None,
     resume: Annotated[pathlib.Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Summary as a JSON object on the last line of stdout.")] = False,
@@ -93,6 +97,7 @@ def meta_train(
     given = {name: value for name, value in given.items() if value is not None}
     console = text_console(stderr=json)
     define_rules(rules)
+    check_tracker(tracker)
     if resume is not None:
         only_for_new_runs(
             {
@@ -111,7 +116,7 @@ def meta_train(
     farewell = f"interrupted; {how_to_continue('meta-train', process.folder, rules)}"
     try:
         with Interrupts(farewell) as interrupts:
-            code = _run(process, console, interrupts, rules, as_json=json)
+            code = _run(process, console, interrupts, rules, tracker, as_json=json)
     except KeyboardInterrupt as error:
         say(farewell)
         code = exit_code(*error.args)
@@ -147,7 +152,7 @@ def _start(names: list[str], given: dict[str, Any], assignments: list[str], out:
     wirings = [find(name) for name in names]
     if out is not None:
         runs.check_holds_no_run(out)  # before any work is done
-    process = meta_learning.prepare(wirings, config, command=_command())
+    process = meta_learning.prepare(wirings, config, command=typed_command())
     run.open_run(process, out or runs.make_next_free(pathlib.Path("runs"), "meta"))
     return process
 
@@ -160,18 +165,7 @@ def _reopen(folder: pathlib.Path, given: dict[str, Any]) -> "MetaLearning":
     from ..runs import meta_learning
 
     changes = {name.rpartition(".")[2]: value for name, value in given.items()}
-    return meta_learning.resume(folder, _command(), **changes)
-
-
-def _command() -> str:
-    """As it was typed, but for where this computer keeps its data."""
-    words: list[str] = []
-    for word in sys.argv[1:]:
-        if words[-1:] == ["--data-dir"]:
-            words.pop()
-        elif not word.startswith("--data-dir="):
-            words.append(word)
-    return shlex.join(["neurograph", *words])
+    return meta_learning.resume(folder, typed_command(), **changes)
 
 
 def _run(
@@ -179,6 +173,7 @@ def _run(
     console: Console,
     interrupts: Interrupts,
     rules: list[pathlib.Path] | None,
+    tracker: str | None,
     *,
     as_json: bool,
 ) -> int:
@@ -186,12 +181,14 @@ def _run(
     from ..runs import run
 
     console.print(_table(process))
+    following = followed(tracker, process, console)
     total, began, reached = process.n_steps, time.perf_counter(), process.step
     try:
-        for step in watched(process, console, interrupts.requested, "meta-train", _about):
+        for step in watched(process, console, interrupts.requested, "meta-train", _about, following):
             reached = step
         if reached < total:
             say(f"stopped after meta-step {reached}; {how_to_continue('meta-train', process.folder, rules)}")
+            leave_report(process.folder, rules, console)
             return EXIT_INTERRUPTED
         summary = run.finish(process, {"seconds": time.perf_counter() - began})
     except Divergence as error:
@@ -216,6 +213,7 @@ def _run(
     console.print(f"genome: {genome}", soft_wrap=True)
     again = with_rules(f"neurograph compare TOPOLOGY --genome {genome}", rules)
     console.print(f"try it: {again}", soft_wrap=True)
+    leave_report(process.folder, rules, console)
     return 0
 
 

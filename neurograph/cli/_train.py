@@ -12,7 +12,19 @@ from rich.table import Table
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
 from ._interrupts import Interrupts, exit_code
-from ._long import RuleFiles, choose_device, define_rules, how_to_continue, only_for_new_runs, say, watched
+from ._long import (
+    RuleFiles,
+    TrackerOption,
+    check_tracker,
+    choose_device,
+    define_rules,
+    followed,
+    how_to_continue,
+    only_for_new_runs,
+    say,
+    watched,
+)
+from ._report import leave_report
 
 if TYPE_CHECKING:
     from ..runs.training import Status, Training
@@ -56,6 +68,7 @@ def train(
             "--set", metavar="KEY=VALUE", help="Any other value of the train section, e.g. rule.oja.form=weights."
         ),
     ] = None,
+    tracker: TrackerOption = None,
     out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; else runs/NAME.")] = None,
     resume: Annotated[pathlib.Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Summary as a JSON object on the last line of stdout.")] = False,
@@ -81,6 +94,7 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     console = text_console(stderr=json)
     define_rules(rules)
+    check_tracker(tracker)
     if resume is not None:
         only_for_new_runs(
             {
@@ -100,7 +114,7 @@ def train(
     try:
         # from here on the run can be resumed: an interrupt, also one while JAX compiles, is noted and raises nothing
         with Interrupts(farewell) as interrupts:
-            code = _run(training, console, interrupts, rules, as_json=json)
+            code = _run(training, console, interrupts, rules, tracker, as_json=json)
     except KeyboardInterrupt as error:
         say(farewell)
         code = exit_code(*error.args)
@@ -147,7 +161,13 @@ def _start(
 
 
 def _run(
-    training: "Training", console: Console, interrupts: Interrupts, rules: list[pathlib.Path] | None, *, as_json: bool
+    training: "Training",
+    console: Console,
+    interrupts: Interrupts,
+    rules: list[pathlib.Path] | None,
+    tracker: str | None,
+    *,
+    as_json: bool,
 ) -> int:
     from ..runs import run
     from ..runs.training import Divergence
@@ -159,9 +179,10 @@ def _run(
     total, first = training.n_steps, training.step
     if first == total:
         console.print(f"all {total:,} steps are done already; give more with --steps.")
+    following = followed(tracker, training, console)
     began, reached, code, diverged = time.perf_counter(), first, 0, ""
     try:
-        for step in watched(training, console, interrupts.requested, "train", _about):
+        for step in watched(training, console, interrupts.requested, "train", _about, following):
             reached = step
         if first == total:
             training.check()
@@ -181,6 +202,7 @@ def _run(
         say(f"stopped after step {summary['steps']}; {how_to_continue('train', training.folder, rules)}")
     console.print(f"{_result(summary)} ({summary['n_test']} examples, {summary['steps']} steps, {seconds:.1f} s)")
     console.print(f"run: {training.folder}", soft_wrap=True)
+    leave_report(training.folder, rules, console)
     if as_json:
         print(json_module.dumps(summary), flush=True)
     return code

@@ -82,11 +82,11 @@ def save(figure: Figure, path: Path) -> None:
         raise PlotError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
 
-def as_png(figure: Figure) -> bytes:
-    """The figure as a picture in the format PNG."""
+def as_png(figure: Figure, most_pixels: int = 1300) -> bytes:
+    """The figure as a picture in the format PNG, of no more pixels from left to right."""
     _as_named(figure)
     written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=DPI)
+    figure.savefig(written, format="png", dpi=min(DPI, most_pixels / figure.get_size_inches()[0]))
     return written.getvalue()
 
 

@@ -11,10 +11,13 @@ from .. import rules, runs
 from .._text import UserError, readable
 from ..runs import environment
 from ..runs.checkpoint_files import latest_step
+from ..runs.config import kind_of
 from ..runs.listing import in_short
 from ..topology import Topology, levels
 from .page import Block, Code, Facts, Grid, Page, Picture, Section, Text, picture
 
+WIRING = (11.0, 6.4)
+"""The size of the picture of a wiring, inches."""
 MOST_NUMBERS = 4000
 """The file of a rule of more characters is not shown whole."""
 
@@ -29,8 +32,8 @@ def of_run(folder: pathlib.Path, commands: Sequence[tuple[str, str]]) -> Page:
     Raises:
         UserError: the folder holds no run, or a damaged one.
     """
-    document = runs.read_config(folder)
-    kind = "meta" if "meta" in document else "train"
+    kind = kind_of(folder)
+    document = runs.read_config(folder, kind)
     summary, records = _summary(folder), runs.read_metrics(folder)
     step = latest_step(folder) or 0
     names = ["topology"] if kind == "train" else [f"topology_{n}" for n in range(len(document["topologies"]))]
@@ -39,7 +42,9 @@ def of_run(folder: pathlib.Path, commands: Sequence[tuple[str, str]]) -> Page:
     sections = [
         Section("Curves", list(_curves(kind, records, folder.name))),
         Section("Results", _results(kind, summary)),
-        Section("Wiring" if len(wirings) == 1 else "Wirings", [block for one in wirings for block in _wiring(one)]),
+        Section(
+            "Wiring" if len(wirings) == 1 else "Wirings", [block for one in wirings for block in wiring_blocks(one)]
+        ),
         Section("Rule", list(_rule(folder))),
         Section("Settings", [Code(_as_yaml(document[kind]))], is_open=False),
         Section("Provenance", list(_provenance(folder, document)), is_open=False),
@@ -121,16 +126,21 @@ def _results(kind: str, summary: Mapping[str, Any]) -> list[Block]:
     return [Facts([(name, value) for name, value in shown.items() if value])]
 
 
-def _wiring(topology: Topology) -> Iterator[Block]:
+def wiring_blocks(topology: Topology) -> Iterator[Block]:
+    """A wiring, drawn and in numbers."""
     from ..plotting import draw
+    from ..plotting.figures import new_figure
 
     about = f"{topology.name}: {topology.n_neurons:,} neurons from left to right by level, and their synapses"
-    yield picture(lambda: draw(topology), about)
+    figure, (axes,) = new_figure(*WIRING)
+    draw(topology, axes)
+    yield picture(lambda: figure, about)
     levels_of = int(levels(topology).max(initial=0)) + 1
     yield Facts(
         [
             ("name", topology.name),
-            ("neurons", f"{topology.n_neurons:,}, {len(topology.inputs):,} of them inputs, {len(topology.outputs):,} outputs"),
+            ("neurons", f"{topology.n_neurons:,}"),
+            ("inputs, outputs", f"{len(topology.inputs):,}, {len(topology.outputs):,}"),
             ("synapses", f"{topology.n_synapses:,}"),
             ("levels", f"{levels_of:,}"),
         ]
@@ -163,7 +173,9 @@ def _provenance(folder: pathlib.Path, document: Mapping[str, Any]) -> Iterator[B
     processes = environment.recorded(folder)
     if processes:
         names = list(dict.fromkeys(name for line in processes for name in line if name not in ("step", "crc32")))
-        rows = [(name, "; ".join(dict.fromkeys(str(line.get(name, "")) or "none" for line in processes))) for name in names]
+        rows = [
+            (name, "; ".join(dict.fromkeys(str(line.get(name, "")) or "none" for line in processes))) for name in names
+        ]
         starts = ", ".join(f"{line['step']:,}" for line in processes)
         yield Facts([("processes began at steps", starts), *rows])
     data = document.get("data")

@@ -48,6 +48,17 @@ def write_config(folder: pathlib.Path, config: Mapping[str, Any], texts: Iterabl
     write_atomically(folder / "config.yaml", _sealed(yaml.safe_dump(document, sort_keys=False, allow_unicode=True)))
 
 
+def kind_of(folder: pathlib.Path) -> str:
+    """The section of a run's config that holds its settings: `train`, or `meta` of a run of meta-learning.
+
+    Raises:
+        RunError: the folder holds no run, or its config cannot be read.
+    """
+    path = folder / "config.yaml"
+    config = _parsed(path, _text(folder, path))
+    return next((kind for kind in KINDS if isinstance(config, dict) and kind in config), "train")
+
+
 def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
     """Reads a run's config, whose settings fit their schema.
 

@@ -73,7 +73,8 @@ class Contest(NamedTuple):
         by_file = resolved.config.genome not in COMPUTED
         if by_file and not hasattr(resolved.rule, "learning_rate"):
             raise RuleError(
-                f"rule '{resolved.config.genome}' has no learning_rate that could be tuned; compare it as it is, as a genome."
+                f"rule '{resolved.config.genome}' has no learning_rate that could be tuned; compare it as it is, as a "
+                "genome."
             )
 
         def at(rate: float) -> Rules:

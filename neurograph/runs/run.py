@@ -238,7 +238,12 @@ def drawn(draw: Callable[[], object]) -> None:
         warnings.warn(RunWarning(f"{error} The run goes on without the picture."), stacklevel=2)
 
 
-def loop(process: Process, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
+def loop(
+    process: Process,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    told: Callable[[Mapping[str, Any]], None] = lambda line: None,
+) -> Iterator[Any]:
     """Steps until the last, or until `stop()`; yields the status after each call to the device.
 
     Metrics and checkpoints are on disk before the status that follows them is yielded, the last state always.
@@ -246,21 +251,24 @@ def loop(process: Process, *, stop: Callable[[], bool] = lambda: False) -> Itera
     Args:
         process: opened or reopened.
         stop: called before the first and after each call; the state reached is saved.
+        told: receives each line of metrics when it is on disk.
 
     Raises:
         Divergence: learning has diverged; what is good is saved.
         RunError: the folder cannot be written, also after an older checkpoint was removed to make room.
     """
     with begun(process.folder, process.kind):
-        yield from _loop(process, stop)
+        yield from _loop(process, stop, told)
 
 
-def _loop(process: Process, stop: Callable[[], bool]) -> Iterator[Any]:
+def _loop(process: Process, stop: Callable[[], bool], told: Callable[[Mapping[str, Any]], None]) -> Iterator[Any]:
     per_call, last_saved, folder = 1, time.monotonic(), process.folder
     if stop():
         return
     if process.step == 0:
         written(folder, process.begin)
+        for line in metrics.read_metrics(folder) if (folder / metrics.METRICS).exists() else []:
+            told(line)
     while process.step < process.n_steps:
         ahead = [m - process.step % m for m in process.marks]
         n = min([per_call, process.most_per_call, process.n_steps - process.step, *ahead])
@@ -272,6 +280,7 @@ def _loop(process: Process, stop: Callable[[], bool]) -> Iterator[Any]:
         if record is not None:
             line = {"step": process.step, **record}
             written(folder, lambda line=line: metrics.append_metrics(folder, [line]))
+            told(line)
         done, stopping = process.step == process.n_steps, stop()
         overdue = time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS
         due = process.checkpoint_every is not None and process.step % process.checkpoint_every == 0

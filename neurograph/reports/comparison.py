@@ -1,0 +1,71 @@
+"""The report of a comparison: who learns how fast, and how each was tuned."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..learning import bands, interval, leads, sentences
+from ..learning.comparison import best_rate_curves
+from ..runs import environment
+from ..topology import Topology
+from .page import Block, Code, Facts, Grid, Page, Section, picture
+from .run import wiring_blocks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..learning import Entry
+
+
+def of_comparison(
+    entries: "Sequence[Entry]", topology: Topology, settings: Mapping[str, object], command: str, score: str
+) -> Page:
+    """The report of rules and baselines on one wiring and task.
+
+    Args:
+        entries: what was compared; at least one.
+        topology: the wiring.
+        settings: task, draws, seed and so on, by name.
+        command: that compared them.
+        score: what is drawn and listed, such as accuracy.
+    """
+    ahead = leads(entries)
+    tuned = [entry for entry in entries if entry.tuned is not None]
+    results: list[Block] = [picture(lambda: curves_of(entries), f"Test {score} over learning steps"), _scores(entries)]
+    steps = [f"{step:,}" for step in entries[0].curve.steps]
+    rates = [
+        Grid(
+            ["learning rate for steps", *steps],
+            [[entry.name, *(f"{rate:g}" for rate in entry.tuned.rates)] for entry in tuned if entry.tuned is not None],
+        )
+    ]
+    sections = [
+        Section(f"Test {score}, mean and 95 % interval over draws", results),
+        Section("Learning rates, chosen on held-out support examples", rates if tuned else []),
+        Section("Wiring", list(wiring_blocks(topology))),
+        Section("Settings", [Facts([(name, str(value)) for name, value in settings.items()])]),
+        Section("Provenance", [Facts(list(environment.found().items()))], is_open=False),
+        Section("To do it again", [Code(command)]),
+    ]
+    title = f"{', '.join(entry.name for entry in entries)} on {topology.name}"
+    return Page(title, sentences(ahead), [section for section in sections if section.blocks])
+
+
+def curves_of(entries: "Sequence[Entry]", title: str = "") -> "Figure":
+    """The picture of a comparison: each learner's curve, baselines dashed, other learning rates in the background."""
+    from ..plotting.learning import learning_curves
+
+    return learning_curves(
+        entries[0].curve.steps,
+        {entry.name: bands(entry.curve) for entry in entries},
+        dashed=[entry.name for entry in entries if entry.is_baseline],
+        faint=[values for entry in entries for _, values in best_rate_curves(entry)],
+        title=title,
+    )
+
+
+def _scores(entries: "Sequence[Entry]") -> Grid:
+    rows = [
+        [f"{step:,}", *(str(interval(entry.curve.accuracy[:, n])) for entry in entries)]
+        for n, step in enumerate(entries[0].curve.steps)
+    ]
+    return Grid(["steps", *(entry.name for entry in entries)], rows)
