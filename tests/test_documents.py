@@ -1,9 +1,16 @@
-"""The Python code in README.md and in docs/ runs: the blocks of a file one after another, on small numbers."""
+"""What README.md and docs/ show runs: Python blocks of a file one after another, and commands, on small numbers."""
 
+import json
 import pathlib
 import re
+import shlex
+import shutil
 
 import pytest
+from sklearn import datasets
+
+from neurograph import topology
+from tests.support.command_line import Run
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -30,16 +37,24 @@ def small(code: str) -> str:
     return re.sub(r"\brange\((\d{2,})\)", "range(2)", code)
 
 
-DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if blocks(path)]
+MADE = {"_build", "jupyter_execute", "notebooks", "project", "commands.md"}
+"""What building the site leaves in docs/."""
+DOCS = [path for path in sorted((ROOT / "docs").rglob("*.md")) if not MADE & set(path.relative_to(ROOT / "docs").parts)]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
+DOCUMENTS = [path for path in PAGES if blocks(path)]
 
 
 @pytest.mark.ci
 @pytest.mark.filterwarnings("default")  # what a user would see as a warning does not stop the user's code
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_code_runs(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_code_runs(path, run: Run):
+    if path.name == "read_a_run.md":
+        run("train", "xor", "--steps", 2, "--out", "runs/first")
+    pathlib.Path("connectome.tsv").write_text("AVAL AVBR 3\nAVBR RIML 1\nRIML AVAL 2\nAVAL DB1 4\n", encoding="utf-8")
     namespace: dict = {"__name__": "documents"}
     for line, code in blocks(path):
+        if "import pandas" in code:
+            pytest.importorskip("pandas")
         exec(compile("\n" * line + small(code), str(path), "exec"), namespace)
 
 
@@ -47,7 +62,81 @@ def test_readme_has_code():
     assert ROOT / "README.md" in DOCUMENTS
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))])
+COMMANDS = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RECORDED = {"genomes.md", "rules_compared.md"}
+"""Documents whose commands made the figures that stand there, on data sets that are not bundled or for hours."""
+BRIEF = {
+    "train": {"--steps": "2"},
+    "evaluate": {"--steps": "2", "--draws": "1"},
+    "compare": {"--steps": "1", "--draws": "1", "--batch-size": "4", "--baselines": "sgd"},
+    "transfer": {"--at": "1", "--draws": "1"},
+    "meta-train": {"--meta-steps": "1", "--unroll": "1", "--genomes": "4", "--batch-size": "8"},
+    "check": {"--skip-forms": "", "--skip-loop": ""},
+}
+"""Options that make a command brief, whatever the document says."""
+
+
+def commands(path: pathlib.Path) -> list[list[str]]:
+    """The words of each command of neurograph in a document, without `neurograph`."""
+    found = []
+    for block in COMMANDS.findall(path.read_text(encoding="utf-8")):
+        # under a name of its own, since the page's Python code has defined the class already
+        for line in (
+            block.replace("\\\n", " ").replace("--rule slow_mirror", "--rule slow_mirror_in_a_file").splitlines()
+        ):
+            if line.startswith("neurograph "):
+                found.append(shlex.split(line, comments=True)[1:])
+    return found
+
+
+def brief(words: list[str]) -> list[str]:
+    """The same command with few steps and draws on a small wiring.
+
+    >>> brief(["train", "small_world", "--steps", "500"])
+    ['train', 'mlp:64-8-10', '--steps', '2']
+    """
+    smaller = {"small_world": "mlp:64-8-10", "residual_mlp": "mlp:64-8-10", "mlp:64-64-64-10": "mlp:64-8-10"}
+    words, options = [smaller.get(word, word) for word in words], BRIEF.get(words[0], {})
+    for option, value in options.items():
+        if option in words and value:
+            words[words.index(option) + 1] = value
+        elif option not in words:
+            words += [option, value] if value else [option]
+    return words
+
+
+@pytest.mark.ci
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if path.name not in RECORDED and commands(path)], ids=lambda path: path.name
+)
+def test_commands_run(path, run: Run):
+    prepare_what_documents_name(pathlib.Path())
+    run("train", "xor", "--steps", 2, "--out", "runs/first")
+    run(*brief(["meta-train", "mlp:64-4-10", "--task", "digits", "--states", "2"]), "--out", "runs/mine")
+    for words in commands(path):
+        if "--out" in words and pathlib.Path(words[words.index("--out") + 1]).exists():
+            shutil.rmtree(words[words.index("--out") + 1])
+        outcome = run(*brief(words))
+        assert outcome.code == 0, f"neurograph {shlex.join(words)}: {outcome.err}"
+
+
+def prepare_what_documents_name(folder: pathlib.Path) -> None:
+    """The user's own files: wirings, a table, a class of rules."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"^```yaml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    (folder / "two_streams.yaml").write_text(block[1], encoding="utf-8")
+    wine = datasets.load_wine()
+    lines = [",".join([*wine.feature_names, "label"])]
+    lines += [",".join(map(str, [*x, label])) for x, label in zip(wine.data, wine.target, strict=True)]
+    (folder / "wine.csv").write_text("\n".join(lines), encoding="utf-8")
+    topology.files.save(topology.files.load("xor"), folder / "circuit.graphml")
+    rule = next(code for _, code in blocks(ROOT / "docs" / "how_to" / "add_a_rule.md") if "class " in code)
+    (folder / "mine.py").write_text(rule.replace("SlowMirror", "SlowMirrorInAFile"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     """Files that are linked exist, and so do their headings."""
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text(encoding="utf-8")):
@@ -55,6 +144,13 @@ def test_links_lead_somewhere(path):
         assert other.exists(), f"{path.name} links to {target}, which does not exist"
         if anchor:
             assert anchor in _anchors(other), f"{path.name} links to #{anchor}, which {other.name} does not have"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_hold_no_outputs(path):
+    """They are executed when the site is built; stored outputs would only change with every machine."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
 def _anchors(path: pathlib.Path) -> set[str]:

@@ -47,10 +47,11 @@ def check(
     of backpropagation with a channel for each state, too; and the first step of `rules.adam`, which is compared with
     optax's formula on the gradient of `jax.grad`.
 
-    Relative errors are max |engine - reference| over a level's incoming synapses and biases, divided by the largest
-    |reference| of the level, or by a share of the largest of all levels where the level's is smaller still: 100 units
-    of rounding of the largest delta of all never fail a level. The errors of single neurons (states 2 of the backward
-    pass) are compared with `dL/du` in the same way, with a scale of their own.
+    A relative error is the largest absolute difference between engine and reference over a level's incoming synapses
+    and biases, divided by the largest absolute value of the reference there, or by a share of the largest of all levels
+    where the level's is smaller still: 100 units of rounding of the largest delta of all never fail a level. The errors
+    of single neurons (states 2 of the backward pass) are compared with `dL/du` in the same way, with a scale of their
+    own.
 
     Args:
         topology: the wiring; its initial synapses play no part. Populations keep their own activations. Where one is

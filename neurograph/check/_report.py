@@ -19,7 +19,7 @@ class LevelRow(NamedTuple):
         loss: by name.
         level: longest path from a source.
         n_neurons, n_synapses: how many; inputs and bias synapses are not counted.
-        largest: largest |delta| of the level, dimensionless.
+        largest: largest absolute delta of the level, dimensionless.
         grad_error: relative error of the engine's deltas and neuron errors against `jax.grad`.
         loop_error: against the Python loop; None where it was skipped.
     """

@@ -99,7 +99,7 @@ class Rule(eqx.Module):
     n_states = 2
     """k, the number of states of every neuron."""
     n_channels = 1
-    """Channels of each synapse: one for each message, or 1, which serves all."""
+    """The number of channels of each synapse, one for each message, or 1, which serves all."""
     symmetric = True
     """Whether backward synapses start as copies of the forward ones."""
     single_state = False

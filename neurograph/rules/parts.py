@@ -76,7 +76,7 @@ class Oja(Part):
     """Oja's inhibitory term: `D_ij -= sign(eta~) M W_ij S_j` (paper equation 8, first term; Appendix B).
 
     Attributes:
-        multiplier: M, used as |multiplier|; None is 1.
+        multiplier: M, used as abs(multiplier); None is 1.
         form: `weights`: `S_j = sum_r W_rj^2` over all that j receives, the bias included;
             `activations`: `S_j = sum_b q_j^2`.
         constant: factor of M.
