@@ -29,14 +29,18 @@ def test_those_that_are_promised_come_along():
         "digits-4state-steady",
         "mnist-4state",
         "mnist-2state-cma",
+        "digits-learned-update",
+        "digits-error-hebb-oja",
+        "mnist-error-hebb-oja",
     } <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_says_by_which_command_it_was_found(name):
     file = rules.read(name)
-    assert isinstance(file.rule, rules.Blur)
-    assert f"-{file.rule.n_states}state" in name
+    assert isinstance(file.rule, rules.Rule)
+    kind = files.described(file.rule)[0]
+    assert (f"-{file.rule.n_states}state" if kind == "blur" else kind.replace("_", "-")) in name
     about = file.provenance
     words = shlex.split(about["command"])
     assert words[:2] == ["neurograph", "meta-train"]
@@ -80,6 +84,9 @@ def slow(*case):
         slow("digits-4state", "scale_free", "digits", 128, 10, 0.8),  # nor on this wiring
         ("mnist-4state", "mlp:64-64-64-10", "digits", 128, 20, 0.9),  # nor on these data
         slow("mnist-2state-cma", "mlp:64-128-10", "digits", 128, 15, 0.8),
+        ("digits-learned-update", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
+        slow("digits-learned-update", "scale_free", "digits", 128, 20, 0.8),  # which it was not meta-learned on
+        slow("digits-error-hebb-oja", "mlp:64-64-64-10", "digits", 128, 50, 0.85),
     ],
 )
 def test_fresh_networks_learn_by_it(name, wiring, task, batch_size, steps, share):
