@@ -48,7 +48,7 @@ def meta_train(
     ] = None,
     method: Annotated[str | None, typer.Option(help="gradient (Adam through the unroll) or cma (CMA-ES).")] = None,
     rule: Annotated[
-        str | None, typer.Option(help="As of train: backprop, adam, blur, a class ...; --set rule.KEY=VALUE.")
+        str | None, typer.Option(help="A rule by name, as of train; --set rule.KEY=VALUE.")
     ] = None,
     genome: Annotated[str | None, typer.Option(help="Where to start: random, backprop, a rule's name or file.")] = None,
     rules: RuleFiles = None,

@@ -47,7 +47,7 @@ def train(
         typer.Option(help="Folder of the data sets' files; else NEUROGRAPH_DATA, else the cache folder."),
     ] = None,
     rule: Annotated[
-        str | None, typer.Option(help="backprop, momentum, rmsprop, adam, lars, blur, published, or a class of rules.")
+        str | None, typer.Option(help="A rule by name; `neurograph rules list` has all of them.")
     ] = None,
     genome: Annotated[
         str | None, typer.Option(help="The rule's numbers: backprop, random, or a rule's name or file.")

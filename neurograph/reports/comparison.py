@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from ..learning import Entry
 
+FEW = 4
+"""Of more learners the curves at all learning rates would hide those that matter."""
+
 
 def of_comparison(
     entries: "Sequence[Entry]", topology: Topology, settings: Mapping[str, object], command: str, score: str
@@ -51,14 +54,14 @@ def of_comparison(
 
 
 def curves_of(entries: "Sequence[Entry]", title: str = "") -> "Figure":
-    """The picture of a comparison: each learner's curve, baselines dashed, other learning rates in the background."""
+    """The picture of a comparison: each learner's curve, baselines dashed, of a few all learning rates behind them."""
     from ..plotting.learning import learning_curves
 
     return learning_curves(
         entries[0].curve.steps,
         {entry.name: bands(entry.curve) for entry in entries},
         dashed=[entry.name for entry in entries if entry.is_baseline],
-        faint=[values for entry in entries for _, values in best_rate_curves(entry)],
+        faint=[values for entry in entries for _, values in best_rate_curves(entry)] if len(entries) <= FEW else [],
         title=title,
     )
 

@@ -8,6 +8,7 @@
     metrics.jsonl      one JSON object a line (`metrics`)
     checkpoints/       step_00000500.safetensors ...; written to a temporary name, then renamed (`checkpoint_files`)
     curves.png         loss and accuracy over steps
+    report.html        all of it on a page (`neurograph.reports`)
     summary.json       the results
     .lock, .writer     which process writes the folder (`claim`)
 

@@ -8,10 +8,23 @@ from ._meta import EVOLVING, META
 from ._mutation import Mutation as Mutation
 from ._operators import PlantingError as PlantingError
 from ._ops import PRIMITIVES
+from ._papers import PAPERS
 from ._rules import FORMULAS, UNCHECKED, WRITTEN
 from ._tasks import DATA, MAKING_EPISODES, REGRESSIONS
 
 MUTATIONS = (
-    *(*PRIMITIVES, *COMPILER, *FORMULAS, *WRITTEN, *UNCHECKED, *MEMORIES, *OTHER_KINDS, *PASSING, *UPDATING, *MISFITS),
+    *(
+        *PRIMITIVES,
+        *COMPILER,
+        *FORMULAS,
+        *WRITTEN,
+        *UNCHECKED,
+        *MEMORIES,
+        *OTHER_KINDS,
+        *PAPERS,
+        *PASSING,
+        *UPDATING,
+        *MISFITS,
+    ),
     *(*DATA, *MAKING_EPISODES, *REGRESSIONS, *CURVES, *TUNING, *COMPARING, *META, *EVOLVING),
 )
