@@ -5,6 +5,7 @@ import pathlib
 import re
 import shlex
 import shutil
+from typing import Any
 
 import pytest
 from sklearn import datasets
@@ -127,7 +128,7 @@ def prepare_what_documents_name(folder: pathlib.Path) -> None:
     block = re.search(r"^```yaml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
     assert block is not None
     (folder / "two_streams.yaml").write_text(block[1], encoding="utf-8")
-    wine = datasets.load_wine()
+    wine: Any = datasets.load_wine()
     lines = [",".join([*wine.feature_names, "label"])]
     lines += [",".join(map(str, [*x, label])) for x, label in zip(wine.data, wine.target, strict=True)]
     (folder / "wine.csv").write_text("\n".join(lines), encoding="utf-8")

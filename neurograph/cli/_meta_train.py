@@ -47,9 +47,7 @@ def meta_train(
         list[str] | None, typer.Option(help="A task; several times for several. The loss is the mean.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="gradient (Adam through the unroll) or cma (CMA-ES).")] = None,
-    rule: Annotated[
-        str | None, typer.Option(help="A rule by name, as of train; --set rule.KEY=VALUE.")
-    ] = None,
+    rule: Annotated[str | None, typer.Option(help="A rule by name, as of train; --set rule.KEY=VALUE.")] = None,
     genome: Annotated[str | None, typer.Option(help="Where to start: random, backprop, a rule's name or file.")] = None,
     rules: RuleFiles = None,
     states: Annotated[int | None, typer.Option(help="States of every neuron, k.")] = None,

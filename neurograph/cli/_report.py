@@ -80,5 +80,8 @@ def _commands(folder: pathlib.Path, rules: list[pathlib.Path] | None, *, is_trai
             ),
             ("Train another wiring by the rule.", f"neurograph train small_world --genome {place}"),
         ]
-    kept = [(what, command if "convert" in command else with_rules(command, rules)) for what, command in typed]
+    kept = [
+        (what, command if command.startswith("neurograph convert") else with_rules(command, rules))
+        for what, command in typed
+    ]
     return [*kept, ("Write this report anew.", with_rules(f"neurograph report {place}", rules))]

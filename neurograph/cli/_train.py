@@ -46,9 +46,7 @@ def train(
         pathlib.Path | None,
         typer.Option(help="Folder of the data sets' files; else NEUROGRAPH_DATA, else the cache folder."),
     ] = None,
-    rule: Annotated[
-        str | None, typer.Option(help="A rule by name; `neurograph rules list` has all of them.")
-    ] = None,
+    rule: Annotated[str | None, typer.Option(help="A rule by name; `neurograph rules list` has all of them.")] = None,
     genome: Annotated[
         str | None, typer.Option(help="The rule's numbers: backprop, random, or a rule's name or file.")
     ] = None,

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from neurograph import cli, rules, runs
-from neurograph.cli import _meta_train
+from neurograph.cli import _long
 from neurograph.meta.evolution import Fitness
 from neurograph.meta.learners import Validation
 from neurograph.meta.population import size_of
@@ -270,4 +270,4 @@ def test_ctrl_c_in_a_process_of_its_own_keeps_all(tmp_path):
 @pytest.mark.parametrize("given", [("--data-dir", "/my/data"), ("--data-dir=/my/data",)])
 def test_the_kept_command_does_not_tell_where_data_lie(monkeypatch, given):
     monkeypatch.setattr(sys, "argv", ["x/neurograph", "meta-train", "mlp:2-1", *given, "--set", "update=0.1"])
-    assert _meta_train._command() == "neurograph meta-train mlp:2-1 --set update=0.1"
+    assert _long.typed_command() == "neurograph meta-train mlp:2-1 --set update=0.1"

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import cast
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_rule_is_shown_with_its_formula_and_a_file_that_can_be_read(run: Run, 
     assert f"neurograph train small_world --rule {name}" in shown
     text = shown[shown.index("# A learning rule") : shown.index("\nneurograph train")]
     pathlib.Path("rule.txt").write_text(text)
-    assert rules.files.described(rules.load("rule.txt"))[0] in (name, "blur")
+    assert rules.files.described(cast(rules.Rule, rules.load("rule.txt")))[0] in (name, "blur")
     assert json.loads(run("rules", "show", name, "--json").out)["name"] == name
 
 

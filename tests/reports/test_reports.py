@@ -173,5 +173,6 @@ def test_a_class_that_is_not_known_is_told_in_the_report(run: Run):
 
 def test_a_wiring_of_its_own_name_is_drawn(tmp_path: pathlib.Path):
     wiring = topology.generators.mlp([2, 3, 1])
-    blocks = list(reports.run.wiring_blocks(wiring))
-    assert dict(blocks[1].rows)["synapses"] == f"{wiring.n_synapses}"
+    _, facts = reports.run.wiring_blocks(wiring)
+    assert isinstance(facts, Facts)
+    assert dict(facts.rows)["synapses"] == f"{wiring.n_synapses}"

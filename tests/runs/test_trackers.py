@@ -19,14 +19,14 @@ def records(folder: str) -> list[dict]:
 
 def events(folder: str) -> list[tuple[int, str, float]]:
     """All scalars of TensorBoard's files, in the order in which they were written."""
-    from tensorboardX.proto import event_pb2
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
     found = []
     for path in sorted(pathlib.Path(folder, "tensorboard").glob("events*")):
         data, place = path.read_bytes(), 0
         while place < len(data):
             (length,) = struct.unpack("<Q", data[place : place + 8])
-            event = event_pb2.Event.FromString(data[place + 12 : place + 12 + length])
+            event = Event.FromString(data[place + 12 : place + 12 + length])
             place += length + 16
             found += [
                 (event.step, value.tag, value.simple_value)
