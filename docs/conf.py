@@ -45,6 +45,7 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 
 default_role = "code"
+smartquotes = False  # which would make a dash of the two of an option
 suppress_warnings = ["ref.python"]  # names of axes in the types of arrays, which several attributes have, too
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

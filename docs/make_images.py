@@ -42,7 +42,7 @@ def small_world() -> None:
 
 def unroll() -> None:
     """What is kept, what is redrawn and what is differentiated in an unroll."""
-    figure = Figure(figsize=(12, 4.6), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(9, 4.6), layout="constrained", facecolor="white")
     axes = figure.subplots()
     axes.set(xlim=(0, 12), ylim=(0, 4.6))
     axes.axis("off")
@@ -53,30 +53,30 @@ def unroll() -> None:
         4.1,
         9.4,
         0.55,
-        "the rule's numbers   (kept from one meta-step to the next, the same in every step)",
+        "the rule's numbers (kept from one meta-step to the next, the same in every step)",
         kept,
     )
     _box(axes, 0.8, 2.4, 1.2, 0.7, "synapses\ndrawn anew", fresh)
     for x, name in ((3.0, "step 1"), (5.2, "step 2"), (8.0, "step T")):
-        _box(axes, x, 2.4, 1.5, 1.0, f"{name}\nforward, backward,\nupdate", "white")
+        _box(axes, x, 2.4, 1.5, 1.0, f"{name}\nforward,\nbackward,\nupdate", "white")
         _box(axes, x, 0.75, 1.5, 0.6, f"support batch {name[5:]}\nfresh", fresh)
         _arrow(axes, (x, 1.07), (x, 1.88))
         _arrow(axes, (x - 0.25, 3.8), (x - 0.25, 2.92))
         _arrow(axes, (x + 0.25, 2.92), (x + 0.25, 3.8), back=True)
-    _box(axes, 10.6, 2.4, 1.6, 1.0, "query\nforward pass only\nmeta-loss L", judged, ink="white")
-    _box(axes, 10.6, 0.75, 1.6, 0.6, "query batch\nnever learned from", fresh)
+    _box(axes, 10.6, 2.4, 1.6, 1.0, "query\nforward only\nmeta-loss L", judged, ink="white")
+    _box(axes, 10.6, 0.75, 1.6, 0.6, "query batch\nnot learned from", fresh)
     _arrow(axes, (10.6, 1.07), (10.6, 1.88))
     _arrow(axes, (10.35, 3.8), (10.35, 2.92))
     _arrow(axes, (10.85, 2.92), (10.85, 3.8), back=True)
-    places = ((1.42, 2.23, "W0"), (3.77, 4.43, "W1"), (5.97, 7.23, "W2  ...  W(T-1)"), (8.77, 9.78, "WT"))
+    places = ((1.42, 2.23, "W0"), (3.77, 4.43, "W1"), (5.97, 7.23, "W2 ... W(T-1)"), (8.77, 9.78, "WT"))
     for start, end, name in places:
         _arrow(axes, (start, 2.5), (end, 2.5))
-        axes.text((start + end) / 2, 2.62, name, ha="center", fontsize=8)
+        axes.text((start + end) / 2, 2.62, name, ha="center", fontsize=9)
         if name != "W0":
             _arrow(axes, (end, 2.25), (start, 2.25), back=True)
-    legend = "arrows: what is computed from what; dashed: the gradient of the meta-loss, to the rule's numbers"
+    legend = "arrows: what is computed from what; dashed: the gradient of the meta-loss to the rule's numbers"
     axes.text(0.2, 0.12, legend, fontsize=9)
-    figure.savefig(IMAGES / "unroll.png", dpi=110)
+    figure.savefig(IMAGES / "unroll.png", dpi=150)
 
 
 def _box(
@@ -84,7 +84,7 @@ def _box(
 ) -> None:
     style = {"boxstyle": "round,pad=0.08", "facecolor": colour, "edgecolor": "#333333", "alpha": 1.0}
     axes.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **style))
-    axes.text(x, y, text, ha="center", va="center", fontsize=8.5, color=ink)
+    axes.text(x, y, text, ha="center", va="center", fontsize=9.5, color=ink)
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], back: bool = False) -> None:

@@ -98,7 +98,11 @@ def followed(name: str | None, process: "Process", console: Console) -> "Tracker
     from ..runs.trackers import open_tracker
 
     tracker = open_tracker(name, process.folder, process.about()[process.kind], process.step)
-    console.print(f"look at it: {tracker.hint}", soft_wrap=True)
+    place = shlex.quote(str(tracker.place))
+    hint = {"tensorboard": f"tensorboard --logdir {place}", "wandb": f"wandb sync {place}/offline-run-*"}.get(
+        name, place
+    )
+    console.print(f"look at it: {hint}", soft_wrap=True)
     return tracker
 
 

@@ -20,12 +20,12 @@ class Tracker(NamedTuple):
     Attributes:
         log: receives each line of metrics, a `step` and values by their names.
         close: is called at the end, also of an interrupted run.
-        hint: what to type to look at it.
+        place: the folder that it writes.
     """
 
     log: Callable[[Mapping[str, Any]], None]
     close: Callable[[], None]
-    hint: str
+    place: pathlib.Path
 
 
 def open_tracker(name: str, folder: pathlib.Path, settings: Mapping[str, Any], step: int) -> Tracker:
@@ -71,7 +71,7 @@ def _tensorboard(folder: pathlib.Path, settings: Mapping[str, Any], step: int) -
         for name, value in _numbers(line).items():
             writer.add_scalar(name, value, line["step"])
 
-    return Tracker(log, writer.close, f"tensorboard --logdir '{place}'")
+    return Tracker(log, writer.close, place)
 
 
 def _wandb(folder: pathlib.Path, settings: Mapping[str, Any], step: int) -> Tracker:
@@ -89,7 +89,7 @@ def _wandb(folder: pathlib.Path, settings: Mapping[str, Any], step: int) -> Trac
     def log(line: Mapping[str, Any]) -> None:
         run.log(_numbers(line), step=line["step"])
 
-    return Tracker(log, run.finish, f"wandb sync '{folder / 'wandb'}'/offline-run-*")
+    return Tracker(log, run.finish, folder / "wandb")
 
 
 TRACKERS: dict[str, Callable[[pathlib.Path, Mapping[str, Any], int], Tracker]] = {

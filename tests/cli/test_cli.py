@@ -49,7 +49,15 @@ def test_training_prints_a_table_a_line_and_a_result(run):
     assert max(map(len, outcome.out.splitlines())) <= 80
     folder = pathlib.Path("first")
     assert {path.name for path in folder.iterdir()} == {
-        *("config.yaml", "topology.safetensors", "genome.txt", "metrics.jsonl", "checkpoints", "curves.png"),
+        *(
+            "config.yaml",
+            "topology.safetensors",
+            "genome.txt",
+            "metrics.jsonl",
+            "checkpoints",
+            "curves.png",
+            "report.html",
+        ),
         *("summary.json", "costs_cpu.json", "environment.jsonl", ".lock"),
     }
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")

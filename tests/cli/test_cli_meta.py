@@ -61,7 +61,7 @@ def test_meta_training_prints_a_table_a_line_and_a_result(run):
     folder = pathlib.Path("first")
     assert {path.name for path in folder.iterdir()} == {
         *("config.yaml", "topology_0.safetensors", "start.txt", "genome.txt", "metrics.jsonl", "checkpoints"),
-        *("curves.png", "summary.json", "costs_cpu.json", "environment.jsonl", ".lock"),
+        *("curves.png", "report.html", "summary.json", "costs_cpu.json", "environment.jsonl", ".lock"),
     }
     assert rules.read(folder / "genome.txt").provenance["command"].startswith(f"neurograph meta-train {WIRING} --task")
     asked = yaml.safe_load((folder / "config.yaml").read_text())["meta"]

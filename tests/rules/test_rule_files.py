@@ -198,7 +198,8 @@ def test_a_name_of_the_package_is_that_of_its_class(tmp_path):
     adam = define("users.my_rules", "Adam", rules.Moments, rate=float)
     hebbian = define("users.my_rules", "Hebbian", rules.Hebbian)
     for name in files.names():
-        assert type(rules.load(name)) is rules.Blur
+        if "state" in name:
+            assert type(rules.load(name)) is rules.Blur
     for rule in (RULES["adam"], RULES["blur"]):
         assert_same_rule(rules.load(saved(rule, tmp_path)), rule)
     own = dataclasses.replace(RULES["blur"], hebbian=hebbian(jnp.eye(2), jnp.eye(2), moments=adam(0.5)))

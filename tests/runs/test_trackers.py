@@ -39,7 +39,7 @@ def events(folder: str) -> list[tuple[int, str, float]]:
 def test_tensorboard_receives_every_line_of_metrics(run: Run):
     pytest.importorskip("tensorboardX")
     outcome = run("train", "xor", "--steps", 8, "--out", "r", "--tracker", "tensorboard")
-    assert "look at it: tensorboard --logdir 'r/tensorboard'" in outcome.out
+    assert "look at it: tensorboard --logdir r/tensorboard" in outcome.out
     told = [
         (line["step"], name, pytest.approx(value, rel=1e-6))
         for line in records("r")
@@ -58,7 +58,7 @@ def told(monkeypatch) -> list:
 
     def made_up(folder, settings, step):
         calls.append(("open", folder.name, settings["steps"], step))
-        return Tracker(calls.append, lambda: calls.append("closed"), "look there")
+        return Tracker(calls.append, lambda: calls.append("closed"), folder)
 
     monkeypatch.setitem(TRACKERS, "made_up", made_up)
     monkeypatch.setattr("neurograph.runs.trackers._PACKAGES", {"made_up": "json"})
@@ -84,7 +84,7 @@ def test_a_tracker_that_fails_is_told_once_and_left_alone(monkeypatch, tmp_path)
         calls.append(line)
         raise OSError("disk full")
 
-    monkeypatch.setitem(TRACKERS, "broken", lambda *_: Tracker(broken, lambda: calls.append("closed"), ""))
+    monkeypatch.setitem(TRACKERS, "broken", lambda *_: Tracker(broken, lambda: calls.append("closed"), tmp_path))
     monkeypatch.setattr("neurograph.runs.trackers._PACKAGES", {"broken": "json"})
     tracker = open_tracker("broken", tmp_path, {}, 0)
     with pytest.warns(RunWarning, match="'broken' has failed .OSError: disk full.; the run goes on"):
