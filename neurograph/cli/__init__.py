@@ -1,6 +1,6 @@
 """The command line: parse, call, print. No numerics.
 
-Exit codes: 0 done; 1 something given is wrong (a sentence on stderr says what); 2 a wrong option or argument;
+Exit codes: 0 done; 1 some input is wrong (a sentence on stderr says what); 2 a wrong option or argument;
 3 training diverged; 4 a check failed; 70 a defect of neurograph; 130 interrupted, with everything saved. At a second
 SIGINT or SIGTERM a command ends at once, with 130 or 143 and all that is on the disk.
 """

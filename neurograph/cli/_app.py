@@ -17,14 +17,14 @@ from ._rules import rules
 from ._train import train
 
 app = typer.Typer(
-    help="Any DAG of multi-state neurons, learning by a rule of any kind.",
+    help="Trains any DAG of multi-state neurons, by a learning rule of any kind.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 topologies = typer.Typer(
-    help="The gallery of wirings; a name of it stands wherever a topology file may.", no_args_is_help=True
+    help="The gallery of wirings; a name from it may stand wherever a topology file may.", no_args_is_help=True
 )
 app.add_typer(topologies, name="topologies")
 app.add_typer(data, name="data")
@@ -44,7 +44,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Version and exit.", callback=_print_version)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version)
+    ] = False,
 ) -> None:
     """Options of the program itself."""
 
@@ -57,12 +59,12 @@ app.command()(transfer)
 app.command()(report)
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
 
 
 @app.command()
 def tune(json: Json = False) -> None:
-    """Measure this machine (a minute), for the compiler's choice between ways to compute the same sums."""
+    """Measures this machine (a minute), so that the compiler can choose among ways to compute the same sums."""
     from ._tune import tune as measure
 
     measure(as_json=json)
@@ -70,7 +72,7 @@ def tune(json: Json = False) -> None:
 
 @app.command()
 def inspect(topology: Wiring, json: Json = False) -> None:
-    """Counts, degree and level histograms, compile plan and memory of a wiring."""
+    """Shows counts, degree and level histograms, compile plan and memory of a wiring."""
     from ..compile.describe import describe
     from ._inspect import render
     from ._wirings import find
@@ -87,7 +89,7 @@ def draw(
     topology: Wiring,
     output: Annotated[pathlib.Path, typer.Option("--output", "-o", help="Picture to write: .png or .svg.")],
 ) -> None:
-    """Draws a wiring, left to right by level, populations coloured."""
+    """Draws a wiring, left to right by level, with coloured populations."""
     from .. import plotting
     from ._wirings import find
 
@@ -113,8 +115,8 @@ def convert(
 @app.command()
 def check(
     topology: Wiring,
-    seed: Annotated[int, typer.Option(help="Draws synapses and data.")] = 0,
-    float32: Annotated[bool, typer.Option("--float32", help="Also in float32 (tolerance 1e-5).")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of synapses and data.")] = 0,
+    float32: Annotated[bool, typer.Option("--float32", help="Check in float32, too (tolerance 1e-5).")] = False,
     skip_loop: Annotated[
         bool, typer.Option("--skip-loop", help="Leave out the plain Python loop (slow on big graphs).")
     ] = False,
@@ -125,7 +127,7 @@ def check(
 ) -> None:
     """Proves on this wiring that backpropagation and Adam are exact.
 
-    Engine, jax.grad and a plain loop agree; lowering, schedule and renumbering change nothing.
+    The engine, jax.grad and a plain loop must agree; lowering, schedule and renumbering must change nothing.
     """
     from ._check import run_checks
     from ._wirings import find
@@ -139,7 +141,7 @@ def check(
 
 @topologies.command("list")
 def list_topologies(json: Json = False) -> None:
-    """Names and descriptions of the gallery."""
+    """Lists the names and descriptions of the gallery."""
     from ..topology.files import gallery
 
     entries = gallery()
@@ -153,8 +155,8 @@ def list_topologies(json: Json = False) -> None:
 
 
 @topologies.command("show")
-def show_topology(name: Annotated[str, typer.Argument(help="A name of the gallery.")]) -> None:
-    """Prints a gallery file, to start one's own from."""
+def show_topology(name: Annotated[str, typer.Argument(help="A name from the gallery.")]) -> None:
+    """Prints a gallery file, as a start for your own."""
     from ..topology.files import gallery_path
 
     print(gallery_path(name).read_text(encoding="utf-8"), end="")

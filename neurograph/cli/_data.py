@@ -11,18 +11,18 @@ from rich.text import Text
 from . import EXIT_BAD_INPUT
 from ._console import console
 
-data = typer.Typer(help="Data sets of images: what there is, download, check.", no_args_is_help=True)
+data = typer.Typer(help="Data sets of images: list, download, check.", no_args_is_help=True)
 
 DataDir = Annotated[
     pathlib.Path | None,
     typer.Option("--data-dir", help="Folder of the files; else NEUROGRAPH_DATA, else the cache folder."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
 
 
 @data.command("list")
 def list_data_sets(data_dir: DataDir = None, json: Json = False) -> None:
-    """Names, classes, sizes, where their files are, licences and citations."""
+    """Lists names, classes, sizes, where their files are, licences and citations."""
     from ..tasks import datasets
 
     try:
@@ -101,9 +101,9 @@ def check(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Every file: where it is, its size, and whether it is the official one, another, damaged or missing.
+    """Shows where every file is, its size, and whether it is the official one, another, damaged or missing.
 
-    The exit code is 1 where a file is damaged, or where one is missing of a data set that was named.
+    The exit code is 1 if a file is damaged, or if a file of a data set that was named is missing.
     """
     from .._text import readable
     from ..tasks import datasets

@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 TaskOption = Annotated[str | None, typer.Option(help="digits, mnist:10x10, xor, ...; else the topology file's.")]
-Last = Annotated[int, typer.Option(min=0, help="Most learning steps.")]
-Draws = Annotated[int, typer.Option(min=1, help="Draws of synapses and batches.")]
+Last = Annotated[int, typer.Option(min=0, help="Largest number of learning steps.")]
+Draws = Annotated[int, typer.Option(min=1, help="Number of draws of synapses and batches.")]
 BatchSize = Annotated[int, typer.Option(help="Examples in a support batch.")]
-SeedOption = Annotated[int, typer.Option(help="Of all draws.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of all draws.")]
 DataDir = Annotated[str | None, typer.Option(help="Folder of the data sets; else NEUROGRAPH_DATA.")]
 Picture = Annotated[pathlib.Path | None, typer.Option("--output", "-o", help="Picture to write: .png, .svg or .pdf.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any value of a train section, as initializer=he_normal."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Any value of a train section, such as initializer=he_normal."),
 ]
 
 
 def evaluate(
     topology: Wiring,
-    genome: Annotated[str, typer.Option(help="A rule's name or file; backprop, random.")],
+    genome: Annotated[str, typer.Option(help="A rule's name or file, backprop, or random.")],
     task: TaskOption = None,
     steps: Last = 1000,
     draws: Draws = 10,
@@ -49,7 +49,7 @@ def evaluate(
     output: Picture = None,
     json: Json = False,
 ) -> None:
-    """Accuracy and loss of a rule after 0, 1, 2, 5, ... learning steps, mean and 95 % interval over draws."""
+    """Shows a rule's accuracy and loss after 0, 1, 2, 5, ... learning steps: mean and 95 % interval over draws."""
     _check_picture(output)
     define_rules(rules)
     contest = _contest(topology, {"genome": genome}, _given(task, batch_size, seed, data_dir), set_ or [])
@@ -77,18 +77,16 @@ def evaluate(
 
 def compare(
     topology: Wiring,
-    genome: Annotated[
-        list[str] | None, typer.Option(help="A rule's file, or its name there; several times for several.")
-    ] = None,
+    genome: Annotated[list[str] | None, typer.Option(help="A rule's name or file; repeat for several.")] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option(help="A rule by name or file, its learning rate tuned as those of the baselines; several times."),
+        typer.Option(help="A rule by name or file, its learning rate tuned like the baselines'; repeat for several."),
     ] = None,
     task: TaskOption = None,
     baselines: Annotated[
         str, typer.Option(help="sgd, momentum, adam, separated by commas; or none.")
     ] = "sgd,momentum,adam",
-    activation: Annotated[str, typer.Option(help="Of the baselines' hidden neurons.")] = "tanh",
+    activation: Annotated[str, typer.Option(help="Activation of the baselines' hidden neurons.")] = "tanh",
     steps: Last = 100,
     draws: Draws = 10,
     batch_size: BatchSize = 128,
@@ -97,14 +95,14 @@ def compare(
     rules: RuleFiles = None,
     output: Picture = None,
     report: Annotated[
-        pathlib.Path | None, typer.Option(metavar="FILE.html", help="Report to write, one file with all of it.")
+        pathlib.Path | None, typer.Option(metavar="FILE.html", help="Report to write, one file with everything.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Rules against each other and tuned SGD, momentum and Adam on the same wiring, synapses and batches.
+    """Compares rules with each other and with tuned SGD, momentum and Adam on the same wiring, synapses and batches.
 
-    Genomes learn as their files say. Learning rates of baselines and of rules by name, over four or five orders of
-    magnitude, are chosen on held-out support examples for each number of steps, never on the test set.
+    Genomes learn as their files say. Learning rates of baselines and of rules given by --rule, over four or five orders
+    of magnitude, are chosen on held-out support examples for each number of steps, never on the test set.
     """
     from ..topology import ACTIVATION_NAMES
 
@@ -221,9 +219,9 @@ def _side_by_side(entries: "list[Entry]", width: int) -> "list[list[Entry]]":
 
 def transfer(
     topologies: Annotated[list[str], typer.Argument(metavar="TOPOLOGY...", help="Wirings.")],
-    genome: Annotated[list[str], typer.Option(help="A rule's name or file; several times for several.")],
-    task: Annotated[list[str] | None, typer.Option(help="A task; several times for several.")] = None,
-    at: Annotated[int, typer.Option(min=0, help="After how many learning steps.")] = 10,
+    genome: Annotated[list[str], typer.Option(help="A rule's name or file; repeat for several.")],
+    task: Annotated[list[str] | None, typer.Option(help="A task; repeat for several.")] = None,
+    at: Annotated[int, typer.Option(min=0, help="Number of learning steps.")] = 10,
     draws: Draws = 10,
     batch_size: BatchSize = 128,
     seed: SeedOption = 0,
@@ -232,7 +230,7 @@ def transfer(
     output: Picture = None,
     json: Json = False,
 ) -> None:
-    """Rules x wirings x tasks: test accuracy after some learning steps. Pairs that do not fit are left out."""
+    """Shows the test accuracy of rules x wirings x tasks after some steps. Pairs that do not fit are left out."""
     _check_picture(output)
     define_rules(rules)
     choose_device(None, None)

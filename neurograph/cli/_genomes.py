@@ -11,15 +11,16 @@ from ._console import console
 from ._long import RuleFiles, define_rules
 
 genomes = typer.Typer(
-    help="Learning rules that come with the package; a name stands wherever a genome's file may.", no_args_is_help=True
+    help="Learning rules that come with the package; a name may stand wherever a genome's file may.",
+    no_args_is_help=True,
 )
 
 
 @genomes.command("list")
 def list_genomes(
-    json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON list on stdout instead of a table.")] = False,
 ) -> None:
-    """Names, states, rules, where they were meta-learned, and how well they did there."""
+    """Lists names, states, rules, where they were meta-learned, and how well they did there."""
     from ..runs.listing import entries
 
     found = entries()
@@ -42,7 +43,7 @@ def list_genomes(
 def show_genome(
     name: Annotated[str, typer.Argument(help="A genome's name or file.")],
     heat: Annotated[
-        pathlib.Path | None, typer.Option(help="Picture of its matrices to write, too: .png, .svg or .pdf.")
+        pathlib.Path | None, typer.Option(help="Also write a picture of its matrices: .png, .svg or .pdf.")
     ] = None,
     rules: RuleFiles = None,
 ) -> None:

@@ -23,7 +23,7 @@ RuleFiles = Annotated[
 ]
 TrackerOption = Annotated[
     str | None,
-    typer.Option(help="tensorboard or wandb (offline): shows metrics as they are measured, too."),
+    typer.Option(help="tensorboard or wandb (offline): also shows metrics as they are measured."),
 ]
 
 

@@ -43,38 +43,43 @@ def meta_train(
     topologies: Annotated[
         list[str] | None, typer.Argument(metavar="TOPOLOGY...", help="Topology files or gallery names.")
     ] = None,
-    task: Annotated[
-        list[str] | None, typer.Option(help="A task; several times for several. The loss is the mean.")
-    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="A task; repeat for several. The loss is their mean.")] = None,
     method: Annotated[str | None, typer.Option(help="gradient (Adam through the unroll) or cma (CMA-ES).")] = None,
-    rule: Annotated[str | None, typer.Option(help="A rule by name, as of train; --set rule.KEY=VALUE.")] = None,
-    genome: Annotated[str | None, typer.Option(help="Where to start: random, backprop, a rule's name or file.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="A rule by name, as for train; options by --set rule.KEY=VALUE.")
+    ] = None,
+    genome: Annotated[
+        str | None, typer.Option(help="Where to start: random, backprop, or a rule's name or file.")
+    ] = None,
     rules: RuleFiles = None,
     states: Annotated[int | None, typer.Option(help="States of every neuron, k.")] = None,
-    genomes: Annotated[int | None, typer.Option(help="Genomes side by side.")] = None,
-    unroll: Annotated[int | None, typer.Option(help="Learning steps of an unroll, at first.")] = None,
+    genomes: Annotated[int | None, typer.Option(help="Number of genomes side by side.")] = None,
+    unroll: Annotated[int | None, typer.Option(help="Learning steps in an unroll, at first.")] = None,
     curriculum: Annotated[
-        str | None, typer.Option(metavar="ADD:EVERY[:LAST]", help="Unrolls ADD steps longer every EVERY meta-steps.")
+        str | None,
+        typer.Option(metavar="ADD:EVERY[:LAST]", help="Make unrolls ADD steps longer every EVERY meta-steps."),
     ] = None,
-    meta_steps: Annotated[int | None, typer.Option(help="Meta-steps, all in all; of cma: generations.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Adam's, over meta-steps.")] = None,
+    meta_steps: Annotated[int | None, typer.Option(help="Meta-steps in total; for cma, generations.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Adam's learning rate, over meta-steps.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a support batch.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws genomes, synapses and batches.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of genomes, synapses and batches.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or gpu; else what JAX finds.")] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of the data sets; else NEUROGRAPH_DATA.")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other value, as clip=10."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other value, such as clip=10."),
     ] = None,
     tracker: TrackerOption = None,
     out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; else runs/meta.")] = None,
     resume: Annotated[pathlib.Path | None, typer.Option(help="Continue the run in this folder.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Summary as a JSON object on the last line of stdout.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as a JSON object on the last line of stdout.")
+    ] = False,
 ) -> None:
     """Meta-learns a genome: the numbers of a learning rule of any kind, which trains these wirings on these tasks.
 
-    The best genome is kept in the run folder as genome.txt, readable and with its provenance. Ctrl-C stops with all
-    saved, --resume continues to the bit-identical result of the uninterrupted run.
+    The best genome is kept in the run folder as genome.txt, readable and with its provenance. Ctrl-C stops with
+    everything saved; --resume continues to the bit-identical result of the uninterrupted run.
     """
     given: dict[str, Any] = {
         "tasks": task,

@@ -15,9 +15,9 @@ rules = typer.Typer(help="Learning rules by name, as --rule and train.rule take 
 @rules.command("list")
 def list_rules(
     rules: RuleFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON list on stdout instead of a table.")] = False,
 ) -> None:
-    """Names, how many numbers a rule has, and what it is."""
+    """Lists each rule's name, how many numbers it has, and what it is."""
     define_rules(rules)
     from ..runs.listing import catalogue
 
@@ -35,9 +35,9 @@ def list_rules(
 def show_rule(
     name: Annotated[str, typer.Argument(help="A rule's name.")],
     rules: RuleFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """A rule's formula, source, numbers and options."""
+    """Shows a rule's formula, source, numbers and options."""
     define_rules(rules)
     from ..runs.listing import named_rule
 

@@ -46,18 +46,20 @@ def train(
         pathlib.Path | None,
         typer.Option(help="Folder of the data sets' files; else NEUROGRAPH_DATA, else the cache folder."),
     ] = None,
-    rule: Annotated[str | None, typer.Option(help="A rule by name; `neurograph rules list` has all of them.")] = None,
+    rule: Annotated[str | None, typer.Option(help="A rule by name; `neurograph rules list` shows all of them.")] = None,
     genome: Annotated[
         str | None, typer.Option(help="The rule's numbers: backprop, random, or a rule's name or file.")
     ] = None,
     rules: RuleFiles = None,
     states: Annotated[
-        int | None, typer.Option(help="States of every neuron (k), where the genome leaves it open.")
+        int | None, typer.Option(help="States of every neuron (k), if the genome leaves it open.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Learning steps, all in all.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Learning steps in total.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a support batch.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of the rule, where no file holds its numbers.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws synapses, random rules and batches.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The rule's learning rate, if no file holds its numbers.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of synapses, random rules and batches.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or gpu; else what JAX finds.")] = None,
     set_: Annotated[
@@ -69,12 +71,14 @@ def train(
     tracker: TrackerOption = None,
     out: Annotated[pathlib.Path | None, typer.Option(help="Run folder; else runs/NAME.")] = None,
     resume: Annotated[pathlib.Path | None, typer.Option(help="Continue the run in this folder.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Summary as a JSON object on the last line of stdout.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as a JSON object on the last line of stdout.")
+    ] = False,
 ) -> None:
     """Trains a wiring on a task, by a learning rule of any kind.
 
-    Everything is kept in the run folder. Ctrl-C stops after the current steps with all saved, --resume continues to the
-    bit-identical result of the uninterrupted run.
+    Everything is kept in the run folder. Ctrl-C stops after the current steps with everything saved; --resume
+    continues to the bit-identical result of the uninterrupted run.
     """
     given: dict[str, Any] = {
         "task": task,
