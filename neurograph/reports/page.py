@@ -133,7 +133,7 @@ def write(page: Page, path: str | os.PathLike[str]) -> None:
 def _template() -> Any:
     import jinja2
 
-    source = importlib.resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    source = importlib.resources.files(__name__.rpartition(".")[0]).joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
