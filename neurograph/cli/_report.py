@@ -19,6 +19,7 @@ def report(
     ] = None,
 ) -> None:
     """Writes a run's report anew: curves, wiring, rule, settings and provenance in one HTML file."""
+    check_page(output, "--output")
     define_rules(rules)
     path = folder / _file() if output is None else output
     _write(folder, path, rules)
@@ -36,14 +37,14 @@ def leave_report(folder: pathlib.Path, rules: list[pathlib.Path] | None, console
         console.print(f"report: {path}", soft_wrap=True)
 
 
-def check_page(path: pathlib.Path | None) -> None:
+def check_page(path: pathlib.Path | None, option: str = "--report") -> None:
     """Checks that a report can be written there, before anything is computed."""
     if path is None:
         return
     if path.suffix.lower() not in (".html", ".htm"):
-        raise typer.BadParameter(f"--report is '{path}'; a report is a file of HTML, so end its name in .html.")
+        raise typer.BadParameter(f"{option} is '{path}'; a report is a file of HTML, so end its name in .html.")
     if path.is_dir() or not path.parent.is_dir():
-        raise typer.BadParameter(f"--report is '{path}'; name a file in a directory that is there.")
+        raise typer.BadParameter(f"{option} is '{path}'; name a file in a directory that is there.")
 
 
 def _file() -> str:

@@ -95,7 +95,7 @@ def init(
     rules = arranged(net, rule, dtype)
     feed_on = any(t.role == "output" and t.feeds_on != "none" for s in net.output_stages for t in net.types(s))
     for each in rules:
-        check(each, outputs_feed_on=feed_on)
+        check(each, outputs_feed_on=feed_on, n_outputs=net.n_outputs)
     return _drawn(key, net, rules, jnp.dtype(dtype), initializer, batch_size)
 
 

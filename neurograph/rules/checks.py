@@ -35,12 +35,13 @@ class RuleWarning(UserWarning):
     """A rule runs, but probably not as it was meant."""
 
 
-def check(rule: Any, *, outputs_feed_on: bool = True) -> None:
+def check(rule: Any, *, outputs_feed_on: bool = True, n_outputs: int = OUTPUTS) -> None:
     """Checks that a rule keeps to what `Rule` says of each method. Rules of the package are known to.
 
     Args:
         rule: its numbers are arrays.
         outputs_feed_on: whether `receive_down` is called for outputs, too.
+        n_outputs: how many outputs there are; a rule may have a state for each of them.
 
     Raises:
         RuleError: the rule, the method, what it returns and what it must return.
@@ -57,15 +58,17 @@ def check(rule: Any, *, outputs_feed_on: bool = True) -> None:
                 "compiled programs must be; give a tuple in place of a list or an array.",
             ) from error
     leaves, structure = jax.tree.flatten(rule)
-    _check(structure, tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves), outputs_feed_on)
+    _check(
+        structure, tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves), outputs_feed_on, n_outputs
+    )
 
 
 @functools.lru_cache(maxsize=256)
-def _check(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], outputs_feed_on: bool) -> None:
+def _check(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], outputs_feed_on: bool, n_outputs: int) -> None:
     rule = structure.unflatten(leaves)
     _check_names(rule)
     _check_options(rule)
-    _check_passes(rule, outputs_feed_on)
+    _check_passes(rule, outputs_feed_on, n_outputs)
     _check_update(rule)
 
 
@@ -161,7 +164,7 @@ def _expect(rule: Rule, name: str, found: Any, wanted: tuple[int | None, ...], w
     return found
 
 
-def _check_passes(rule: Rule, outputs_feed_on: bool) -> None:
+def _check_passes(rule: Rule, outputs_feed_on: bool, n_outputs: int) -> None:
     if type(rule).activate is Rule.activate:
         raise RuleError(f"{type(rule).__name__} must define activate(u, activation).")
     k, up = rule.n_states, rule.n_channels
@@ -187,18 +190,18 @@ def _check_passes(rule: Rule, outputs_feed_on: bool) -> None:
     u = _expect(rule, "receive_up", u, (None, NEURONS, BATCH), "[channels, neurons, batch]")
     _expect(rule, "activate", _called(rule, "activate", below(u, rule.n_noise), last=hidden), a.shape, states)
 
-    outputs, classes = _array(k, OUTPUTS, BATCH), jax.ShapeDtypeStruct((BATCH,), jnp.int32)
+    outputs, classes = _array(k, n_outputs, BATCH), jax.ShapeDtypeStruct((BATCH,), jnp.int32)
 
     def of_outputs(name: str) -> Any:
         try:
-            return _called(rule, name, outputs, _array(OUTPUTS, BATCH))
+            return _called(rule, name, outputs, _array(n_outputs, BATCH))
         except RuleError as error:
             try:  # targets may be class numbers
                 return _called(rule, name, outputs, classes)
             except RuleError:
                 raise error from error.__cause__
 
-    _expect(rule, "feedback", of_outputs("feedback"), outputs.shape, f"{states} and there are {OUTPUTS} outputs")
+    _expect(rule, "feedback", of_outputs("feedback"), outputs.shape, f"{states} and there are {n_outputs} outputs")
     received, told = message("send_down", a, down), of_outputs("broadcast")
     if told is not None:
         words = "[channels, 1, batch]: all neurons are told the same"

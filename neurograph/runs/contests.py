@@ -11,7 +11,8 @@ import jax
 from ..compile import CompiledGraph, compile_topology
 from ..compile.costs import known
 from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, interval, tune
-from ..rules import ACTIVATIONS, Rule, RuleError, Rules
+from ..rules import ACTIVATIONS, Blur, Rule, RuleError, Rules
+from ..rules.files import described
 from ..topology import Topology
 from .resolve import Resolved, SingleOutputError, anchored, resolve, resolve_rule, resolve_task
 from .settings import COMPUTED, TrainConfig, plain_config
@@ -70,15 +71,16 @@ class Contest(NamedTuple):
         """
         resolved = self.resolved
 
-        by_file = resolved.config.genome not in COMPUTED
-        if by_file and not hasattr(resolved.rule, "learning_rate"):
+        has_rate = hasattr(resolved.rule, "learning_rate")
+        if not has_rate and (resolved.config.genome not in COMPUTED or not isinstance(resolved.rule, Blur)):
+            name, _ = described(resolved.rule) if isinstance(resolved.rule, Rule) else ("one for each population", ())
             raise RuleError(
-                f"rule '{resolved.config.genome}' has no learning_rate that could be tuned; compare it as it is, as a "
-                "genome."
+                f"the rule ({name}) has no field learning_rate, which is what a comparison tunes; call the field of "
+                "its rate so, or compare the rule as it is, as a genome's file."
             )
 
         def at(rate: float) -> Rules:
-            if isinstance(resolved.rule, Rule) and hasattr(resolved.rule, "learning_rate"):
+            if isinstance(resolved.rule, Rule) and has_rate:
                 return dataclasses.replace(resolved.rule, learning_rate=rate)
             return resolve_rule(
                 resolved.config.model_copy(update={"learning_rate": rate}), resolved.task, self.topology

@@ -57,6 +57,15 @@ def test_a_class_of_ones_own_is_listed(run: Run):
     assert_complains(run("rules", "show", "detla", "--rules", "mine.py"), "did you mean 'delta'?")
 
 
+def test_what_has_no_learning_rate_is_not_tuned(run: Run):
+    pathlib.Path("mine.py").write_text(MINE.replace("Delta", "RateOfAnotherName").replace("float\n", "float = 0.1\n"))
+    few = ("--task", "xor", "--steps", 1, "--draws", 1, "--baselines", "none")
+    complaint = run("compare", "mlp:2-4-1", "--rules", "mine.py", "--rule", "rate_of_another_name", *few)
+    assert_complains(complaint, "(rate_of_another_name) has no field learning_rate")
+    rules.save(rules.backprop(0.1, loss=rules.squared_error), "found.txt")
+    assert_complains(run("compare", "mlp:2-4-1", "--rule", "found.txt", *few), "(blur) has no field learning_rate")
+
+
 @pytest.mark.ci
 def test_rules_by_name_are_tuned_as_baselines_are(run: Run):
     wiring, names = "mlp:2-4-1", ["feedback_alignment", "momentum"]

@@ -105,7 +105,8 @@ def test_what_is_wrong_with_a_folder_is_a_sentence(run: Run):
     pathlib.Path("r/summary.json").write_text("{")
     assert_complains(run("report", "r"), "r/summary.json", "cannot be read")
     pathlib.Path("r/summary.json").unlink()
-    assert_complains(run("report", "r", "-o", "no/where.html"), "no/where.html", "cannot be written")
+    assert_complains(run("report", "r", "-o", "no/where.html"), "--output is 'no/where.html'", code=2)
+    assert_complains(run("report", "r", "-o", "r.pdf"), "end its name in .html", code=2)
 
 
 def test_a_report_that_cannot_be_written_does_not_fail_the_run(run: Run, monkeypatch):

@@ -73,6 +73,34 @@ def test_a_rule_that_is_right_passes_and_its_two_synapses_become_alike():
         np.testing.assert_allclose(w, back, atol=1e-7)
 
 
+class Told(Rule):
+    """All neurons are told the error of each output."""
+
+    n_told: int = eqx.field(static=True, default=2)
+
+    @property
+    def n_states(self) -> int:
+        return 1 + self.n_told
+
+    def activate(self, u, activation):
+        return jnp.concatenate([activation(u), jnp.zeros((self.n_told, *u.shape[1:]), u.dtype)])
+
+    def broadcast(self, a, target):
+        return (target - a[0])[:, None]
+
+    def send_down(self, a):
+        return a[:0]
+
+    def receive_down(self, received, a, fed, activation):
+        return jnp.concatenate([a[:1], received])
+
+
+def test_a_rule_is_tried_with_as_many_outputs_as_the_network_has():
+    init(Told(NET.n_outputs))
+    with pytest.raises(RuleError, match=r"receive_down gives \[3, 5, 3\].*it must give \[4, 5, 3\]"):
+        init(Told(NET.n_outputs + 1))
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_rules_of_the_package_would_pass(name, monkeypatch):
     monkeypatch.setattr(checks, "__name__", "elsewhere")
@@ -96,11 +124,11 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "n_states": ("n_states", 3, "activate gives [2, 5, 3] for 5 neurons, a batch of 3 and 6 synapses; it must give [3"),
     "no axis": ("send_up", lambda self, a: a[0], "send_up gives [5, 3]"),
     "too few channels": ("n_channels", 2, "send_up gives [1, 5, 3]"),
-    "one state fed back": ("feedback", lambda self, a, t: (a[0] - t)[None], "feedback gives [1, 4, 3]"),
+    "one state fed back": ("feedback", lambda self, a, t: (a[0] - t)[None], "feedback gives [1, 2, 3]"),
     "feedback fails": (
         "feedback",
         lambda self, a, t: jnp.concatenate([a, t]),
-        "feedback fails, given arrays of shape [2, 4, 3], [4, 3]",
+        "feedback fails, given arrays of shape [2, 2, 3], [2, 3]",
     ),
     "no axis down": ("send_down", lambda self, a: a[1], "send_down gives [5, 3]"),
     "the sum alone": ("receive_down", lambda self, v, a, fed, f: v, "receive_down gives [1, 5, 3]"),
