@@ -65,7 +65,7 @@ def catalogue() -> list[Named]:
 def _by_default(cls: type[Rule]) -> Rule | None:
     try:
         return cls()
-    except TypeError:
+    except Exception:  # whatever a class of the user's raises: it has no default, and other rules are listed
         return None
 
 

@@ -66,6 +66,14 @@ def test_what_has_no_learning_rate_is_not_tuned(run: Run):
     assert_complains(run("compare", "mlp:2-4-1", "--rule", "found.txt", *few), "(blur) has no field learning_rate")
 
 
+def test_a_class_that_cannot_be_made_does_not_hide_the_others(run: Run):
+    refuses = MINE.replace("Delta", "Refuses") + '    def __check_init__(self):\n        raise ValueError("odd")\n'
+    pathlib.Path("mine.py").write_text(refuses.replace("strength: float", "strength: float = 0.1"))
+    found = {one["name"]: one for one in json.loads(run("rules", "list", "--rules", "mine.py", "--json").out)}
+    assert found["refuses"]["numbers"] is None
+    assert found["kolen_pollack"]["numbers"] == 2
+
+
 @pytest.mark.ci
 def test_rules_by_name_are_tuned_as_baselines_are(run: Run):
     wiring, names = "mlp:2-4-1", ["feedback_alignment", "momentum"]
