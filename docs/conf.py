@@ -122,7 +122,7 @@ def _skip(_app: object, _what: str, _name: str, found: object, _skip: bool, _opt
 
 
 def _describe(_app: object, what: str, _name: str, found: Any, _options: object, lines: list[str]) -> None:
-    """Of a package's words the first paragraph, since the others list its files; a rule's equations, of its module."""
+    """Keeps a package's first paragraph, since the others list its files; gives a rule the equations of its module."""
     if what == "module" and "" in lines:
         del lines[lines.index("") :]
     if what == "class" and issubclass(found, Rule) and found not in (Rule, Blur):

@@ -120,6 +120,8 @@ def compare(
     from ..runs.listing import settings_of
 
     of_rules = {one: _contest(topology, settings_of(one), given, []) for one in rule or []}
+    for contest in of_rules.values():
+        contest.check_rate()  # before anything is computed
     from ..learning import BASELINES, Entry
     from ..learning.comparison import distinct_names
     from ..runs.contests import N_RATES

@@ -120,6 +120,7 @@ def meta_train(
     try:
         with Interrupts(farewell) as interrupts:
             code = _run(process, console, interrupts, rules, tracker, as_json=json)
+            leave_report(process.folder, rules, console)
     except KeyboardInterrupt as error:
         say(farewell)
         code = exit_code(*error.args)
@@ -191,7 +192,6 @@ def _run(
             reached = step
         if reached < total:
             say(f"stopped after meta-step {reached}; {how_to_continue('meta-train', process.folder, rules)}")
-            leave_report(process.folder, rules, console)
             return EXIT_INTERRUPTED
         summary = run.finish(process, {"seconds": time.perf_counter() - began})
     except Divergence as error:
@@ -216,7 +216,6 @@ def _run(
     console.print(f"genome: {genome}", soft_wrap=True)
     again = with_rules(f"neurograph compare TOPOLOGY --genome {genome}", rules)
     console.print(f"try it: {again}", soft_wrap=True)
-    leave_report(process.folder, rules, console)
     return 0
 
 

@@ -31,8 +31,8 @@ def leave_report(folder: pathlib.Path, rules: list[pathlib.Path] | None, console
     path = folder / _file()
     try:
         _write(folder, path, rules)
-    except UserError as error:
-        say(f"{error} The run is complete without its report; `neurograph report` writes it anew.")
+    except (UserError, OSError) as error:
+        say(f"{error} All else of the run is kept; `neurograph report` writes its report anew.")
     else:
         console.print(f"report: {path}", soft_wrap=True)
 

@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from ._console import console
-from ._long import RuleFiles, define_rules
+from ._long import RuleFiles, define_rules, with_rules
 
 rules = typer.Typer(help="Learning rules by name, as --rule and train.rule take them.", no_args_is_help=True)
 
@@ -48,7 +48,7 @@ def show_rule(
     print(one.text)
     if text is not None:
         print(f"\nIts numbers by default, as a file has them:\n\n{text}")
-    print(f"neurograph train small_world --rule {name}")
+    print(with_rules(f"neurograph train small_world --rule {name}", rules))
 
 
 def _plain(one: Any) -> dict[str, object]:

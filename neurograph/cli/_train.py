@@ -117,6 +117,7 @@ def train(
         # from here on the run can be resumed: an interrupt, also one while JAX compiles, is noted and raises nothing
         with Interrupts(farewell) as interrupts:
             code = _run(training, console, interrupts, rules, tracker, as_json=json)
+            leave_report(training.folder, rules, console)
     except KeyboardInterrupt as error:
         say(farewell)
         code = exit_code(*error.args)
@@ -204,7 +205,6 @@ def _run(
         say(f"stopped after step {summary['steps']}; {how_to_continue('train', training.folder, rules)}")
     console.print(f"{_result(summary)} ({summary['n_test']} examples, {summary['steps']} steps, {seconds:.1f} s)")
     console.print(f"run: {training.folder}", soft_wrap=True)
-    leave_report(training.folder, rules, console)
     if as_json:
         print(json_module.dumps(summary), flush=True)
     return code

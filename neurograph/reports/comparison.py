@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..learning import Entry
 
 FEW = 4
-"""Of more learners the curves at all learning rates would hide those that matter."""
+"""The most learners that are drawn with their curves at all learning rates, which would hide those of more."""
 
 
 def of_comparison(

@@ -38,10 +38,14 @@ def of_run(folder: pathlib.Path, commands: Sequence[tuple[str, str]]) -> Page:
     step = latest_step(folder) or 0
     names = ["topology"] if kind == "train" else [f"topology_{n}" for n in range(len(document["topologies"]))]
     wirings = [runs.read_topology(folder, name) for name in names]
-    lead = _lead_of_training(summary, step) if kind == "train" else _lead_of_search(summary, step)
+    try:
+        lead = _lead_of_training(summary, step) if kind == "train" else _lead_of_search(summary, step)
+        results = _results(kind, summary)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
     sections = [
         Section("Curves", list(_curves(kind, records, folder.name))),
-        Section("Results", _results(kind, summary)),
+        Section("Results", results),
         Section(
             "Wiring" if len(wirings) == 1 else "Wirings", [block for one in wirings for block in wiring_blocks(one)]
         ),
@@ -61,8 +65,17 @@ def _summary(folder: pathlib.Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UserError(f"'{path}' cannot be read: {error}; go on with the run, which writes it anew.") from error
-    return found if isinstance(found, dict) else {}
+        raise _damaged(folder, str(error)) from error
+    if not isinstance(found, dict):
+        raise _damaged(folder, "it holds no results")
+    return found
+
+
+def _damaged(folder: pathlib.Path, why: str) -> UserError:
+    return UserError(
+        f"'{folder / 'summary.json'}' is damaged ({why}); remove it for a report without results, or resume the run, "
+        "which writes it anew."
+    )
 
 
 def _lead_of_training(summary: Mapping[str, Any], step: int) -> list[str]:

@@ -183,7 +183,8 @@ class Rule(eqx.Module):
     ) -> Float[Array, "channels 1 batch"] | None:
         """What every neuron is told of the outputs, without synapses: the third factor of a three-factor rule.
 
-        It comes to `receive_down` as the last rows of what is received. None: nothing is.
+        It comes to `receive_down` as the last rows of what is received. `receive_down` is not called for outputs that
+        have no out-neighbours: they can be told in `feedback`. None: nothing is told.
         """
         return None
 

@@ -18,7 +18,7 @@ from .parts import Scalar
 
 N_FEATURES = 8
 SCALES = np.array([1, 10, 100, 1, 1, 1, 10, 100])
-"""Of the features, in their order: errors and what is learned from them are small."""
+"""What the features are multiplied by, in their order, since errors and what is learned from them are small."""
 
 
 def _drawn(hidden: int = 8) -> np.ndarray:

@@ -69,24 +69,32 @@ class Contest(NamedTuple):
         Raises:
             RuleError: the rule has no learning rate.
         """
+        self.check_rate()
         resolved = self.resolved
 
-        has_rate = hasattr(resolved.rule, "learning_rate")
-        if not has_rate and (resolved.config.genome not in COMPUTED or not isinstance(resolved.rule, Blur)):
-            name, _ = described(resolved.rule) if isinstance(resolved.rule, Rule) else ("one for each population", ())
-            raise RuleError(
-                f"the rule ({name}) has no field learning_rate, which is what a comparison tunes; call the field of "
-                "its rate so, or compare the rule as it is, as a genome's file."
-            )
-
         def at(rate: float) -> Rules:
-            if isinstance(resolved.rule, Rule) and has_rate:
+            if isinstance(resolved.rule, Rule) and hasattr(resolved.rule, "learning_rate"):
                 return dataclasses.replace(resolved.rule, learning_rate=rate)
             return resolve_rule(
                 resolved.config.model_copy(update={"learning_rate": rate}), resolved.task, self.topology
             ).rule
 
         return self._tuned(Rated(at, LOW, HIGH), self.net, **options)
+
+    def check_rate(self) -> None:
+        """Checks that the rule has a learning rate to tune: a field of that name, or that of a preset.
+
+        Raises:
+            RuleError: it has none.
+        """
+        rule = self.resolved.rule
+        is_preset = isinstance(rule, Blur) and self.resolved.config.genome in COMPUTED
+        if not is_preset and not hasattr(rule, "learning_rate"):
+            name, _ = described(rule) if isinstance(rule, Rule) else ("one for each population", ())
+            raise RuleError(
+                f"the rule ({name}) has no field learning_rate, which is what a comparison tunes; call the field of "
+                "its rate so, or compare the rule as it is, as a genome's file."
+            )
 
     def _tuned(self, rated: Rated, net: CompiledGraph, **options: Any) -> Tuned:
         resolved, key = self.resolved, jax.random.key(self.resolved.config.seed)

@@ -38,10 +38,16 @@ def open_tracker(name: str, folder: pathlib.Path, settings: Mapping[str, Any], s
         step: the step from which the run goes on; what was logged later is measured again.
 
     Raises:
-        UserError: as `check`.
+        UserError: as `check`; or it cannot be opened.
     """
     check(name)
-    return _forgiving(name, TRACKERS[name](folder, settings, step))
+    try:
+        tracker = TRACKERS[name](folder, settings, step)
+    except Exception as error:  # whatever a foreign package raises
+        raise UserError(
+            f"tracker {name!r} cannot be opened ({type(error).__name__}: {error}); mend that, or leave the tracker out."
+        ) from error
+    return _forgiving(name, tracker)
 
 
 def check(name: str) -> None:

@@ -102,8 +102,10 @@ def test_a_report_is_written_anew_and_tells_of_an_interrupt(run: Run):
 def test_what_is_wrong_with_a_folder_is_a_sentence(run: Run):
     assert_complains(run("report", "nowhere"), "nowhere")
     run("train", "xor", "--steps", 4, "--out", "r")
-    pathlib.Path("r/summary.json").write_text("{")
-    assert_complains(run("report", "r"), "r/summary.json", "cannot be read")
+    good = pathlib.Path("r/summary.json").read_text()
+    for damaged in ("{", "[1]", '{"x": 1}', good.replace('"steps": 4', '"steps": "four"'), "\0", "5"):
+        pathlib.Path("r/summary.json").write_text(damaged)
+        assert_complains(run("report", "r"), "'r/summary.json' is damaged", "resume the run")
     pathlib.Path("r/summary.json").unlink()
     assert_complains(run("report", "r", "-o", "no/where.html"), "--output is 'no/where.html'", code=2)
     assert_complains(run("report", "r", "-o", "r.pdf"), "end its name in .html", code=2)

@@ -85,7 +85,7 @@ def authors_step(w, b, x, label):
 
 
 def matrices(topology, sizes, synapses) -> list[np.ndarray]:
-    """Of a perceptron, `[to, from]` by layer."""
+    """Gives the matrices of a perceptron, `[to, from]` by layer."""
     n = topology.n_neurons
     whole = np.zeros((n, n))
     whole[topology.receivers, topology.senders] = np.asarray(synapses)[0]

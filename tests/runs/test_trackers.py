@@ -94,6 +94,17 @@ def test_a_tracker_that_fails_is_told_once_and_left_alone(monkeypatch, tmp_path)
     assert calls == [{"step": 1}]
 
 
+def test_a_tracker_that_cannot_be_opened_is_a_sentence(run: Run, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("no room")
+
+    monkeypatch.setitem(TRACKERS, "broken", refuse)
+    monkeypatch.setattr("neurograph.runs.trackers._PACKAGES", {"broken": "json"})
+    complaint = run("train", "xor", "--steps", 2, "--tracker", "broken", "--out", "r")
+    assert_complains(complaint, "'broken' cannot be opened (RuntimeError: no room)")
+    assert run("train", "--resume", "r").code == 0, "what was begun can be gone on with"
+
+
 def test_a_tracker_that_is_not_there_is_told_before_anything_is_made(run: Run, monkeypatch):
     assert_complains(run("train", "xor", "--tracker", "tensorbord", "--out", "r"), "did you mean 'tensorboard'?")
     monkeypatch.setattr("neurograph.runs.trackers._PACKAGES", {"wandb": "no_such_package"})

@@ -94,7 +94,7 @@ def assert_is_the_loop(rule: rules.Rule, step: Step, name: str, *, small: tuple[
     Args:
         rule: with half the squared error as its loss, tanh hidden neurons and linear outputs.
         step: the loop.
-        name: of the wiring.
+        name: what the wiring is called.
         small: which synapses may stay as they are: "down", "bias".
     """
     topology, rng = cases.CASES[name](), np.random.default_rng(3)
