@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
 import yaml
 
 from .. import rules, runs
@@ -172,7 +174,8 @@ def _rule(folder: pathlib.Path) -> Iterator[Block]:
         yield Text(str(error))
     else:
         yield Text(f"{in_short(file.rule)}.")
-        yield picture(lambda: genome_map(file.rule), f"The numbers of the rule {in_short(file.rule)}")
+        if any(np.size(leaf) > 1 for leaf in jax.tree.leaves(file.rule)):  # single numbers are read, not looked at
+            yield picture(lambda: genome_map(file.rule), f"The numbers of the rule {in_short(file.rule)}")
     text = path.read_text(encoding="utf-8")
     if len(text) <= MOST_NUMBERS:
         yield Code(text)

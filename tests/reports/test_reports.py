@@ -156,6 +156,13 @@ def test_a_comparison_leaves_a_report_where_it_is_told_to(run: Run):
     assert_complains(run(*command, "--report", "no/c.html"), "--report is 'no/c.html'", code=2)
 
 
+def test_a_rule_of_single_numbers_is_not_drawn(run: Run):
+    run("train", "xor", "--steps", 4, "--rule", "kolen_pollack", "--out", "r")
+    page = Read(pathlib.Path("r/report.html").read_text(encoding="utf-8"))
+    assert len(page.pictures) == 2, "curves and wiring"
+    assert "decay: 0.001" in page.text
+
+
 def test_a_wide_picture_has_no_more_pixels_than_a_page_shows():
     from neurograph.plotting.figures import as_png, new_figure
 
