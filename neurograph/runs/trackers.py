@@ -81,7 +81,7 @@ def _tensorboard(folder: pathlib.Path, settings: Mapping[str, Any], step: int) -
 
 
 def _wandb(folder: pathlib.Path, settings: Mapping[str, Any], step: int) -> Tracker:
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports] - an extra
 
     run = wandb.init(
         project="neurograph",
