@@ -17,6 +17,7 @@ from ._report import check_page
 
 if TYPE_CHECKING:
     from ..learning import Curve, Entry, Tuned
+    from ..rules import Rules
     from ..runs.contests import Cell, Contest
     from ..topology import Topology
 
@@ -52,7 +53,7 @@ def evaluate(
     """Shows a rule's accuracy and loss after 0, 1, 2, 5, ... learning steps: mean and 95 % interval over draws."""
     _check_picture(output)
     define_rules(rules)
-    contest = _contest(topology, {"genome": genome}, _given(task, batch_size, seed, data_dir), set_ or [])
+    contest = _contest(topology, _rule_of(genome), _given(task, batch_size, seed, data_dir), set_ or [])
     marks = _marks(steps)
     found = None
     with _interruptible(), progress(text_console(stderr=True)) as bars:
@@ -116,10 +117,8 @@ def compare(
     given = _given(task, batch_size, seed, data_dir)
     if not genome and not rule:
         raise typer.BadParameter("there is nothing to compare; give at least one --genome or --rule.")
-    contests = {one: _contest(topology, {"genome": one}, given, []) for one in genome or []}
-    from ..runs.listing import settings_of
-
-    of_rules = {one: _contest(topology, settings_of(one), given, []) for one in rule or []}
+    contests = {one: _contest(topology, _rule_of(one), given, []) for one in genome or []}
+    of_rules = {one: _contest(topology, _rule_of(one), given, []) for one in rule or []}
     for contest in of_rules.values():
         contest.check_rate()  # before anything is computed
     from ..learning import BASELINES, Entry
@@ -159,7 +158,9 @@ def compare(
     }
     if report is not None:
         settings = {**about, "batch size": batch_size, "steps": steps}
-        _write_report(entries, wiring, settings, first.resolved.task.score_name, report)
+        names_of = dict(zip(names, [*contests.values(), *of_rules.values()], strict=False))
+        compared = {name: contest.resolved.rule for name, contest in names_of.items()}
+        _write_report(entries, wiring, settings, first.resolved.task.score_name, compared, report)
     _show_comparison(entries, about, f"{first.resolved.task.name}, {wiring.name}", output, as_json=json)
     if stopped:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -168,8 +169,8 @@ def compare(
 def _show_comparison(
     entries: "list[Entry]", about: dict[str, Any], title: str, output: pathlib.Path | None, *, as_json: bool
 ) -> None:
+    from ..learning import at_the_edge, sentences
     from ..learning import leads as leads_of
-    from ..learning import sentences
     from ..plotting.figures import save
     from ..reports import curves_of
 
@@ -192,16 +193,23 @@ def _show_comparison(
     for entry in entries:
         if entry.tuned:
             console.print(f"{entry.name}: learning rates {', '.join(f'{rate:g}' for rate in entry.tuned.rates)}")
+        if (edge := at_the_edge(entry)) is not None:
+            console.print(f"{entry.name}: {edge}.")
     for sentence in sentences(leads):
         console.print(sentence)
 
 
 def _write_report(
-    entries: "list[Entry]", wiring: "Topology", settings: dict[str, Any], score: str, path: pathlib.Path
+    entries: "list[Entry]",
+    wiring: "Topology",
+    settings: dict[str, Any],
+    score: str,
+    rules: "dict[str, Rules]",
+    path: pathlib.Path,
 ) -> None:
     from .. import reports
 
-    reports.write(reports.of_comparison(entries, wiring, settings, typed_command(), score), path)
+    reports.write(reports.of_comparison(entries, wiring, settings, typed_command(), score, rules), path)
     say(f"report: {path}")
 
 
@@ -311,6 +319,12 @@ def _check_picture(path: pathlib.Path | None) -> None:
 
 def _with_curve(tuned: "Tuned") -> "tuple[Curve, Tuned]":
     return tuned.curve, tuned
+
+
+def _rule_of(what: str) -> dict[str, str]:
+    from ..runs.listing import settings_of
+
+    return settings_of(what)
 
 
 def _contest(topology: str, rule: dict[str, Any], given: dict[str, Any], assignments: list[str]) -> "Contest":

@@ -144,20 +144,28 @@ def define_rules(files: list[pathlib.Path] | None) -> None:
     import importlib.util
 
     for number, file in enumerate(files or []):
+        if not file.exists():
+            raise UserError(f"--rules is '{file}', which does not exist; give a Python file with a class of rules.")
         # the last part is what files name its classes by, where several have one name
         spec = importlib.util.spec_from_file_location(f"rules_of_the_user_{number}.{file.stem}", file)
         if spec is None or spec.loader is None or not file.is_file():
             raise UserError(f"--rules is '{file}', which is no Python file; give one that defines a class of rules.")
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
+        if (beside := str(file.resolve().parent)) not in sys.path:
+            sys.path.append(beside)  # it may import its neighbours, as a script may
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"--rules is '{file}', which fails: {type(error).__name__}: {error}.") from error
         if not any(isinstance(value, type) and value.__module__ == spec.name for value in vars(module).values()):
             raise UserError(
                 f"--rules is '{file}', which defines no class; give a file with one derived from neurograph.rules.Rule."
             )
+        from ..runs.listing import shadowed
+
+        for cls, name, instead in shadowed(module):
+            say(f"in '{file}', {cls} has the name of a rule of neurograph, {name!r}; it is known as {instead!r} here.")
 
 
 def typed_command() -> str:

@@ -194,10 +194,10 @@ def _run(
     seconds = time.perf_counter() - began
     if diverged:
         code = EXIT_DIVERGED
-        say(
-            f"{diverged} in '{training.folder}'. Try a smaller --learning-rate, smaller initial synapses (--set "
-            "initializer=...), or a bound on them (--set rule.saturation=tanh)."
-        )
+        remedies = "a smaller --learning-rate or smaller initial synapses (--set initializer=...)"
+        if training.resolved.has_presets:
+            remedies = f"{remedies.replace(' or', ',')}, or a bound on them (--set rule.saturation=tanh)"
+        say(f"{diverged} in '{training.folder}'. Try {remedies}.")
     about |= {"seconds": seconds, "steps_per_second": (reached - first) / seconds if seconds > 0 else 0.0}
     summary = run.finish(training, {**about, "diverged": bool(diverged)})
     if interrupts.requested() and not summary["finished"]:

@@ -12,6 +12,7 @@ from ..compile import CompiledGraph
 from ..rules import Rule, Rules
 from . import passes
 from .arrangement import arranged
+from .kinds import check_net
 from .state import NetworkState
 
 
@@ -22,15 +23,12 @@ def rules_of(net: CompiledGraph, rule: Rules, state: NetworkState) -> tuple[Rule
         RuleError: rules that do not fit the graph, or each other.
         ValueError: an argument is of another kind, or the state is one of another network or rule.
     """
-    for name, value, kind, source in (
-        ("net", net, CompiledGraph, "the network that ng.compile makes of a topology"),
-        ("state", state, NetworkState, "the state that ng.init draws for a network and a rule"),
-    ):
-        if not isinstance(value, kind):
-            raise UserError(
-                f"{name} is of the class {type(value).__name__}; give {source}. The arguments are net, rule and "
-                "state, in this order."
-            )
+    check_net(net)
+    if not isinstance(state, NetworkState):
+        raise UserError(
+            f"state is an object of the class {type(state).__name__}; give the state that ng.init draws for a network "
+            "and a rule. The arguments are net, rule and state, in this order."
+        )
     rules = arranged(net, rule, state.dtype)
     _check_state(net, rules[0], state)
     return rules

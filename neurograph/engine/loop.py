@@ -10,6 +10,7 @@ from jaxtyping import Array, Int, Key
 
 from .._text import UserError, shown
 from ..compile import CompiledGraph
+from .kinds import check_key, check_net, check_whole
 from .state import StepInfo
 from .steps import step as learning_step
 
@@ -64,23 +65,28 @@ def learn(
         The network after the last step, and the history.
 
     Raises:
-        ValueError: `steps` is traced where a length must be known, or greater than `most`; the task draws no batches,
-            or batches that do not fit the network; the state is one of another network or rule.
+        ValueError: an argument is of another kind; `steps` is traced where a length must be known, or greater than
+            `most`; the task draws no batches, or batches that do not fit the network; the state is one of another
+            network or rule.
     """
     if not hasattr(task, "support"):
         raise UserError(
             f"task is {shown(task)}; give an object that draws batches by support(key, batch_size), such as "
             "ng.tasks.digits()."
         )
+    check_key(key)
+    check_net(net)
+    check_whole("batch_size", batch_size)
     traced = isinstance(steps, jax.Array)
-    if not traced and most is None:
-        most = int(steps)
+    if traced and not jnp.issubdtype(steps.dtype, jnp.integer):
+        raise UserError(f"steps is an array of {steps.dtype.name}; give a whole number.")
+    if not traced:
+        check_whole("steps", steps, 0)
+        most = int(steps) if most is None else most
     if most is None and (save is not None or differentiable):
         raise UserError("the number of steps is traced: give most, the length of the history or of the loop.")
-    if not traced and most is not None and not 0 <= int(steps) <= most:
-        raise UserError(
-            f"{int(steps)} steps were requested of one call, which takes 0 to {most}; call it again for more."
-        )
+    if not traced and most is not None and int(steps) > most:
+        raise UserError(f"steps is {int(steps)}, but one call takes {most} at most; call it again for more.")
 
     def drawn(state: Any) -> tuple[Array, Array]:
         x, target = task.support(jax.random.fold_in(key, state.step), batch_size)

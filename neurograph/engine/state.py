@@ -14,6 +14,7 @@ from ..rules import Rule, Rules, Synapses
 from ..rules.checks import check
 from .arrangement import ByPart, ByStage, arranged, of_types, over_synapses
 from .initializers import Initializer, glorot_uniform
+from .kinds import check_initializer, check_key, check_net, check_whole, float_type
 
 
 class NetworkState(eqx.Module):
@@ -90,13 +91,20 @@ def init(
     Raises:
         RuleError: rules that do not fit the network, or each other; a method of a rule of one's own that gives another
             shape than `Rule` says.
-        ValueError: weights of the topology with a number of channels that does not fit; kept states without batch size.
+        ValueError: an argument is of another kind; weights of the topology with a number of channels that does not fit;
+            kept states without batch size.
     """
+    check_key(key)
+    check_net(net)
+    check_initializer(initializer)
+    if batch_size is not None:
+        check_whole("batch_size", batch_size)
+    dtype = float_type(dtype)
     rules = arranged(net, rule, dtype)
     feed_on = any(t.role == "output" and t.feeds_on != "none" for s in net.output_stages for t in net.types(s))
     for each in rules:
         check(each, outputs_feed_on=feed_on, n_outputs=net.n_outputs)
-    return _drawn(key, net, rules, jnp.dtype(dtype), initializer, batch_size)
+    return _drawn(key, net, rules, dtype, initializer, batch_size)
 
 
 @functools.partial(jax.jit, static_argnames=("dtype", "initializer", "batch_size"))

@@ -7,6 +7,7 @@ from .baselines import Rated as Rated
 from .comparison import Entry as Entry
 from .comparison import Lead as Lead
 from .comparison import Tuned as Tuned
+from .comparison import at_the_edge as at_the_edge
 from .comparison import distinct_names as distinct_names
 from .comparison import leads as leads
 from .comparison import sentences as sentences

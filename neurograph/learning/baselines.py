@@ -8,13 +8,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from .. import engine
+from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine import NetworkState, StepInfo
 from ..engine.initializers import Initializer, glorot_uniform
-from ..rules import Blur, Rule, as_arrays, backprop
+from ..rules import Blur, Rule, RuleError, as_arrays, backprop
 from ..rules.base import Activation
 from ..tasks import Task
 
@@ -79,8 +81,30 @@ def learner(rule: Any, dtype: Any) -> Any:
     """Prepares what is to learn: an optimizer of optax becomes a `Descent`, and every number an array of `dtype`.
 
     A number that stayed a Python float would be compiled into the program, which other numbers could not share.
+
+    Raises:
+        RuleError: it is none of these, or one of its numbers is not finite.
     """
-    return as_arrays(rule if isinstance(rule, Rule | Mapping | Descent) else Descent(rule), dtype)
+    if not isinstance(rule, Rule | Mapping | Descent):
+        optimizes = callable(getattr(rule, "init", None)) and callable(getattr(rule, "update", None))
+        if not optimizes or isinstance(rule, type):
+            raise RuleError(f"what is to learn is {shown(rule)}; {_instead(rule)}.")
+        rule = Descent(rule)
+    found = as_arrays(rule, dtype)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+        if not isinstance(leaf, Tracer) and not jnp.isfinite(leaf).all():
+            where = jax.tree_util.keystr(path).lstrip(".")
+            raise RuleError(f"the rule's field {where!r} holds a number that is not finite; give finite ones.")
+    return found
+
+
+def _instead(what: Any) -> str:
+    """The end of a message about what is no rule."""
+    if isinstance(what, type) and issubclass(what, Rule):
+        return f"that is a class: make a rule of it, such as {what.__name__}()"
+    if isinstance(what, type) or callable(what):
+        return "make an object of it, such as optax.adam(1e-3) of optax.adam"
+    return "give a rule, such as ng.rules.backprop(0.1), or an optimizer, such as optax.adam(1e-3)"
 
 
 def functions_for(rule: Any, task: Task) -> tuple[Any, Any, Any]:
@@ -143,6 +167,13 @@ class Rated:
     low: float
     high: float
     per_decade: int = 4
+
+    def __post_init__(self):
+        if not (0 < self.low <= self.high < float("inf") and self.per_decade >= 1):
+            raise UserError(
+                f"low is {shown(self.low)}, high {shown(self.high)} and per_decade {shown(self.per_decade)}; learning "
+                "rates go up from low to high, both greater than 0, and at least one is tried in each decade."
+            )
 
     def at(self, rate: float, activation: Activation) -> Any:
         """What learns at this rate; `activation` is that of hidden neurons where the rule does not say."""

@@ -1,5 +1,6 @@
 """Compares rules with each other and with tuned baselines, on one compiled graph and task."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
+from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
+from ..engine.kinds import check_key
 from ..rules.base import Activation
 from ..tasks import Task
 from .baselines import Rated
@@ -76,7 +79,16 @@ def tune(
         initializer: draws the synapses.
         n_choosing: the number of draws by which rates are chosen.
         tick: called after each rate.
+
+    Raises:
+        ValueError: an argument is of another kind (see `evaluate`).
     """
+    check_key(key)
+    if not isinstance(rated, Rated):
+        raise UserError(
+            f"rated is {shown(rated)}; give what learns at a rate, and the rates to try: one of learning.BASELINES, or "
+            "learning.Rated(make, low, high)."
+        )
     rates, common = rated.rates, {"batch_size": batch_size, "steps": tuple(steps), "initializer": initializer}
 
     def at(rate: float) -> Any:
@@ -125,18 +137,37 @@ def leads(entries: Sequence[Entry]) -> list[Lead]:
 def sentences(found: Sequence[Lead]) -> list[str]:
     """Says in words who is ahead, and after how many steps: whoever's 95 % interval of the difference excludes 0."""
     groups: dict[str, list[Lead]] = {"ahead": [], "behind": [], "level": []}
+    found = [lead for lead in found if lead.step > 0]
+    if found and all(math.isnan(lead.difference.half) for lead in found):
+        return ["Who is ahead cannot be told from one draw; take 2 or more."]
     for lead in found:
-        if lead.step == 0:
-            continue
         sure = abs(lead.difference.mean) > lead.difference.half
         groups["level" if not sure else "ahead" if lead.difference.mean > 0 else "behind"].append(lead)
     lines = []
     for group, what in (("ahead", "is ahead of"), ("level", "is level with"), ("behind", "is behind")):
         if groups[group]:
-            steps = ", ".join(str(lead.step) for lead in groups[group])
+            steps = ", ".join(f"{lead.step:,}" for lead in groups[group])
+            steps += " step" if steps == "1" else " steps"
             points = ", ".join(f"{100 * lead.difference.mean:+.1f}" for lead in groups[group])
-            lines.append(f"The best rule {what} the best baseline after {steps} steps ({points} points).")
+            lines.append(f"The best rule {what} the best baseline after {steps} ({points} points).")
     return lines
+
+
+def at_the_edge(entry: Entry) -> str | None:
+    """Says after how many steps the best learning rate was the smallest or the largest that was tried; None: never."""
+    if entry.tuned is None:
+        return None
+    chosen = zip(entry.curve.steps, entry.tuned.rates, strict=True)
+    tried = [rate for rate, _ in entry.tuned.tried]
+    edges = {tried[0]: "smallest", tried[-1]: "largest"}
+    found = [(step, rate) for step, rate in chosen if step > 0 and rate in edges]
+    if not found or len(tried) == 1:
+        return None
+    parts = []
+    for edge in dict.fromkeys(rate for _, rate in found):
+        steps = ", ".join(f"{step:,}" for step, rate in found if rate == edge)
+        parts.append(f"after {steps} step{'' if steps == '1' else 's'} the {edges[edge]}, {edge:g}")
+    return f"of the learning rates that were tried, the best was {'; '.join(parts)}; one beyond may be better"
 
 
 def distinct_names(short: Sequence[str], full: Sequence[str]) -> list[str]:

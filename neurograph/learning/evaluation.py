@@ -1,6 +1,7 @@
 """How a rule learns: its loss and score on unseen examples after 0, 1, 2, 5 ... steps, over draws of synapses."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,9 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .. import engine
-from .._text import UserError
+from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
+from ..engine.kinds import check_initializer, check_key, check_net, check_whole
 from ..tasks import Task
 from .baselines import functions_for, learner
 
@@ -51,7 +53,7 @@ class Interval(NamedTuple):
     half: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.half:.3f}"
+        return f"{self.mean:.3f}" + ("" if math.isnan(self.half) else f" ± {self.half:.3f}")
 
 
 def interval(values: np.ndarray) -> Interval:
@@ -108,8 +110,16 @@ def evaluate(
             that a number may be chosen by the result.
 
     Raises:
-        ValueError: the steps are negative, do not ascend, or there are none.
+        ValueError: an argument is of another kind; the steps are negative, do not ascend, or there are none.
+        RuleError: `rule` is no rule and no optimizer, or one of its numbers is not finite.
     """
+    check_key(key)
+    check_net(net)
+    check_initializer(initializer)
+    if not isinstance(task, Task):
+        raise UserError(f"task is {shown(task)}; give a task, such as ng.tasks.load('digits').")
+    check_whole("n_draws", n_draws)
+    check_whole("batch_size", batch_size)
     steps = tuple(int(step) for step in steps)
     if not steps or steps[0] < 0 or any(b <= a for a, b in itertools.pairwise(steps)):
         raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers of 0 or more.")

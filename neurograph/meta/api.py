@@ -1,6 +1,6 @@
 """`gradient` and `evolve`: each takes rules, compiled graphs and tasks, and returns the best rule that it finds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
+from ..engine.kinds import check_key, check_net
 from ..rules import Rule, RuleError, as_arrays
 from ..rules.losses import Loss
 from ..tasks import Task, TaskError
@@ -109,6 +110,7 @@ def gradient(
         import optax
 
         optimizer = optax.adam(1e-2)
+    check_key(key)
     problems = pair(nets, tasks)
     curriculum = Curriculum(unroll, last=unroll) if curriculum is None else curriculum
     objective = Objective(initializer, curriculum.last, batch_size, query_size, replicas, loss, online, warm_up)
@@ -156,6 +158,7 @@ def evolve(
         TaskError, RuleError: see `gradient`.
         ValueError: there is one rule alone.
     """
+    check_key(key)
     problems = pair(nets, tasks)
     founders = stack(jax.random.fold_in(key, _FOUNDERS), rules, size, noise, _dtype(problems))
     if size_of(founders) < 2:
@@ -177,8 +180,12 @@ def pair(nets: CompiledGraph | Sequence[CompiledGraph], tasks: Task | Sequence[T
     Raises:
         TaskError: a graph or a task has no partner.
     """
-    nets = [nets] if isinstance(nets, CompiledGraph) else list(nets)
-    tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
+    nets, tasks = _each(nets), _each(tasks)
+    for net in nets:
+        check_net(net)
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise TaskError(f"task is {shown(task)}; give tasks, such as ng.tasks.load('digits').")
     of_nets = [(net.n_inputs, net.n_outputs) for net in nets]
     of_tasks = [(task.n_inputs, task.n_outputs) for task in tasks]
     for task, sizes in zip(tasks, of_tasks, strict=True):
@@ -215,10 +222,13 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
         RuleError: the rules differ in their structure, there are none, one has no numbers or is one for each
             population, or a stacked rule has no common leading axis.
     """
-    for rule in [rules] if isinstance(rules, (Rule, dict)) else rules:
+    for rule in _each(rules):
         if not isinstance(rule, Rule):
             what = "a mapping of populations to rules" if isinstance(rule, dict) else shown(rule)
-            raise RuleError(f"meta-learning starts from rules, each for all populations, but {what} is given.")
+            make = ", such as one that the class makes" if isinstance(rule, type) else ""
+            raise RuleError(
+                f"meta-learning starts from rules, each for all populations, but {what} is given; give a rule{make}."
+            )
         if not jax.tree.leaves(rule):
             raise RuleError(
                 f"the rule {type(rule).__name__} has no numbers to be learnt; a number is a field with an annotation, "
@@ -235,7 +245,7 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
                 "one length; give size for copies of one rule, or a sequence of rules."
             )
         return founders
-    members = [as_arrays(rule, dtype) for rule in rules]
+    members = [as_arrays(rule, dtype) for rule in _each(rules)]
     if not members:
         raise RuleError("there is no rule to begin with; give at least one.")
     structures = [(jax.tree.structure(rule), [leaf.shape for leaf in jax.tree.leaves(rule)]) for rule in members]
@@ -246,6 +256,11 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
                 "rules of one structure, and search from others in a call of their own."
             )
     return stacked(members)
+
+
+def _each(given: Any) -> list[Any]:
+    """One or several, as a list."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str | dict) else [given]
 
 
 def _searched(learner: Learner, n: int, per_call: int, draws: int, progress: Progress | None) -> Found:

@@ -47,12 +47,13 @@ def learning_curves(
     """
     figure, (axes,) = new_figure(8.6, 4.4)
     at = np.arange(len(steps))
-    for values in faint:
-        axes.plot(at, values, color=MUTED, linewidth=0.5, alpha=0.35, zorder=1)
     for colour, (name, (mean, half)) in zip(colours(max(len(accuracy), 2)), accuracy.items(), strict=False):
         line = "--" if name in dashed else "-"
         axes.plot(at, mean, line, color=colour, linewidth=1.6, marker="o", markersize=3, label=name, zorder=3)
         axes.fill_between(at, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0, zorder=2)
+    for number, values in enumerate(faint):
+        label = "each learning rate tried,\non held-out examples" if number == 0 else None
+        axes.plot(at, values, color=MUTED, linewidth=0.5, alpha=0.35, label=label, zorder=1)
     style(axes, "test accuracy")
     axes.set_xlabel("learning steps")
     axes.set_xticks(at, [f"{step:,}" for step in steps])

@@ -176,11 +176,12 @@ def _rule(folder: pathlib.Path) -> Iterator[Block]:
         yield Text(f"{in_short(file.rule)}.")
         if any(np.size(leaf) > 1 for leaf in jax.tree.leaves(file.rule)):  # single numbers are read, not looked at
             yield picture(lambda: genome_map(file.rule), f"The numbers of the rule {in_short(file.rule)}")
-    text = path.read_text(encoding="utf-8")
-    if len(text) <= MOST_NUMBERS:
-        yield Code(text)
-    else:
-        yield Text(f"{path.name} has all numbers ({readable(len(text))}).")
+    yield numbers(path.read_text(encoding="utf-8"), path.name)
+
+
+def numbers(text: str, place: str) -> Block:
+    """The text of a rule's file, or of a long one where all its numbers are."""
+    return Code(text) if len(text) <= MOST_NUMBERS else Text(f"{place} has all numbers ({readable(len(text))}).")
 
 
 def _provenance(folder: pathlib.Path, document: Mapping[str, Any]) -> Iterator[Block]:

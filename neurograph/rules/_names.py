@@ -28,9 +28,10 @@ def class_of(name: Any, base: type, here: str) -> type:
     if len(found) == 1:
         return found[0]
     if found:
-        places = " or ".join(repr(_place(cls)) for cls in found)
+        places = " or ".join(repr(place_of(cls)) for cls in found)
         raise RuleError(f"{here}: {len(found)} classes are called {shown(name)}; give {places} as the class.")
-    raise RuleError(f"{here}: no {what} is called {shown(name)}; {nearest(str(name), sorted(classes))} {OF_YOUR_OWN}")
+    known = nearest(str(name), sorted(one for one in classes if (":" in one) == (":" in str(name))))
+    raise RuleError(f"{here}: no {what} is called {shown(name)}; {known} {OF_YOUR_OWN}")
 
 
 def _by_name(base: type) -> dict[str, list[type]]:
@@ -40,20 +41,20 @@ def _by_name(base: type) -> dict[str, list[type]]:
     cell is run again, the last definition counts.
     """
     found: dict[str, list[type]] = {}
-    for place, cls in {_place(cls): cls for cls in _subclasses(base)}.items():
-        found.setdefault(_snake(cls.__name__), []).append(cls)
+    for place, cls in {place_of(cls): cls for cls in _subclasses(base)}.items():
+        found.setdefault(snake(cls.__name__), []).append(cls)
         found[place] = [cls]
     return {name: [cls for cls in alike if _is_ours(cls)] or alike for name, alike in found.items()}
 
 
 def name_of(cls: type) -> str:
     """The name of a class in files: its own in small letters, else with the module's where that stands for another."""
-    name, place = _snake(cls.__name__), _place(cls)
+    name, place = snake(cls.__name__), place_of(cls)
     alike = _by_name(Rule if issubclass(cls, Rule) else Part)[name]
-    return name if [_place(one) for one in alike] == [place] else place
+    return name if [place_of(one) for one in alike] == [place] else place
 
 
-def _place(cls: type) -> str:
+def place_of(cls: type) -> str:
     """Where a class is defined, as `my_rules:Blur` in a file `my_rules.py`, whatever folder that lies in."""
     return f"{cls.__module__.rpartition('.')[2]}:{cls.__qualname__}"
 
@@ -78,9 +79,9 @@ def declared_class(cls: type, field: str) -> type | None:
     return members[0]
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     """
-    >>> _snake("FeedbackAlignment"), _snake("RMSProp")
+    >>> snake("FeedbackAlignment"), snake("RMSProp")
     ('feedback_alignment', 'rms_prop')
     """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -11,6 +11,8 @@ Arrays of neurons are `[states, neurons, batch]`, messages `[channels, neurons, 
 neuron; so all of them work elementwise over neurons, or over synapses.
 """
 
+import dataclasses
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,6 +142,21 @@ class Rule(eqx.Module):
     def default_activation(self, role: str) -> Activation:
         """The activation of neurons whose population has none of its own; `role` is "hidden" or "output"."""
         return identity if role == "output" else jnp.tanh
+
+    def __repr__(self) -> str:
+        """All numbers, and the options that differ from their defaults."""
+        parts = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is field.default and (value is None or field.metadata.get("static", False)):
+                continue
+            text = eqx.tree_pformat(value, short_arrays=False)
+            below = "" if isinstance(value, eqx.Module) else " " * (len(field.name) + 1)
+            parts.append(f"{field.name}={text}".replace("\n", "\n" + below))
+        line = f"{type(self).__name__}({', '.join(parts)})"
+        if len(line) <= 100 and "\n" not in line:
+            return line
+        return f"{type(self).__name__}(\n" + textwrap.indent(",\n".join(parts), "  ") + "\n)"
 
     # --- the start ---
 

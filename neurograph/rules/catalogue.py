@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 
 from . import presets
-from ._names import classes
+from ._names import classes, place_of
 from .base import Rule
 from .blur import Blur
 from .options import PRESET_OPTIONS
@@ -58,6 +58,7 @@ def catalogue() -> list[Named]:
         module = sys.modules.get(cls.__module__)
         of_module = inspect.getdoc(module) if module is not None and _is_alone(cls) else None
         parts = [text for text in (of_module, cls.__dict__.get("__doc__") and inspect.getdoc(cls)) if text]
+        name = place_of(cls) if name in _PRESETS else name
         found.append(Named(name, _first_sentence("\n\n".join(parts)), "\n\n".join(parts), _by_default(cls)))
     return found
 

@@ -6,6 +6,9 @@ The methods are called on shapes alone, once for each rule.
 
 import dataclasses
 import functools
+import pathlib
+import traceback
+import types
 import warnings
 from typing import Any
 
@@ -29,6 +32,7 @@ _COUNTS = {
 _SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")
 _NORMALIZATIONS = (None, "within_sums", "persistent")
 _METHODS = tuple(name for name, value in vars(Rule).items() if not name.startswith("_") and callable(value))
+_CONSTANTS = tuple(name for name in vars(Rule) if not name.startswith("_") and name not in _METHODS)
 
 
 class RuleWarning(UserWarning):
@@ -80,16 +84,25 @@ def _error(rule: Rule, what: str) -> RuleError:
 
 
 def _check_names(rule: Rule) -> None:
-    """Warns of a method that is probably misspelt, since the one of `Rule` would silently stand in for it."""
+    """Warns of a name that is probably misspelt, since the one of `Rule` would silently stand in for it."""
     own = {
         name: value for kind in type(rule).__mro__ if not issubclass(Rule, kind) for name, value in vars(kind).items()
     }
-    for name, value in own.items():
-        meant = None if name in dir(Rule) or not callable(value) else closest(name, _METHODS, 0.85)
+    codes = [_code_of(type(rule), name) for name in own]
+    used = {word for code in codes if code is not None for word in code.co_names}
+    fields = {field.name for field in dataclasses.fields(rule)}
+    for name, value in (dict.fromkeys(fields) | own).items():
+        if name.startswith("_") or name in dir(Rule):
+            continue
+        is_method = callable(value) and name not in fields
+        likeness = 0.6 if is_method and name not in used else 0.85  # a helper that is called may have any name
+        meant = closest(name, _METHODS if is_method else _CONSTANTS, likeness)
         if meant is not None and meant not in own:
+            what = "a method" if is_method else "an attribute"
+            nothing = "calls" if is_method else "reads"
             warnings.warn(
-                f"the rule {type(rule).__name__} has a method {name}, which nothing calls, and no {meant} of its own; "
-                f"did you mean {meant!r}?",
+                f"the rule {type(rule).__name__} has {what} {name}, which nothing {nothing}, and no {meant} of its "
+                f"own; did you mean {meant!r}?",
                 RuleWarning,
                 stacklevel=2,
             )
@@ -133,10 +146,23 @@ def _called(rule: Rule, name: str, *arrays: Any, last: tuple[Any, ...] = ()) -> 
         return jax.eval_shape(lambda rule, *arrays: getattr(rule, name)(*arrays, *last), rule, *arrays)
     except RuleError:
         raise
-    except Exception as error:  # of any kind, in a method of the user's
+    except (Exception, SystemExit) as error:  # of any kind, in a method of the user's
         given = ", ".join(_shown(one) for one in arrays)
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise _error(rule, f"{name} fails, given arrays of shape {given} ({what[:300]}).") from error
+        where = _line_of(error, type(rule))
+        raise _error(rule, f"{name} fails{where}, given arrays of shape {given} ({what[:300]}).") from error
+
+
+def _code_of(cls: type, name: str) -> types.CodeType | None:
+    """The code of a method, if that is what the name stands for."""
+    return getattr(getattr(cls, name, None), "__code__", None)
+
+
+def _line_of(error: BaseException, cls: type) -> str:
+    """Where an error arose in the file or notebook cell of a class, as ` in line 12 of mine.py`; or ""."""
+    files = {code.co_filename for name in vars(cls) if (code := _code_of(cls, name)) is not None}
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    return f" in line {lines[-1].lineno} of {pathlib.PurePath(lines[-1].filename).name}" if lines else ""
 
 
 def _shown(tree: Any) -> str:

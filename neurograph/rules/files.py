@@ -20,7 +20,10 @@ from .._files import yaml as bounded
 from .._text import nearest, readable, shown
 from ._names import OF_YOUR_OWN as OF_YOUR_OWN
 from ._names import classes as classes
-from ._names import declared_class, name_of
+from ._names import declared_class
+from ._names import name_of as name_of
+from ._names import place_of as place_of
+from ._names import snake as snake
 from .activations import ACTIVATIONS
 from .base import Rule, RuleError, Rules
 from .losses import LOSSES

@@ -86,6 +86,11 @@ def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
     try:
         _SCHEMAS[section].model_validate(config[section])
     except ValidationError as error:
+        for wrong in error.errors():
+            context = wrong.get("ctx", {})
+            if "further" in context:  # its class is not defined now, as it was when the run began
+                what = f"'{folder}' learns by the rule {shown(wrong['input'])}, which is not defined now."
+                raise RunError(what + context["further"]) from error
         raise RunError(f"'{path}' is damaged: {in_short(error)}") from error
     return config
 

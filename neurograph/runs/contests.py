@@ -14,6 +14,7 @@ from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, inter
 from ..rules import ACTIVATIONS, Blur, Rule, RuleError, Rules
 from ..rules.files import described
 from ..topology import Topology
+from .listing import settings_of
 from .resolve import Resolved, SingleOutputError, anchored, resolve, resolve_rule, resolve_task
 from .settings import COMPUTED, TrainConfig, plain_config
 
@@ -160,7 +161,7 @@ def transfer(
             for genome, what in genomes.items():
                 found = resolved = None
                 if fits:
-                    config = plain_config({**settings, "task": name, "genome": what})
+                    config = plain_config({**settings, "task": name, **settings_of(what)})
                     with contextlib.suppress(SingleOutputError):
                         resolved = resolve(config, topology, base, task=task)
                 if resolved is not None:

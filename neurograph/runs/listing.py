@@ -1,6 +1,7 @@
 """What `neurograph rules` and `genomes` show: the names that a rule can be given by, and the file of each."""
 
 import pathlib
+import types
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -10,6 +11,8 @@ from .._text import nearest
 from ..rules import Rule, RuleError, RuleFile, Rules, files
 from ..rules.catalogue import Named
 from ..rules.catalogue import catalogue as catalogue
+from ..rules.files import name_of, place_of, snake
+from ..rules.options import PRESET_OPTIONS
 from .resolve import read_rule
 from .settings import COMPUTED, usual_genome
 
@@ -92,8 +95,25 @@ def _computed(name: str) -> RuleFile:
     return RuleFile(rules.blur(jax.random.fold_in(jax.random.key(0), 1), 2), about)
 
 
+def shadowed(module: types.ModuleType) -> list[tuple[str, str, str]]:
+    """The rules of a user's module that have the name of one that comes along, which that name then stands for.
+
+    Returns:
+        For each its class, the name, and the name that it is known by instead.
+    """
+    own = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Rule)]
+    found = []
+    for cls in own:
+        short, known = snake(cls.__name__), name_of(cls)
+        if cls.__module__ == module.__name__ and (known != short or short in PRESET_OPTIONS):
+            found.append((cls.__name__, short, place_of(cls)))
+    return found
+
+
 def settings_of(what: str) -> dict[str, str]:
     """The settings of `train` that stand for a rule: by its name, by a genome's name, or by the path of its file."""
+    if what in COMPUTED:
+        return {"genome": what}
     if what in {one.name for one in catalogue()} or (files.find(what) is None and not pathlib.Path(what).is_dir()):
         return {"rule": what, "genome": usual_genome(what)}
     return {"genome": what}

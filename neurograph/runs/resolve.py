@@ -57,6 +57,11 @@ class Resolved(NamedTuple):
         return jnp.dtype(self.config.dtype)
 
     @property
+    def has_presets(self) -> bool:
+        """Whether the rule is of the class of the presets, with options such as a saturation."""
+        return isinstance(self.rule if isinstance(self.rule, Rule) else next(iter(self.rule.values())), Blur)
+
+    @property
     def populations(self) -> tuple[str, ...]:
         """Those that have a rule of their own."""
         return tuple(name for name in self.rule if name != "*") if isinstance(self.rule, Mapping) else ()
@@ -194,8 +199,8 @@ def resolve_rule(config: TrainConfig, task: Task, topology: Topology) -> files.R
     some = found.rule if isinstance(found.rule, Rule) else next(iter(found.rule.values()))
     if config.n_states not in (None, some.n_states):
         raise RuleError(
-            f"genome '{config.genome}' has {some.n_states} states, n_states is {config.n_states}; make them equal, or "
-            "leave n_states out."
+            f"the rule {config.genome or config.rule.name!r} has {some.n_states} states, but n_states is "
+            f"{config.n_states}; make them equal, or leave n_states out."
         )
     if loss_of(found.rule) is rules.softmax_cross_entropy and len(topology.outputs) == 1:
         raise SingleOutputError(

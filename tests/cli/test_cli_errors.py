@@ -91,7 +91,7 @@ def test_a_wrong_wiring_is_told_by_every_command(run, wiring):
 
 
 WRONG_OPTIONS = [
-    (("--genome", "two.txt", "--states", 3), 1, "has 2 states, n_states is 3"),
+    (("--genome", "two.txt", "--states", 3), 1, "has 2 states, but n_states is 3"),
     (("--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
     (("--genome", "bakprop"), 1, "did you mean 'backprop'?"),
     (("--genome", "noise.txt"), 1, "holds no rule"),

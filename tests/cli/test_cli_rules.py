@@ -172,14 +172,60 @@ def test_a_class_that_is_not_defined_asks_for_its_file(run):
 
 def test_a_file_of_rules_that_does_not_work_is_a_sentence(run):
     pathlib.Path("broken.py").write_text("1 / 0\n")
+    pathlib.Path("stops.py").write_text("raise SystemExit(3)\n")
     pathlib.Path("empty.py").write_text("from neurograph.rules import Rule\n")
     for file, words in (
         ("broken.py", "fails: ZeroDivisionError"),
         ("empty.py", "defines no class; give a file with one derived from neurograph.rules.Rule"),
-        ("none.py", "no Python file"),
+        ("stops.py", "fails: SystemExit: 3"),
+        ("none.py", "which does not exist; give a Python file"),
         (".", "no Python file"),
     ):
         assert_complains(run("train", "xor", "--rules", file), f"--rules is '{file}'", words)
+
+
+def test_a_file_of_rules_may_import_its_neighbours(run):
+    pathlib.Path("rules_here").mkdir()
+    pathlib.Path("rules_here/gain_of_mine.py").write_text("GAIN = 3.0\n")
+    text = MINE.replace("import equinox", "import gain_of_mine\nimport equinox").replace("2.0", "gain_of_mine.GAIN")
+    pathlib.Path("rules_here/my_rules.py").write_text(text)
+    shown = run("rules", "show", "bounded_descent", "--rules", "rules_here/my_rules.py")
+    assert "gain: 3.0" in shown.out, shown.err
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_run_whose_class_is_not_defined_is_not_called_damaged(run, monkeypatch):
+    assert run("train", "xor", *SHORT, *OWN, "--out", "r").code == 0
+    monkeypatch.setattr("neurograph.rules.files.classes", lambda: {})
+    for command in (("report", "r"), ("train", "--resume", "r")):
+        found = run(*command)
+        assert_complains(found, "'r' learns by the rule 'bounded_descent', which is not defined now", "as --rules")
+        assert "damaged" not in found.err
+
+
+def test_a_class_with_the_name_of_a_rule_of_the_package_is_told(run):
+    pathlib.Path("my_rules.py").write_text(MINE.replace("BoundedDescent", "Adam"))
+    told = run("rules", "list", "--rules", "my_rules.py")
+    assert "Adam has the name of a rule of neurograph, 'adam'; it is known as 'my_rules:Adam' here." in told.err
+    assert "my_rules:Adam" in told.out
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_field_given_as_an_option_of_presets_is_told(run):
+    found = run("train", "xor", *OWN, "--set", "rule.gain=1")
+    assert_complains(found, "unknown key 'gain'", "is given as rule.options.gain")
+    assert_complains(run("train", "xor", *OWN, "--states", 3), "the rule 'bounded_descent' has 2 states, but n_states")
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_class_that_diverges_is_not_told_of_options_it_lacks(run):
+    wild = ("train", "mlp:64-10", "--task", "digits", *SHORT, "--learning-rate", 1e12)
+    found = run(*wild, *OWN, "--out", "r")
+    assert found.code == 3
+    assert "Try a smaller --learning-rate or smaller initial synapses (--set initializer=...)." in found.err
+    told = run(*wild, "--rule", "backprop", "--out", "b")
+    assert told.code == 3
+    assert "or a bound on them (--set rule.saturation=tanh)." in told.err
 
 
 @pytest.mark.usefixtures("mine")

@@ -1,6 +1,7 @@
 """Arguments of the engine that do not fit each other end in a sentence; nothing is broadcast or cut off in silence."""
 
 import dataclasses
+import inspect
 import re
 from typing import Any
 
@@ -19,14 +20,19 @@ SGD, ADAM, FOUR = ng.rules.backprop(0.1), ng.rules.adam(1e-3), ng.rules.blur(KEY
 APART, KEEPS = ng.rules.blur(KEY, single_state=True), dataclasses.replace(SGD, keep_states=True)
 STATE = ng.init(KEY, NET, SGD)
 X, TARGET, LABELS = np.ones((4, 6), np.float32), np.ones((3, 6), np.float32), np.zeros(6, int)
+DIGITS = ng.tasks.digits()
 
 
 def step(net: Any = NET, rule: Any = SGD, state: Any = STATE, x: Any = X, target: Any = TARGET):
     return ng.step(net, rule, state, x, target)
 
 
-def learn(task: Any):
-    return ng.learn(KEY, NET, SGD, STATE, task, steps=1)
+def learn(task: Any = DIGITS, steps: Any = 1, key: Any = KEY, net: Any = NET, batch_size: Any = 8):
+    return ng.learn(key, net, SGD, STATE, task, steps=steps, batch_size=batch_size)
+
+
+def init(key: Any = KEY, net: Any = NET, rule: Any = SGD, **options: Any):
+    return inspect.unwrap(ng.init)(key, net, rule, **options)  # without the types that tests check at run time
 
 
 def labelled(rule):
@@ -57,8 +63,15 @@ WRONG = {
         lambda: step(rule=dataclasses.replace(SGD, signal="target"), target=LABELS),
         "a rule with signal 'target' is given targets of the shape (6,)",
     ),
-    "the name of a topology": (lambda: step(net="mlp:4-5-3"), "net is of the class str", "ng.compile"),
-    "arguments in another order": (lambda: step(rule=STATE, state=SGD), "state is of the class Blur", "in this order"),
+    "the name of a topology": (
+        lambda: step(net="mlp:4-5-3"),
+        "net is 'mlp:4-5-3'; give the network that ng.compile makes",
+    ),
+    "arguments in another order": (
+        lambda: step(rule=STATE, state=SGD),
+        "state is an object of the class Blur",
+        "in this order",
+    ),
     "a network of another size": (lambda: step(net=OTHER), "it has 12 neurons, and net has 10", "ng.init(key"),
     "a network of other synapses": (
         lambda: step(net=REWIRED, target=np.ones((5, 6))),
@@ -76,10 +89,30 @@ WRONG = {
     ),
     "no task": (lambda: learn("digits"), "task is 'digits'", "support(key"),
     "a task of more inputs": (
-        lambda: learn(ng.tasks.digits()),
-        "x has the shape (64, 128)",
+        lambda: learn(DIGITS),
+        "x has the shape (64, 8)",
         "each of the 4 inputs",
     ),
+    "a seed for a key": (lambda: init(key=3), "key is 3, which is not a random key of JAX; give jax.random.key(3)."),
+    "a seed to learn by": (lambda: learn(key=0), "key is 0", "give jax.random.key(0)"),
+    "no key": (lambda: init(key=None), "key is None", "such as jax.random.key(0)"),
+    "several keys": (lambda: init(key=jax.random.split(KEY)), "key holds keys in the shape (2,)", "such as key[0]"),
+    "a topology": (
+        lambda: init(net=ng.topology.generators.mlp([4, 5, 3])),
+        "net is an object of the class Topology",
+        "ng.compile",
+    ),
+    "a name to learn on": (lambda: learn(net="mlp:4-5-3"), "net is 'mlp:4-5-3'; give the network"),
+    "the class of a rule": (lambda: init(rule=ng.rules.SignSymmetric), "a rule is expected", "SignSymmetric"),
+    "an initializer's name": (lambda: init(initializer="he"), "initializer is 'he'; give one of", "he_normal"),
+    "no such type": (lambda: init(dtype="float23"), "dtype is 'float23'; give a type of floating-point numbers"),
+    "a type of integers": (lambda: init(dtype="int32"), "dtype is 'int32'"),
+    "an empty batch": (lambda: learn(batch_size=0), "batch_size is 0; give a whole number of 1 or more."),
+    "an empty batch of states": (lambda: init(rule=KEEPS, batch_size=0), "batch_size is 0"),
+    "half a step": (lambda: learn(steps=2.5), "steps is 2.5; give a whole number of 0 or more."),
+    "half a step in an array": (lambda: learn(steps=jnp.float32(2)), "steps is an array of float32"),
+    "steps as text": (lambda: learn(steps="2"), "steps is '2'; give a whole number"),
+    "steps back": (lambda: learn(steps=-2), "steps is -2; give a whole number of 0 or more."),
 }
 
 

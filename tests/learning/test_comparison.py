@@ -18,6 +18,7 @@ from neurograph.learning import (
     Interval,
     Lead,
     Tuned,
+    at_the_edge,
     distinct_names,
     evaluate,
     interval,
@@ -91,8 +92,23 @@ def test_sentences_say_who_is_ahead_and_where():
         "The best rule is level with the best baseline after 2, 20 steps (+5.0, +0.0 points).",
         "The best rule is behind the best baseline after 5 steps (-2.0 points).",
     ]
+    assert sentences([lead(0, 0.1, 0.1), lead(1, 0.05, 0.1)]) == [
+        "The best rule is level with the best baseline after 1 step (+5.0 points)."
+    ]
     (alone,) = sentences([lead(1, 0.9, float("nan"))])
-    assert "level" in alone, "one draw proves nothing"
+    assert alone == "Who is ahead cannot be told from one draw; take 2 or more."
+
+
+def test_a_best_rate_at_the_edge_is_told():
+    curve = Curve((0, 1, 5, 20), *np.zeros((2, 3, 4)))
+    tried = tuple((rate, curve) for rate in (0.1, 1.0, 10.0))
+    assert at_the_edge(Entry("sgd", curve)) is None
+    assert at_the_edge(Entry("sgd", curve, Tuned((0.1, 1.0, 1.0, 1.0), curve, tried))) is None, "nothing is learnt at 0"
+    assert at_the_edge(Entry("sgd", curve, Tuned((0.1, 10.0, 0.1, 10.0), curve, tried))) == (
+        "of the learning rates that were tried, the best was after 1, 20 steps the largest, 10; after 5 steps the "
+        "smallest, 0.1; one beyond may be better"
+    )
+    assert at_the_edge(Entry("sgd", curve, Tuned((0.1,) * 4, curve, tried[:1]))) is None, "there is no other"
 
 
 def test_curves_of_all_rates_are_means_over_draws():

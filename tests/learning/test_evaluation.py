@@ -1,11 +1,13 @@
 """Curves of rules against plain loops with the same keys; intervals; what may be looked at, and what may not."""
 
 import dataclasses
+import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.special
 from scipy import stats
@@ -184,6 +186,39 @@ def test_marks_ascend_from_0_and_end_where_asked():
 def test_steps_that_do_not_ascend_from_0_are_an_error(steps):
     with pytest.raises(ValueError, match=r"steps are \[.*\], but a curve goes forward; give ascending numbers"):
         curve(small(), n_draws=1, steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"key": 0}, "key is 0, which is not a random key of JAX; give jax.random.key(0)"),
+        ({"net": "mlp:4-3"}, "net is 'mlp:4-3'; give the network"),
+        ({"task": "digits"}, "task is 'digits'; give a task"),
+        ({"rule": "backprop"}, "what is to learn is 'backprop'; give a rule"),
+        ({"rule": Associator}, "make a rule of it, such as Associator()"),
+        ({"rule": optax.sgd}, "make an object of it, such as optax.adam(1e-3)"),
+        ({"rule": Associator(float("nan"))}, "'rate' holds a number that is not finite"),
+        ({"n_draws": 0}, "n_draws is 0; give a whole number of 1 or more"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"initializer": "he"}, "initializer is 'he'"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_a_sentence(given, words):
+    task = small()
+    usual = {"key": KEY, "net": net_of(task), "rule": Associator(0.1), "task": task}
+    with pytest.raises(ValueError, match=re.escape(words)):
+        evaluate(**{**usual, "steps": (1,), **given})
+
+
+def test_what_cannot_be_tuned_is_a_sentence():
+    task = small()
+    wrong: tuple[Any, ...] = ("sgd", Associator, Associator(0.1))
+    for rated in wrong:
+        with pytest.raises(ValueError, match="give what learns at a rate, and the rates to try"):
+            learning.tune(rated, KEY, net_of(task), task, steps=(1,))
+    for low, high in ((0.0, 1.0), (1.0, 0.1), (0.1, float("inf")), (float("nan"), 1.0)):
+        with pytest.raises(ValueError, match="learning rates go up from low to high, both greater than 0"):
+            learning.Rated(Associator, low, high)
 
 
 def test_one_program_serves_all_numbers_of_a_rule_and_all_steps():

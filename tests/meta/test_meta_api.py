@@ -1,6 +1,7 @@
 """`meta.gradient` and `meta.evolve`: for any rule, from its numbers alone; pairs, founders, errors in sentences."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from typing import Any
@@ -215,6 +216,20 @@ def test_what_has_no_partner_is_a_sentence():
         match=r"no task fits graph 1, which has 2 inputs and 5 outputs; the tasks have 2 inputs and 1 output\.",
     ):
         meta.evolve(KEY, [net, compile_topology(BLOBS)], RULES["blur"], [xor()])
+    net, task = compile_topology(XOR), tasks.load("xor")
+    wrong: tuple[tuple[Any, Any, str], ...] = (
+        ("mlp:2-4-1", task, "net is 'mlp:2-4-1'; give the network"),
+        ([XOR], task, "net is an object of the class Topology"),
+        (net, "xor", "task is 'xor'; give tasks"),
+        (net, ["xor"], "task is 'xor'; give tasks"),
+    )
+    for nets, wanted, words in wrong:
+        with pytest.raises(ValueError, match=re.escape(words)):
+            api.pair(nets, wanted)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(RuleError, match=r"each for all populations, but .*Scaled.* is given; give a rule, such as one"):
+        meta.gradient(KEY, net, Scaled, task)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="key is 12"):
+        meta.gradient(12, net, Scaled(jnp.ones(2)), task)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TaskError, match="there is no graph and no task"):
         api.pair([], [])
 

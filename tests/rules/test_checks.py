@@ -128,7 +128,7 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "feedback fails": (
         "feedback",
         lambda self, a, t: jnp.concatenate([a, t]),
-        "feedback fails, given arrays of shape [2, 2, 3], [2, 3]",
+        "of test_checks.py, given arrays of shape [2, 2, 3], [2, 3]",
     ),
     "no axis down": ("send_down", lambda self, a: a[1], "send_down gives [5, 3]"),
     "the sum alone": ("receive_down", lambda self, v, a, fed, f: v, "receive_down gives [1, 5, 3]"),
@@ -153,7 +153,7 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "no way back left out": (
         "update",
         lambda self, s, seen: Synapses(s.forward, s.backward - seen.sums[0], s.memory),
-        "update fails, given arrays of shape Synapses([1, 6], None, ())",
+        "of test_checks.py, given arrays of shape Synapses([1, 6], None, ())",
     ),
     "no integer": ("n_states", 2.0, "n_states is 2.0; it must be an integer of 1 or more"),
     "no states": ("n_states", 0, "n_states is 0"),
@@ -199,9 +199,27 @@ def test_a_method_that_is_missing_or_misspelt():
     for name, meant in (("recieve_down", "receive_down"), ("updates", "update")):
         with pytest.warns(RuleWarning, match=f"has a method {name}, which nothing calls.* did you mean '{meant}'"):
             init(type("Misspelt", (Rule,), {"activate": Mirrored.activate, name: getattr(Mirrored, meant)})())
+    for name, meant in (("n_state", "n_states"), ("symetric", "symmetric"), ("normalisation", "normalization")):
+        with pytest.warns(RuleWarning, match=f"has an attribute {name}, which nothing reads.* did you mean '{meant}'"):
+            init(type("Misspelt", (Rule,), {"activate": Mirrored.activate, name: 2})())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         init(changed("updates", Mirrored.update))  # which has an update, too
+
+
+def test_a_helper_that_is_called_may_have_any_name():
+    class Helped(Mirrored):
+        def receive(self, received, a):
+            return a[1:] * received
+
+        def receive_down(self, received, a, fed, activation):
+            return jnp.concatenate([a[:1], self.receive(received, a)])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        init(Helped())
+    with pytest.warns(RuleWarning, match="has a method sender, which nothing calls.* did you mean 'send_"):
+        init(changed("sender", Mirrored.send_up))
 
 
 def test_options_that_cannot_be_hashed():

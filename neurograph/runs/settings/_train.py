@@ -169,6 +169,23 @@ class RuleConfig(BaseModel):
 
     model_config = STRICT
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_are_options(cls, given: Any) -> Any:
+        """Says where the fields of a class of rules are given."""
+        from ...rules.options import PRESET_OPTIONS
+
+        name = given.get("name") if isinstance(given, dict) else None
+        if isinstance(name, str) and name not in PRESET_OPTIONS:
+            for key in given:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "sentence",
+                        "unknown key {key}; a field of the rule {name} is given as rule.options.{field}.",
+                        {"key": repr(key), "name": repr(name), "field": str(key)},
+                    )
+        return given
+
     name: RuleName = Field(default="backprop", description="the preset, or the name of a class of rules")
     options: dict[str, Any] = Field(
         default_factory=dict, description="fields of a class of rules that is no preset, such as its loss"
