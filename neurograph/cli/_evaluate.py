@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from .._text import UserError, shown
+from .._text import UserError, count, shown
 from . import EXIT_INTERRUPTED
 from ._console import console as text_console
 from ._long import RuleFiles, choose_device, define_rules, progress, say, typed_command
@@ -57,7 +57,7 @@ def evaluate(
     marks = _marks(steps)
     found = None
     with _interruptible(), progress(text_console(stderr=True)) as bars:
-        bar = bars.add_task("evaluate", total=1, about=f"{draws} draws of {marks[-1]} steps")
+        bar = bars.add_task("evaluate", total=1, about=f"{count(draws, 'draw')} of {count(marks[-1], 'step')}")
         found = contest.curve(steps=marks, n_draws=draws)
         bars.update(bar, completed=1)
     if found is None:

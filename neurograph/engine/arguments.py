@@ -58,7 +58,7 @@ def _check_state(net: CompiledGraph, rule: Rule, state: NetworkState) -> None:
     for lacks, what in (
         (rule.stores_backward and state.backward is None, "backward synapses of their own"),
         (rule.keep_states and state.neurons is None, "states from step to step"),
-        (rule.n_noise > 0 and state.noise is None, "a key of the neurons' noise"),
+        (rule.n_noise + rule.n_fixed > 0 and state.noise is None, "a key of the neurons' random numbers"),
     ):
         if lacks:
             raise UserError(f"state is one of another rule: it does not keep {what}, and the rule does; {again}.")

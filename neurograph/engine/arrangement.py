@@ -29,6 +29,7 @@ _ALIKE = (
     "first_channel_down",
     "keep_states",
     "n_noise",
+    "n_fixed",
     "supervised_every",
     "normalization",
 )

@@ -17,6 +17,8 @@ from .norms import factors
 from .state import NetworkState
 
 OUT_ONLY = (True, False, False)
+_ONCE = 2**32 - 1
+"""What the key of numbers that are drawn once is folded with; steps have smaller numbers."""
 
 
 def activation_of(rule: Rule, type_: NeuronType) -> Any:
@@ -38,7 +40,7 @@ class ForwardRows(NamedTuple):
         bias: `[channels, rows, 1]`, the synapse from the unit neuron.
         scale: `[channels, rows, 1]`, factor of all that is received.
         kept: states of the step before.
-        noise: standard normal numbers, `[noise, rows, batch]`.
+        noise: standard normal numbers, new ones and then those drawn once, `[noise + fixed, rows, batch]`.
     """
 
     data: Array | None = None
@@ -85,7 +87,8 @@ def forward_pass(
     some, dtype, batch = rules[0], state.dtype, x.shape[1]
     scales = factors(net, rules, state)[0] if some.normalization == "within_sums" else None
     biases = by_stage(net, state.bias)
-    noise = by_stage(net, _noise(net, some, state, batch, quiet=quiet)) if some.n_noise else None
+    has_noise = some.n_noise + some.n_fixed > 0
+    noise = by_stage(net, _noise(net, some, state, batch, quiet=quiet)) if has_noise else None
     given = []
     for s, stage in enumerate(net.wiring.stages):
         types = net.types(s)
@@ -109,13 +112,19 @@ def forward_pass(
 
 
 def _noise(net: CompiledGraph, rule: Rule, state: NetworkState, batch: int, *, quiet: bool) -> Array:
-    """The noise of all neurons in this step, drawn in the user's order, so that lowerings do not change it."""
-    shape = (rule.n_noise, net.n_neurons, batch)
-    if quiet:
-        return jnp.zeros(shape, state.dtype)
+    """The noise of all neurons in this step, and then the numbers that they have drawn once.
+
+    Both are drawn in the user's order, so that lowerings do not change them.
+    """
     assert state.noise is not None
-    key = jax.random.fold_in(jax.random.wrap_key_data(state.noise), state.step)
-    return jax.random.normal(key, shape, state.dtype)[:, net.neuron_order]
+    key, n = jax.random.wrap_key_data(state.noise), net.n_neurons
+    new = jnp.zeros((rule.n_noise, n, batch), state.dtype)
+    if rule.n_noise and not quiet:
+        new = jax.random.normal(jax.random.fold_in(key, state.step), new.shape, new.dtype)
+    if not rule.n_fixed:
+        return new[:, net.neuron_order]
+    once = jax.random.normal(jax.random.fold_in(key, _ONCE), (rule.n_fixed, n, 1), state.dtype)
+    return jnp.concatenate([new, jnp.broadcast_to(once, (rule.n_fixed, n, batch))])[:, net.neuron_order]
 
 
 def channels(rule: Rule, send: Any) -> int:

@@ -27,7 +27,7 @@ class NetworkState(eqx.Module):
         memory: what the rule keeps of synapses, by part, and of those from the unit neuron: two pytrees.
         neuron_memory: what the rule keeps of neurons, by stage.
         neurons: states, if the rule keeps them, else None.
-        noise: the data of the key that neurons draw their noise by, if the rule has any, else None.
+        noise: the data of the key that neurons draw their random numbers by, if the rule has any, else None.
         step: index of the next step.
     """
 
@@ -159,7 +159,7 @@ def _drawn(
             for stage in net.wiring.stages
         ),
         neurons=neurons,
-        noise=jax.random.key_data(jax.random.fold_in(key, 3)) if some.n_noise else None,
+        noise=jax.random.key_data(jax.random.fold_in(key, 3)) if some.n_noise + some.n_fixed else None,
         step=jnp.zeros((), jnp.int32),
     )
 

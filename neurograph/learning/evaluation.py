@@ -116,8 +116,7 @@ def evaluate(
     check_key(key)
     check_net(net)
     check_initializer(initializer)
-    if not isinstance(task, Task):
-        raise UserError(f"task is {shown(task)}; give a task, such as ng.tasks.load('digits').")
+    _check_task(task)
     check_whole("n_draws", n_draws)
     check_whole("batch_size", batch_size)
     steps = tuple(int(step) for step in steps)
@@ -128,6 +127,11 @@ def evaluate(
     found = _curve(key, net, rule, task, numbers, points, n_marks, held_out, batch_size, initializer)
     loss, score = np.moveaxis(np.asarray(found, np.float64), 1, 0)
     return Curve(steps, loss, score)
+
+
+def _check_task(task: Any) -> None:
+    if not isinstance(task, Task):
+        raise UserError(f"task is {shown(task)}; give a task, such as ng.tasks.load('digits').")
 
 
 @eqx.filter_jit

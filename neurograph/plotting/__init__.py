@@ -12,3 +12,4 @@ from .histograms import level_histogram as level_histogram
 from .histograms import text_histogram as text_histogram
 from .layout import Layout as Layout
 from .layout import layout as layout
+from .learning import learning_curves as learning_curves

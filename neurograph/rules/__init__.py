@@ -19,6 +19,7 @@ from .base import Seen as Seen
 from .base import Synapses as Synapses
 from .base import as_arrays as as_arrays
 from .base import identity as identity
+from .base import value_and_slope as value_and_slope
 from .blur import Blur as Blur
 from .blur import Hebbian as Hebbian
 from .checks import RuleWarning as RuleWarning

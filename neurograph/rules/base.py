@@ -116,6 +116,8 @@ class Rule(eqx.Module):
     """Whether states live on from step to step; else every step starts from zero."""
     n_noise = 0
     """Standard normal numbers that each neuron draws anew for each example of a learning step (see `activate`)."""
+    n_fixed = 0
+    """Standard normal numbers that each neuron draws once and keeps, such as fixed random feedback (see `activate`)."""
     supervised_every = 1
     """Feedback, backward pass and update happen when the index of the step is a multiple of it."""
 
@@ -184,8 +186,8 @@ class Rule(eqx.Module):
     def activate(self, u: Messages, activation: Activation) -> States:
         """States after the forward pass from the pre-activation.
 
-        Where `n_noise` is greater than 0, its last `n_noise` rows are the neuron's noise: in a learning step standard
-        normal numbers, in a prediction 0.
+        Below the pre-activation come `n_noise` rows of the neuron's noise, in a learning step standard normal numbers
+        and in a prediction 0; then `n_fixed` rows of the numbers that it has drawn once, the same for all examples.
         """
         raise NotImplementedError(f"{type(self).__name__} must define activate(u, activation).")
 

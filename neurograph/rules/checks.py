@@ -27,6 +27,7 @@ _COUNTS = {
     "supervised_every": 1,
     "first_channel_down": 0,
     "n_noise": 0,
+    "n_fixed": 0,
 }
 """The least value of each option that is an integer."""
 _SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")
@@ -214,7 +215,9 @@ def _check_passes(rule: Rule, outputs_feed_on: bool, n_outputs: int) -> None:
         _expect(rule, "present", _called(rule, "present", _array(1, NEURONS, BATCH)), a.shape, states)
     u = _called(rule, "receive_up", sent, a if rule.keep_states else None)
     u = _expect(rule, "receive_up", u, (None, NEURONS, BATCH), "[channels, neurons, batch]")
-    _expect(rule, "activate", _called(rule, "activate", below(u, rule.n_noise), last=hidden), a.shape, states)
+    _expect(
+        rule, "activate", _called(rule, "activate", below(u, rule.n_noise + rule.n_fixed), last=hidden), a.shape, states
+    )
 
     outputs, classes = _array(k, n_outputs, BATCH), jax.ShapeDtypeStruct((BATCH,), jnp.int32)
 

@@ -197,8 +197,16 @@ def save(
 
 
 def dumps(rule: Rules, provenance: Mapping[str, Any] | None = None, *, initializer: str | None = None) -> str:
-    """A rule as text, one matrix row a line, every number exactly (float64 repr)."""
+    """A rule as text, one matrix row a line, every number exactly (float64 repr).
+
+    Raises:
+        RuleError: it is no rule, a number is not finite, or an option has no name.
+    """
     import yaml
+
+    for one in rule.values() if isinstance(rule, Mapping) else [rule]:
+        if not isinstance(one, Rule):
+            raise RuleError(f"what is to be saved is {shown(one)}; give a rule, or a mapping of populations to rules.")
 
     lines = ["# A learning rule of neurograph; docs/rules.md says what the numbers are.", f"{KEY}: {FORMAT_VERSION}"]
     for name, value in (("provenance", provenance), ("initializer", initializer)):

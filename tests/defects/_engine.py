@@ -6,7 +6,25 @@ from ._operators import FixCondition, Rewrite
 PASSES, SYNAPSES, ARRANGEMENT = "engine/passes.py", "engine/synapses.py", "engine/arrangement.py"
 MLP, DEFAULTS, EACH = f"{BACKPROP}[mlp]", f"{ALONE}[published defaults]", f"{POPULATIONS}[published defaults]"
 
+FIXED = "tests/rules/test_fixed_numbers.py"
+
 PASSING = (
+    Mutation(
+        "numbers drawn once that are drawn anew",
+        PASSES,
+        "_noise",
+        Rewrite("jax.random.fold_in(key, _ONCE)", "jax.random.fold_in(key, state.step)"),
+        (f"{FIXED}::test_they_are_drawn_once_and_kept",),
+    ),
+    Mutation(
+        "numbers drawn once that predictions lack",
+        PASSES,
+        "_noise",
+        Rewrite(
+            "jnp.broadcast_to(once, _s)", "jnp.broadcast_to(0 * once, _s) if quiet else jnp.broadcast_to(once, _s)"
+        ),
+        (f"{FIXED}::test_they_are_there_in_predictions",),
+    ),
     Mutation(
         "no bias on the way forward",
         PASSES,

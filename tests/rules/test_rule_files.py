@@ -94,6 +94,13 @@ def saved(rule, tmp_path, **about):
 # --- what comes back ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("given", [rules.SignSymmetric, "backprop", {"*": None}])
+def test_what_is_no_rule_is_not_saved(given, tmp_path):
+    with pytest.raises(RuleError, match=r"what is to be saved is .*; give a rule, or a mapping"):
+        files.save(given, tmp_path / "rule.txt")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_comes_back(name, tmp_path):
     assert_same_rule(rules.load(saved(RULES[name], tmp_path)), RULES[name])
