@@ -183,7 +183,7 @@ WRONG = [
     (("--task", "xorr"), 1, "did you mean 'xor'"),
     (("--task", "digits"), 1, "needs 64"),
     (("--task", ""), 1, "the text is empty"),
-    (("--method", "adam"), 1, "method: 'adam' is not known here; valid are 'gradient', 'cma'"),
+    (("--method", "adam"), 1, "method: 'adam' is unknown; valid are 'gradient', 'cma'"),
     (("--rule", "blurr"), 1, "did you mean 'blur'?"),
     (("--genome", "randm"), 1, "did you mean 'random'?"),
     (("--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
@@ -204,7 +204,7 @@ WRONG = [
     (("--curriculum", "-1:5"), 2, "--curriculum is '-1:5'"),
     (("--curriculum", "²:5"), 2, "--curriculum is"),
     (("--curriculum", "1:0"), 1, "curriculum.every: 0 is out of range"),
-    (("--device", "tpu"), 1, "device: 'tpu' is not known here"),
+    (("--device", "tpu"), 1, "device: 'tpu' is unknown"),
     (("--set", "unrol=3"), 1, "unknown key 'unrol'; did you mean 'unroll'?"),
     (("--set", "clip"), 1, "is no assignment"),
     (("--set", "rule.oja.form=weigts"), 1, "did you mean 'weights'?"),
@@ -237,7 +237,7 @@ def test_a_wrong_option_is_told_before_anything_is_written(run, options, code, w
 def test_a_wiring_must_be_given_and_exist(run):
     assert_complains(run("meta-train"), "give a TOPOLOGY to meta-learn on, or a run folder with --resume", code=2)
     assert_complains(run("meta-train", "nothing.yaml", "--task", "xor"), "nothing.yaml", "no such file")
-    assert_complains(run("meta-train", "mlp:2-x", "--task", "xor"), "'2-x' is no list of layers")
+    assert_complains(run("meta-train", "mlp:2-x", "--task", "xor"), "'2-x' is not a list of layers")
     assert not pathlib.Path("runs").exists()
 
 

@@ -303,7 +303,7 @@ def test_a_wiring_that_is_none(folder, about, sentence):
         ("senders", np.zeros((), np.int64), r"senders is int64 of shape \(\)"),
         ("receivers", np.zeros(3, np.int64), "15 senders but 3 receivers"),
         ("population_of", np.zeros(8), "population_of is float64"),
-        ("inputs", np.zeros(2, np.int64), "that are not exactly the 2 neurons of role 'input'"),
+        ("inputs", np.zeros(2, np.int64), "that are not exactly the 2 neurons with role 'input'"),
         ("weights", np.zeros((1, 15), bool), "weights is bool"),
         ("biases", np.full((1, 8), np.nan), "it must be a finite number"),
         ("more", np.zeros(1), "another array than those of a wiring, 'more'"),

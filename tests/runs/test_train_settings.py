@@ -149,11 +149,11 @@ def test_a_topology_of_another_format_takes_defaults(tmp_path):
         ({"steps.x": 1}, "command line: steps.x: steps is no mapping"),
         (
             {"rule": "sgd"},
-            "command line: rule: 'sgd' is not known here; valid are 'backprop', 'momentum', 'rmsprop', ",
+            "command line: rule: 'sgd' is unknown; valid are 'backprop', 'momentum', 'rmsprop', ",
         ),
         (
             {"rule": "mometum"},
-            "command line: rule: 'mometum' is not known here; did you mean 'momentum'? A class of your own must be "
+            "command line: rule: 'mometum' is unknown; did you mean 'momentum'? A class of your own must be "
             "defined before it is named: on the command line, give the Python file that defines it as --rules.",
         ),
     ],
@@ -249,12 +249,12 @@ def test_every_option_of_the_schema_changes_the_rule(name):
 
 # The place that the message must name is marked by @.
 WRONG = {
-    "rule of learning": (MLP + "train: {rule: @backprob}", "train.rule: 'backprob' is not known here; did you mean"),
+    "rule of learning": (MLP + "train: {rule: @backprob}", "train.rule: 'backprob' is unknown; did you mean"),
     "option of the rule": (
         MLP + "train: {rule: {oja: {form: @weight}}}",
-        "train.rule.oja.form: 'weight' is not known here; did you mean 'weights'?",
+        "train.rule.oja.form: 'weight' is unknown; did you mean 'weights'?",
     ),
-    "word for an option": (MLP + "train: {rule: {saturation: @tan}}", "train.rule.saturation: 'tan' is not known here"),
+    "word for an option": (MLP + "train: {rule: {saturation: @tan}}", "train.rule.saturation: 'tan' is unknown"),
     "genome": (MLP + "train: {genome: @5}", "train.genome: 5 is a number; it must be text or a mapping"),
     "learning rate": (MLP + "train: {learning_rate: @0}", "train.learning_rate: 0 is out of range; it must be greater"),
     "key of train": (MLP + "train: {@stps: 1}", "train.stps: unknown key 'stps'; did you mean 'steps'?"),
