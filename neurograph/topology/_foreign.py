@@ -16,7 +16,7 @@ from ._types import ACTIVATION_NAMES, TopologyWarning
 _FORMS = {
     "population": "the name of a population, as text",
     "activation": f"one of {', '.join(ACTIVATION_NAMES)}",
-    "bias": "true or false, for with or without a bias (initial biases are called bias_weight)",
+    "bias": "true or false, which says whether there is a bias (initial biases are called bias_weight)",
     "shape": "the rows and columns of a sheet, such as '8x8'",
 }
 _SLIP = 0.8

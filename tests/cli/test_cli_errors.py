@@ -50,7 +50,7 @@ WRONG_WIRINGS = {
     "empty.csv": "is empty",
     "empty.json": "is empty",
     "empty.graphml": "is empty",
-    "malformed.yaml": "no YAML",
+    "malformed.yaml": "not valid YAML",
     "malformed.json": "the JSON is malformed",
     "malformed.graphml": "the XML is malformed",
     "list.yaml": "mapping",
@@ -116,7 +116,7 @@ WRONG_OPTIONS = [
     (("--set", "stepz=3"), 1, "unknown key 'stepz'; did you mean 'steps'?"),
     (("--set", "stepz"), 1, "is no assignment"),
     (("--set", "rule.oja.form=weigts"), 1, "did you mean 'weights'?"),
-    (("--set", "rule.oja.form=[1"), 1, "no YAML"),
+    (("--set", "rule.oja.form=[1"), 1, "not valid YAML"),
     (("--set", "task_options.query=3"), 1, "no option 'query'"),
     (("--set", "rule.feedback=softmax_cross_entropy"), 1, "single output"),
     (("--rule", "feedback_alignment", "--set", "rule.options.loss=softmax_cross_entropy"), 1, "as rule.options.loss"),
@@ -146,7 +146,7 @@ def test_a_wiring_in_a_pipe_is_told_and_not_waited_for(run, suffix):
 @pytest.mark.parametrize("task", ["task.csv", "task.npz"])
 def test_a_device_without_an_end_is_told(run, task):
     pathlib.Path(task).symlink_to("/dev/zero")
-    words = "pipe or a device" if task == "task.csv" else "no regular file"
+    words = "pipe or a device" if task == "task.csv" else "not a regular file"
     assert_complains(run("train", "mlp:2-3-2", "--task", task, "--out", "r"), task, words)
 
 

@@ -183,7 +183,7 @@ WRONG = [
     (("--task", "xorr"), 1, "did you mean 'xor'"),
     (("--task", "digits"), 1, "needs 64"),
     (("--task", ""), 1, "the text is empty"),
-    (("--method", "adam"), 1, "method: 'adam' is unknown; valid are 'gradient', 'cma'"),
+    (("--method", "adam"), 1, "method: 'adam' is unknown; choose one of 'gradient', 'cma'"),
     (("--rule", "blurr"), 1, "did you mean 'blur'?"),
     (("--genome", "randm"), 1, "did you mean 'random'?"),
     (("--genome", "none.txt"), 1, "there is no rule 'none.txt'"),

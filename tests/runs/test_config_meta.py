@@ -87,7 +87,7 @@ def test_choices_are_told(key):
     for choice in CHOICES[key]:
         found = value_of(meta_config({key: choice}), key)
         assert (found.name if key == "rule" else found) == choice
-    assert re.match(f"command line: {key}: 'something' is unknown; valid are ", complaint(**{key: "something"}))
+    assert re.match(f"command line: {key}: 'something' is unknown; choose one of ", complaint(**{key: "something"}))
     near = CHOICES[key][-1]
     assert f"did you mean '{near}'?" in complaint(**{key: near + "x"})
 

@@ -384,8 +384,8 @@ def test_a_checkpoint_of_another_run_does_not_fit(folder, tmp_path):
 
 BROKEN_CONFIGS = {
     "empty": ("", "damaged: it has no mapping 'train'"),
-    "not closed": ("train: {", "damaged in line 2: this is no YAML: while parsing"),
-    "a key twice": ("a: 1\na: 2\n", "damaged in line 2: the key 'a' is already there in line 1"),
+    "not closed": ("train: {", "damaged in line 2: this is not valid YAML: while parsing"),
+    "a key twice": ("a: 1\na: 2\n", "damaged in line 2: the key 'a' already appears in line 1"),
     "a list": ("- 1\n", "damaged: it has no mapping 'train'"),
     "a number for train": ("train: 3\nneurograph: 0.1.0\n", "damaged: it has no mapping 'train'"),
     "cut short": ("topology: a\ntrain: {steps: 3}\n", "damaged: it is cut short"),

@@ -149,7 +149,7 @@ def test_a_topology_of_another_format_takes_defaults(tmp_path):
         ({"steps.x": 1}, "command line: steps.x: steps is no mapping"),
         (
             {"rule": "sgd"},
-            "command line: rule: 'sgd' is unknown; valid are 'backprop', 'momentum', 'rmsprop', ",
+            "command line: rule: 'sgd' is unknown; choose one of 'backprop', 'momentum', 'rmsprop', ",
         ),
         (
             {"rule": "mometum"},
@@ -188,7 +188,7 @@ def test_assignments():
     for wrong in ["steps", "=3", ""]:
         with pytest.raises(ConfigError, match="is no assignment; write KEY=VALUE"):
             parse_assignments([wrong])
-    with pytest.raises(ConfigError, match="this is no YAML"):
+    with pytest.raises(ConfigError, match="this is not valid YAML"):
         parse_assignments(["steps=[1"])
 
 

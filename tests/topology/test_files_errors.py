@@ -39,7 +39,7 @@ CSV = {
     ),
     "ragged": (b'sender,receiver\na,"b\nb"\nc,d,e\n', "line 4: it has 3 cells, but line 1 has 2"),
     "cell missing": (b"sender,receiver\na,b\n,c\n", "line 3: the sender is missing"),
-    "quote open": (b'sender,receiver\na,"b\n', "line 2: malformed CSV"),
+    "quote open": (b'sender,receiver\na,"b\n', "line 2: the CSV is malformed"),
     "latin-1": ("sender,receiver\na,b\né,c\n".encode("latin-1"), "line 3: the file is not UTF-8 text"),
     "binary": (bytes(range(256)), "line 1: the file is not UTF-8|line 2: the file is not UTF-8"),
     "nan": (b"sender,receiver,weight\na,c,1\nb,c,nan\n", "line 3: weight is 'nan'; it must be a finite number"),
@@ -206,7 +206,7 @@ def test_paths_that_are_no_files_are_told(suffix: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("a.jsn", "did you mean '.json'"), ("a", "valid are '.yaml', '.yml', '.csv'")]
+    ("name", "hint"), [("a.jsn", "did you mean '.json'"), ("a", "choose one of '.yaml', '.yml', '.csv'")]
 )
 def test_an_unknown_suffix_is_told(name: str, hint: str, tmp_path: Path):
     (tmp_path / name).touch()

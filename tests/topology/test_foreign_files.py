@@ -113,7 +113,7 @@ def test_edge_lists_of_numbers_need_no_header(tmp_path):
     ("text", "sentence"),
     {
         "sender,receiver\n3,4\n4,5\n3.0,5\n": "lines 2 and 4: 3 and 3.0 are the same number; if they are one neuron,",
-        "sender;receiver;weight\na;b;0,5\na;c;1.5\n": "line 3: the number '1.5', but '0,5' in line 2; write all",
+        "sender;receiver;weight\na;b;0,5\na;c;1.5\n": "line 3: the number is '1.5', but '0,5' in line 2; write all",
         "sender,receiver,weight\na,b,1_000\n": "line 2: weight is '1_000'; it must be a number",
         "sender,receiver,directed\na,b,false\n": "line 2: the directed of the synapse is false",
     }.items(),
@@ -124,7 +124,7 @@ def test_edge_lists_that_may_mean_two_things_are_refused(tmp_path, text, sentenc
 
 
 def test_a_comment_that_may_be_a_synapse_is_told(tmp_path):
-    with pytest.warns(TopologyWarning, match=r"'edges\.csv': line 3: it begins with # and is taken for a comment"):
+    with pytest.warns(TopologyWarning, match=r"'edges\.csv': line 3: it begins with #, so it is taken for a comment"):
         assert synapses(of_text(tmp_path, "sender,receiver\na,b\n#b,c\n")) == [("a", "b")]
     path = tmp_path / "kept.csv"
     files.save(from_networkx(nx.DiGraph([("#1", "b")])), path)

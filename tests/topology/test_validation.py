@@ -90,7 +90,7 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "unknown role of a node": (
         lambda: from_networkx(graph_of(("a", "z"), z={"role": "motor"})),
-        "neuron z has role 'motor', which is unknown; valid are 'input', 'hidden', 'output'.",
+        "neuron z has role 'motor', which is unknown; choose one of 'input', 'hidden', 'output'.",
     ),
     "unknown role of a population": (
         lambda: build([0], [1], [(Population("in", "inpt"), 1), (OUT, 1)], name="net.yaml"),

@@ -288,5 +288,5 @@ def _biases(file: TopologyFile, document: Document, n_neurons: int) -> np.ndarra
             -1, n_neurons
         )
     except ValueError:
-        sentence = f"the text is not lines of {n_neurons} numbers each; give one such line for each channel."
+        sentence = f"the lines do not have {n_neurons} numbers each; give one such line for each channel."
         raise _error(document, ("biases",), sentence) from None
