@@ -103,7 +103,7 @@ def test_resuming(run):
     assert run("meta-train", "--resume", "r", "--meta-steps", 8, "--json").summary["meta_steps"] == 8
     assert run("meta-train", "--resume", "r", "--json").summary["finished"]
     assert_complains(
-        run("meta-train", "--resume", "r", "--meta-steps", 3), "has done 8 steps already", "--meta-steps 8"
+        run("meta-train", "--resume", "r", "--meta-steps", 3), "has already done 8 steps", "--meta-steps 8"
     )
     assert_complains(run("meta-train", "--resume", "r", "--meta-steps", 0), "meta_steps: 0 is out of range")
     for wrong in (("--seed", 3), ("--out", "s"), ("--set", "seed=3"), ("--curriculum", "1:2")):
@@ -115,7 +115,7 @@ def test_resuming(run):
             code=2,
         )
     assert_complains(
-        run("meta-train", "--resume", "r", "--task", "and"), "was begun on task 'xor', and 'and' was given"
+        run("meta-train", "--resume", "r", "--task", "and"), "was started on task 'xor', but 'and' is given"
     )
     assert_complains(run("meta-train", WIRING, "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
     assert_complains(run(*SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")
@@ -198,7 +198,7 @@ WRONG = [
     (("--unroll", 0), 1, "unroll: 0 is out of range"),
     (("--meta-steps", 0), 1, "meta_steps: 0 is out of range"),
     (("--learning-rate", -1), 1, "learning_rate: -1.0 is out of range"),
-    (("--curriculum", "5"), 2, "give ADD:EVERY or ADD:EVERY:LAST, as 5:10000:50"),
+    (("--curriculum", "5"), 2, "give ADD:EVERY or ADD:EVERY:LAST, such as 5:10000:50"),
     (("--curriculum", "1:2:3:4"), 2, "--curriculum is '1:2:3:4'"),
     (("--curriculum", "a:b"), 2, "--curriculum is 'a:b'"),
     (("--curriculum", "-1:5"), 2, "--curriculum is '-1:5'"),
@@ -206,7 +206,7 @@ WRONG = [
     (("--curriculum", "1:0"), 1, "curriculum.every: 0 is out of range"),
     (("--device", "tpu"), 1, "device: 'tpu' is unknown"),
     (("--set", "unrol=3"), 1, "unknown key 'unrol'; did you mean 'unroll'?"),
-    (("--set", "clip"), 1, "is no assignment"),
+    (("--set", "clip"), 1, "is not an assignment"),
     (("--set", "rule.oja.form=weigts"), 1, "did you mean 'weights'?"),
     (("--set", "task_options.query=3"), 1, "no option 'query'"),
     (("--out", "two.txt"), 1, "'two.txt' cannot be made"),

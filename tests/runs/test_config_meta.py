@@ -114,7 +114,7 @@ def test_keys_with_dots_lead_into_mappings():
     assert config.rule == RuleConfig(name="published", supervised_every=3)
     assert meta_config({"rule.name": "published"}).rule.name == "published"
     assert "give a mapping of keys to values" in complaint(curriculum=5)
-    assert "curriculum is no mapping; give all of it" in complaint(curriculum=5, curriculum__add=3)
+    assert "curriculum is not a mapping; give the whole of it" in complaint(curriculum=5, curriculum__add=3)
 
 
 def test_tasks_are_a_list_of_names():

@@ -146,7 +146,7 @@ def test_a_topology_of_another_format_takes_defaults(tmp_path):
         ({"steps": 0}, "command line: steps: 0 is out of range"),
         ({"stps": 1}, "command line: stps: unknown key 'stps'; did you mean 'steps'?"),
         ({"rule.oja.frm": 1}, "command line: rule.oja.frm: unknown key 'frm'; did you mean 'form'?"),
-        ({"steps.x": 1}, "command line: steps.x: steps is no mapping"),
+        ({"steps.x": 1}, "command line: steps.x: steps is not a mapping"),
         (
             {"rule": "sgd"},
             "command line: rule: 'sgd' is unknown; choose one of 'backprop', 'momentum', 'rmsprop', ",
@@ -186,7 +186,7 @@ def test_assignments():
         "seed": 4,
     }
     for wrong in ["steps", "=3", ""]:
-        with pytest.raises(ConfigError, match="is no assignment; write KEY=VALUE"):
+        with pytest.raises(ConfigError, match="is not an assignment; write KEY=VALUE"):
             parse_assignments([wrong])
     with pytest.raises(ConfigError, match="this is not valid YAML"):
         parse_assignments(["steps=[1"])
