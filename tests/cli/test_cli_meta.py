@@ -188,7 +188,7 @@ WRONG = [
     (("--genome", "randm"), 1, "did you mean 'random'?"),
     (("--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
     (("--genome", "rule.txt"), 1, "no rule is called 'blurr'; did you mean 'blur'?"),
-    (("--genome", "initializer.txt"), 1, "names the initializer 'he_norm'"),
+    (("--genome", "initializer.txt"), 1, "names an unknown initializer 'he_norm'"),
     (("--genome", "kind.txt"), 1, "rule: expected a mapping of names to values; found [1]"),
     (("--genome", "two.txt"), 1, "the file holds several"),
     (("--genomes", 0), 1, "genomes: 0 is out of range"),

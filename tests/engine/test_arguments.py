@@ -34,17 +34,17 @@ def labelled(rule):
 
 
 WRONG = {
-    "transposed data": (lambda: step(x=X.T), "x has the shape (6, 4)", "each of the 4 inputs", "give x.T."),
-    "too few rows": (lambda: step(x=X[:3]), "x has the shape (3, 6)", "(4, batch)."),
-    "too many rows": (lambda: step(x=np.ones((9, 6))), "x has the shape (9, 6)", "(4, batch)."),
-    "one example": (lambda: step(x=X[:, 0]), "x has the shape (4,)", "give x[:, None]"),
+    "transposed data": (lambda: step(x=X.T), "x has shape (6, 4)", "each of the 4 inputs", "give x.T."),
+    "too few rows": (lambda: step(x=X[:3]), "x has shape (3, 6)", "(4, batch)."),
+    "too many rows": (lambda: step(x=np.ones((9, 6))), "x has shape (9, 6)", "(4, batch)."),
+    "one example": (lambda: step(x=X[:, 0]), "x has shape (4,)", "give x[:, None]"),
     "to predict from transposed data": (
         lambda: ng.predict(NET, SGD, STATE, jnp.asarray(X.T)),
-        "x has the shape (6, 4)",
+        "x has shape (6, 4)",
     ),
-    "transposed targets": (lambda: step(target=TARGET.T), "target has the shape (6, 3)", "give target.T."),
-    "targets of fewer examples": (lambda: step(target=TARGET[:, :2]), "(3, 2), and x holds 6 examples"),
-    "a target for all examples": (lambda: step(target=TARGET[:, :1]), "(3, 1), and x holds 6 examples"),
+    "transposed targets": (lambda: step(target=TARGET.T), "target has shape (6, 3)", "give target.T."),
+    "targets of fewer examples": (lambda: step(target=TARGET[:, :2]), "(3, 2), but x holds 6 examples"),
+    "a target for all examples": (lambda: step(target=TARGET[:, :1]), "(3, 1), but x holds 6 examples"),
     "no targets": (lambda: step(target=None), "target is None"),
     "targets of fewer outputs": (lambda: step(target=TARGET[:2]), "softmax_cross_entropy is given", "(2,)", "(3,)"),
     "a target for all outputs": (lambda: step(target=TARGET[:1]), "softmax_cross_entropy is given", "(1,)", "(3,)"),
@@ -59,13 +59,13 @@ WRONG = {
     ),
     "the name of a topology": (lambda: step(net="mlp:4-5-3"), "net is of the class str", "ng.compile"),
     "arguments in another order": (lambda: step(rule=STATE, state=SGD), "state is of the class Blur", "in this order"),
-    "a network of another size": (lambda: step(net=OTHER), "it has 12 neurons, and net has 10", "ng.init(key"),
+    "a network of another size": (lambda: step(net=OTHER), "it has 12 neurons, but net has 10", "ng.init(key"),
     "a network of other synapses": (
         lambda: step(net=REWIRED, target=np.ones((5, 6))),
-        "parts of the shapes [(35,)], and net has them in parts of the shapes [(27,)]",
+        "parts of the shapes [(35,)], but those of net are in parts of the shapes [(27,)]",
     ),
-    "a rule of more channels": (lambda: step(rule=FOUR), "it stores 1 channel of synapses, and the rule stores 4"),
-    "a rule that remembers": (lambda: step(rule=ADAM), "it remembers 0 arrays of its synapses, and the rule", "2"),
+    "a rule of more channels": (lambda: step(rule=FOUR), "it stores 1 channel of synapses, but the rule stores 4"),
+    "a rule that remembers": (lambda: step(rule=ADAM), "it remembers 0 arrays of its synapses, but the rule", "2"),
     "a rule that does not": (lambda: step(state=ng.init(KEY, NET, ADAM)), "it remembers 2 arrays of its synapses"),
     "no backward synapses": (lambda: step(rule=APART), "does not keep backward synapses of their own"),
     "no states kept": (lambda: step(rule=KEEPS), "does not keep states from step to step"),
@@ -77,7 +77,7 @@ WRONG = {
     "no task": (lambda: learn("digits"), "task is 'digits'", "support(key"),
     "a task of more inputs": (
         lambda: learn(ng.tasks.digits()),
-        "x has the shape (64, 128)",
+        "x has shape (64, 128)",
         "each of the 4 inputs",
     ),
 }

@@ -143,9 +143,7 @@ def test_a_config_that_was_changed_is_refused_unless_that_is_meant(folder):
     changed = text.replace("batch_size: 8", "batch_size: 9")
     assert changed != text
     path.write_text(changed)
-    told = (
-        "has changed since it was written. Put it back as it was: another number of steps, .* delete the line .*sha256"
-    )
+    told = "has changed since it was written. Restore it: give another number of steps, .* delete the line .*sha256"
     with pytest.raises(RunError, match=told):
         runs.read_config(folder)
     path.write_text(changed.rpartition("sha256")[0])

@@ -90,7 +90,7 @@ def test_a_whole_number_may_be_written_as_others_are(tmp_path, written, value, s
             "learning_rate",
             "1e39",
             1e39,
-            "learning_rate: 1e+39 is too large: float32 holds numbers up to 3.4e+38 only; giv",
+            "learning_rate: 1e+39 is too large: float32 holds only numbers up to 3.4e+38; giv",
         ),
         (
             "rule",
@@ -112,7 +112,9 @@ def test_a_wrong_number_is_told_alike_wherever_it_stands(tmp_path, key, written,
 def test_float64_holds_larger_numbers(tmp_path):
     given = {"learning_rate": 1e39, "dtype": "float64"}
     assert plain_config(given).learning_rate == 1e39
-    with pytest.raises(ConfigError, match=r"^command line: sigma: 1e\+39 is too large: float32 holds numbers up to"):
+    with pytest.raises(
+        ConfigError, match=r"^command line: sigma: 1e\+39 is too large: float32 holds only numbers up to"
+    ):
         meta_config({"sigma": 1e39})
     assert meta_config({"sigma": 1e39, "dtype": "float64", "meta_steps": 1e3, "curriculum.add": 5.0}).meta_steps == 1000
 
