@@ -76,7 +76,7 @@ def learn(
     if not traced and most is None:
         most = int(steps)
     if most is None and (save is not None or differentiable):
-        raise UserError("the number of steps is traced; give most, the length of the history or of the loop.")
+        raise UserError("the number of steps is traced: give most, the length of the history or of the loop.")
     if not traced and most is not None and not 0 <= int(steps) <= most:
         raise UserError(
             f"{int(steps)} steps were requested of one call, which takes 0 to {most}; call it again for more."

@@ -133,7 +133,7 @@ def _drawn(
     neurons = None
     if some.keep_states:
         if batch_size is None:
-            raise UserError("the rule keeps states from step to step; give batch_size, which must then stay the same.")
+            raise UserError("the rule keeps states from step to step: give batch_size, which must then stay the same.")
         neurons = jnp.zeros((some.n_states, net.n_neurons, batch_size), dtype)
     parts = net.split(forward[:, net.synapse_order])
     none: ByPart = (None,) * len(parts)
