@@ -58,7 +58,7 @@ def moved(
     old, new = _specs(settings), [specs] if isinstance(specs, str) else list(specs)
     fix = "keep the run's tasks, or start a new run."
     if len(old) != len(new):
-        raise RunError(f"run '{folder}' has {len(old)} tasks ({', '.join(old)}); give as many, or {fix}")
+        raise RunError(f"run '{folder}' has {len(old)} tasks ({', '.join(old)}); give the same number, or {fix}")
     anew = []
     for before, now in zip(old, new, strict=True):
         if not all(map(tasks.is_file, (before, now))):
