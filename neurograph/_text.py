@@ -61,7 +61,7 @@ def nearest(word: object, valid: Collection[str], otherwise: str | None = None) 
     >>> nearest("sise", ["size", "shape"])
     "did you mean 'size'?"
     >>> nearest("colour", ["size", "shape"])
-    "valid are 'size', 'shape'."
+    "choose one of 'size', 'shape'."
     """
     word = word if isinstance(word, str) else shown(word)
     plain = _plain(word)
@@ -72,7 +72,7 @@ def nearest(word: object, valid: Collection[str], otherwise: str | None = None) 
         return f"did you mean {close!r}?{found}"
     if otherwise is not None:
         return otherwise
-    return (f"valid are {', '.join(map(repr, valid))}." if valid else "there are none.") + found
+    return (f"choose one of {', '.join(map(repr, valid))}." if valid else "there are none.") + found
 
 
 def _plain(text: str) -> str:

@@ -89,7 +89,7 @@ def keep_programs() -> None:
         warnings.warn(
             CacheWarning(
                 f"compiled programs are not kept: '{kept}' cannot be written ({error.strerror}). Set NEUROGRAPH_CACHE "
-                "to a folder that can, or to off."
+                "to a folder that can be written, or to off."
             ),
             stacklevel=2,
         )
@@ -124,13 +124,13 @@ def is_safe(folder: pathlib.Path) -> bool:
         elif (place != folder and mode & stat.S_ISVTX) or not _others_may_write(mode, about.st_gid):
             continue
         else:
-            problem, fix = f"others may write '{place}'", f"take that right from them (chmod go-w '{place}'), or "
+            problem, fix = f"others can write to '{place}'", f"remove that permission (chmod go-w '{place}'), or "
         if place not in _told:
             _told.add(place)
             warnings.warn(
                 CacheWarning(
-                    f"compiled programs and measured costs are neither kept nor used: {problem}, and what is kept "
-                    f"there is run. To have them, {fix}set NEUROGRAPH_CACHE to a folder of your own."
+                    f"compiled programs and measured costs are neither kept nor used: {problem}, and programs "
+                    f"kept there would be run. To keep them, {fix}set NEUROGRAPH_CACHE to a folder of your own."
                 ),
                 stacklevel=3,
             )

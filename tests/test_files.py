@@ -217,7 +217,7 @@ def test_a_file_of_a_fourth_of_the_memory_is_the_largest_that_is_read(tmp_path, 
     monkeypatch.setattr(_files, "memory_size", lambda: 20)
     assert _files.read_bytes(tmp_path / "file") == b"abcde"
     monkeypatch.setattr(_files, "memory_size", lambda: 19)
-    with pytest.raises(OSError, match="it has 5 B, which is too much for the 19 B of memory that there are"):
+    with pytest.raises(OSError, match="its size is 5 B, too large for the 19 B of memory that this computer has"):
         _files.read_bytes(tmp_path / "file")
 
 

@@ -40,7 +40,7 @@ def test_a_cutoff_says_how_near():
 
 def test_sentences_about_unknown_words():
     assert nearest("sise", ["size"]) == "did you mean 'size'?"
-    assert nearest("zzz", ["size", "shape"]) == "valid are 'size', 'shape'."
+    assert nearest("zzz", ["size", "shape"]) == "choose one of 'size', 'shape'."
     assert nearest("zzz", ["size"], "leave it out.") == "leave it out."
     assert nearest("zzz", []) == "there are none."
     assert nearest("b", {"bb": 1, "c": 2}, "") == "did you mean 'bb'?"
@@ -51,7 +51,7 @@ def test_sentences_about_unknown_words():
     [
         ("na\u200bme", "name", "did you mean 'name'? 'na\\u200bme' holds ZERO WIDTH SPACE (U+200B); leave it out, or"),
         ("na\ufeffme", "name", "holds ZERO WIDTH NO-BREAK SPACE (U+FEFF)"),
-        ("\xa0kind", "name", "valid are 'name'. '\\xa0kind' holds NO-BREAK SPACE (U+00A0)"),
+        ("\xa0kind", "name", "choose one of 'name'. '\\xa0kind' holds NO-BREAK SPACE (U+00A0)"),
         ("“a”", "a", "did you mean 'a'? '“a”' holds LEFT DOUBLE QUOTATION MARK (U+201C), RIGHT DOUBLE QUOTATION"),
         ("a", "“a”", "did you mean '“a”'? '“a”' holds LEFT DOUBLE QUOTATION MARK (U+201C)"),
         ("nаme", "name", "did you mean 'name'? 'nаme' holds CYRILLIC SMALL LETTER A (U+0430)"),
@@ -70,7 +70,7 @@ def test_what_cannot_be_seen_in_a_word_is_said(word, valid, sentence):
     [
         ("cafe", "café", "did you mean 'café'?"),
         ("größe", "grösse", "did you mean 'grösse'?"),
-        ("β", "α", "valid are 'α'."),
+        ("β", "α", "choose one of 'α'."),
     ],
 )
 def test_letters_of_a_language_are_nothing_odd(word, valid, sentence):

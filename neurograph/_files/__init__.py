@@ -142,7 +142,7 @@ def read_bytes(path: pathlib.Path) -> bytes:
     check_has_end(path)
     size, memory = path.stat().st_size, memory_size()
     if memory is not None and size > memory // _MOST_OF_MEMORY:
-        what = f"it has {readable(size)}, which is too much for the {readable(memory)} of memory that there are"
+        what = f"its size is {readable(size)}, too large for the {readable(memory)} of memory that this computer has"
         raise OSError(errno.EFBIG, what, str(path))
     return path.read_bytes()
 

@@ -97,7 +97,7 @@ def check_decimals(cells: Iterable[tuple[int, str]], fail: Fail) -> None:
             (first_line, first), (last_line, last) = found.values()
             raise fail(
                 last_line,
-                f"the number {shown(last)}, but {shown(first)} in line {first_line}; write all numbers with decimal "
+                f"the number is {shown(last)}, but {shown(first)} in line {first_line}; write all numbers with decimal "
                 "points, and thousands without commas.",
             )
 
@@ -165,7 +165,7 @@ class Rows:
                 if any(cell and not cell.isspace() for cell in row):
                     yield begins, [cell.strip() for cell in row]
         except csv.Error as found:
-            raise self._fail(begins, f"malformed CSV, {found}.") from None
+            raise self._fail(begins, f"the CSV is malformed: {found}.") from None
 
     def _note(self, _: int, text: str) -> None:
         if not self.first_line:
@@ -174,7 +174,7 @@ class Rows:
     def _suspect(self, line: int, text: str) -> None:
         if line > self.first_line and len(self._cells(text)) == len(self.first):
             self._warn(
-                line, "it begins with # and is taken for a comment; if it is a row, put its first cell in quotes."
+                line, "it begins with #, so it is taken for a comment; if it is a row, put its first cell in quotes."
             )
 
     def _cells(self, line: str) -> list[str]:

@@ -106,8 +106,8 @@ def whole_number(node: Any) -> int:
     text = node.value.lower()
     digits = text.lstrip("+-").removeprefix("0x")
     if len(digits) > MOST_DIGITS:
-        what = f"the whole number {text[:12]} ... has {len(digits):,} digits; at most {MOST_DIGITS} are read"
-        raise OutOfBounds(f"{what}: put it in quotes where it is a name.", node.start_mark)
+        what = f"the whole number {text[:12]} ... has {len(digits):,} digits; at most {MOST_DIGITS} can be read"
+        raise OutOfBounds(f"{what}: if it is a name, put it in quotes.", node.start_mark)
     return int(text, 16 if text.startswith("0x") else 10)
 
 
@@ -171,10 +171,10 @@ def complaint(error: yaml.YAMLError, text: str) -> Complaint:
         text: the text.
     """
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Complaint(None, None, f"this is no YAML: {' '.join(str(error).split())}.")
+        return Complaint(None, None, f"this is not valid YAML: {' '.join(str(error).split())}.")
     mark = error.problem_mark or error.context_mark
     if mark is None:
-        return Complaint(None, None, f"this is no YAML: {error.problem}.")
+        return Complaint(None, None, f"this is not valid YAML: {error.problem}.")
     line, column = mark.line + 1, mark.column + 1
     if isinstance(error, OutOfBounds):
         return Complaint(line, column, str(error.problem))
@@ -183,18 +183,18 @@ def complaint(error: yaml.YAMLError, text: str) -> Complaint:
     for number, written in enumerate(text.split("\n")[first - 1 : line], first):
         tab = _TAB.match(written)
         if tab:
-            sentence = "a tab indents this line, but YAML takes spaces alone; write spaces in its place."
+            sentence = "a tab indents this line, but YAML allows only spaces; write spaces instead."
             return Complaint(number, tab.end(), sentence)
         odd = odd_characters(written.strip(" \t\r").replace("\t", " "))
         if odd:
             said += f". {'This line' if number == line else f'Line {number}'} holds {odd}; {INSTEAD}"
             break
-    return Complaint(line, column, f"this is no YAML: {said}.")
+    return Complaint(line, column, f"this is not valid YAML: {said}.")
 
 
 def twice(key: str, line: int) -> str:
     """The sentence about a key that comes again in a mapping."""
-    return f"the key {shown(key)} is already there in line {line}; remove one of them."
+    return f"the key {shown(key)} already appears in line {line}; remove one of them."
 
 
 _PLAIN = loaders(
@@ -251,8 +251,8 @@ def _check_repeated(repeated: int, written: int, mark: Any) -> None:
     most = max(MOST_REPEATED, 10 * written)
     if repeated > most:
         raise OutOfBounds(
-            f"up to here, aliases add {repeated:,} values to the {written:,} that are written out; they may add "
-            f"{most:,}: write out what is meant.",
+            f"up to here, aliases add {repeated:,} values to the {written:,} that are written out, but may add at most "
+            f"{most:,}; write out what is meant.",
             mark,
         )
 
@@ -273,7 +273,7 @@ def _check_nodes(node: Node, done: set[int]) -> None:
     done.add(id(node))
     kind = "map" if isinstance(node, MappingNode) else "seq" if isinstance(node, SequenceNode) else None
     if node.tag not in (_WORDS if kind is None else (f"tag:yaml.org,2002:{kind}",)):
-        raise OutOfBounds(f"the tag {shown(node.tag, 100)} is not known here; remove it.", node.start_mark)
+        raise OutOfBounds(f"the tag {shown(node.tag, 100)} is unknown; remove it.", node.start_mark)
     if isinstance(node, SequenceNode):
         for child in node.value:
             _check_nodes(child, done)
@@ -281,7 +281,7 @@ def _check_nodes(node: Node, done: set[int]) -> None:
         lines: dict[str, int] = {}
         for key, child in node.value:
             if not isinstance(key, ScalarNode):
-                raise OutOfBounds("a key is a list or a mapping; keys are words.", key.start_mark)
+                raise OutOfBounds("a key is a list or a mapping; it must be a word.", key.start_mark)
             if key.tag != MERGE and key.value in lines:
                 raise OutOfBounds(twice(key.value, lines[key.value]), key.start_mark)
             lines[key.value] = key.start_mark.line + 1

@@ -135,8 +135,8 @@ def _without_loop(topology: Topology) -> tuple[str, ...]:
     """Says why the Python loop is left out, if it must be."""
     own = [(p.name, p.activation) for p in topology.populations if callable(p.activation)]
     return tuple(
-        f"The Python loop was skipped, since the activation of population {shown(name)} is the function "
-        f"{getattr(activation, '__name__', activation)}, for which it has no formula; jax.grad differentiates it."
+        f"The Python loop was skipped: the activation of population {shown(name)} is the function "
+        f"{getattr(activation, '__name__', activation)}, for which the loop has no formula; jax.grad differentiates it."
         for name, activation in own[:1]
     )
 
@@ -159,7 +159,7 @@ def _checked(topology: Topology, losses, activations, dtype: str, batch_size: in
         if loss == "softmax_cross_entropy" and single:
             raise UserError(
                 f"topology {topology.name!r} has one output, whose softmax is always 1; check it with the loss "
-                "mean_squared_error, or give it two outputs or more."
+                "mean_squared_error, or give it two or more outputs."
             )
     if not losses:
         raise UserError(f"losses is empty; name one of {', '.join(LOSSES)}, or leave the argument out.")

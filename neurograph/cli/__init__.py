@@ -25,10 +25,10 @@ _FIXES = {
     "RESUME_OR_FOLDER": "continue it with --resume '{folder}', or choose another --out",
     "RESUME": "continue it with: neurograph {command} --resume '{folder}'",
     "SPACE": "free some space, then continue from step {step} with: neurograph {command} --resume '{folder}'",
-    "ACCESS": "make that possible, then continue from step {step} with: neurograph {command} --resume '{folder}'",
+    "ACCESS": "make it writable, then continue from step {step} with: neurograph {command} --resume '{folder}'",
     "STEPS": "give {option} {steps} or more",
-    "DATA": "put the data back as they were, name where they are now with --task or --data-dir, or start a new run",
-    "WAIT": "wait until it ends, or begin a run in another folder with --out",
+    "DATA": "restore the data, say where they are now with --task or --data-dir, or start a new run",
+    "WAIT": "wait until it ends, or start a run in another folder with --out",
 }
 """What helps against a `runs.RunError`, by the name of its `Fix`, in words that name the options."""
 _STEPS = {"train": "--steps", "meta": "--meta-steps"}

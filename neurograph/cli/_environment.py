@@ -14,9 +14,9 @@ IN_PLACE_OF = {"±": "+-", "×": "x", "–": "-", "—": "-", "…": "...", "→
 
 IGNORED = {
     "JAX_DISABLE_JIT": "commands compile their programs before they run them",
-    "JAX_DEBUG_NANS": "commands watch for such numbers, and keep NaN in place of what is not measured yet",
-    "JAX_DEBUG_INFS": "commands watch for such numbers",
-    "JAX_NUMPY_DTYPE_PROMOTION": "commands rely on JAX's promotion of numbers",
+    "JAX_DEBUG_NANS": "commands check for NaN themselves, and use it for what is not measured yet",
+    "JAX_DEBUG_INFS": "commands check for infinite numbers themselves",
+    "JAX_NUMPY_DTYPE_PROMOTION": "commands rely on JAX's default promotion of types",
     "JAX_TRANSFER_GUARD": "commands move data to the device, and results from it, as they need them",
     "JAX_TRANSFER_GUARD_HOST_TO_DEVICE": "commands move data to the device as they need it",
     "JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE": "commands move data between devices as they need it",
@@ -100,7 +100,7 @@ def blamed(error: BaseException) -> str | None:
             jax.config.update(name.lower(), None if name == "JAX_PLATFORMS" else "")
         found = ", ".join(sorted({device.platform for device in jax.devices()}))
         which = " and ".join(map(_is, given))
-        return f"{which}, which JAX cannot use here; it finds {found}. Correct or unset it."
+        return f"{which}, which JAX cannot use here; JAX finds {found}. Correct or unset it."
     return None
 
 

@@ -140,7 +140,9 @@ def _curriculum(text: str | None) -> dict[str, int]:
         return {}
     parts = text.split(":")
     if len(parts) not in (2, 3) or not all(part.isdecimal() for part in parts):
-        raise typer.BadParameter(f"--curriculum is {shown(text)}; give ADD:EVERY or ADD:EVERY:LAST, as 5:10000:50.")
+        raise typer.BadParameter(
+            f"--curriculum is {shown(text)}; give ADD:EVERY or ADD:EVERY:LAST, such as 5:10000:50."
+        )
     return {f"curriculum.{name}": int(part) for name, part in zip(("add", "every", "last"), parts, strict=False)}
 
 

@@ -32,7 +32,7 @@ def leave_report(folder: pathlib.Path, rules: list[pathlib.Path] | None, console
     try:
         _write(folder, path, rules)
     except (UserError, OSError) as error:
-        say(f"{error} All else of the run is kept; `neurograph report` writes its report anew.")
+        say(f"{error} Everything else in the run is kept; `neurograph report` writes the report again.")
     else:
         console.print(f"report: {path}", soft_wrap=True)
 
@@ -42,9 +42,9 @@ def check_page(path: pathlib.Path | None, option: str = "--report") -> None:
     if path is None:
         return
     if path.suffix.lower() not in (".html", ".htm"):
-        raise typer.BadParameter(f"{option} is '{path}'; a report is a file of HTML, so end its name in .html.")
+        raise typer.BadParameter(f"{option} is '{path}'; a report is an HTML file, so its name must end in .html.")
     if path.is_dir() or not path.parent.is_dir():
-        raise typer.BadParameter(f"{option} is '{path}'; name a file in a directory that is there.")
+        raise typer.BadParameter(f"{option} is '{path}'; name a file in an existing directory.")
 
 
 def _file() -> str:

@@ -34,7 +34,7 @@ def find(what: str) -> Topology:
     from ..topology.files import find_file, is_shorthand
 
     if not is_shorthand(what) and find_file(what).is_dir():
-        raise TopologyError(f"'{what}' is a folder that holds no run; give a topology file, or the folder of a run.")
+        raise TopologyError(f"'{what}' is a folder without a run; give a topology file, or the folder of a run.")
     return load_topology(what)
 
 

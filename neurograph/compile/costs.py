@@ -61,9 +61,9 @@ def known() -> Known:
         try:
             return Known(read(path), f"the costs measured on this machine ({path})")
         except _text.UserError as error:
-            warnings.warn(f"{error} The default costs serve.", CostsWarning, stacklevel=2)
+            warnings.warn(f"{error} The default costs are used.", CostsWarning, stacklevel=2)
     name = platform().upper()
-    borrowed = "" if platform() in DEFAULT else f", as there are none of a {name}"
+    borrowed = "" if platform() in DEFAULT else f", as there are none for a {name}"
     owner = "GPU" if borrowed else name
     return Known(default(), f"the default costs of a {owner}{borrowed} (`neurograph tune` measures this one's)")
 
@@ -117,7 +117,7 @@ def read(path: pathlib.Path, fix: str = "run `neurograph tune` again, or delete 
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, too long a number, too deep
         raise _text.UserError(f"the file of costs '{path}' cannot be read ({error}); {fix}") from error
     if not isinstance(values, dict) or values.pop("version", None) != FORMAT_VERSION:
-        raise _text.UserError(f"the file of costs '{path}' is not of version {FORMAT_VERSION}; {fix}")
+        raise _text.UserError(f"the file of costs '{path}' does not have version {FORMAT_VERSION}; {fix}")
     names = [field.name for field in dataclasses.fields(Costs)]
     for name, value in values.items():
         if name not in names:
@@ -135,7 +135,9 @@ def _problem(name: str, value: object) -> str | None:
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if name in MOST:
         fits = 1 <= number <= MOST[name] and number == int(number)
-        return None if fits else f"which is no size of a tile: it is a whole number from 1 to {MOST[name]:,}"
+        return None if fits else f"which is not a tile size: it must be a whole number from 1 to {MOST[name]:,}"
     return (
-        None if 0 <= number <= LONGEST else f"which is no cost: it is a number of nanoseconds from 0 to {LONGEST:.0e}"
+        None
+        if 0 <= number <= LONGEST
+        else f"which is not a cost: it must be a number of nanoseconds from 0 to {LONGEST:.0e}"
     )

@@ -39,20 +39,20 @@ def _check_state(net: CompiledGraph, rule: Rule, state: NetworkState) -> None:
     channels, neurons = state.bias.shape
     if neurons != net.n_neurons:
         raise UserError(
-            f"state is one of another network: it has {neurons:,} neurons, and net has {net.n_neurons:,}; {again}."
+            f"state belongs to another network: it has {neurons:,} neurons, but net has {net.n_neurons:,}; {again}."
         )
     matmuls = net.wiring.matmuls
     shapes = [*(tuple(m.value_shape) for m in matmuls), (net.wiring.n_sparse,)]
     found = [w.shape[1:] for w in state.forward]
     if found != shapes:
         raise UserError(
-            f"state is one of another network: it has synapses in parts of the shapes {found}, and net has them in "
-            f"parts of the shapes {shapes}; {again}."
+            f"state belongs to another network: its synapses are in parts of the shapes {found}, but those of "
+            f"net are in parts of the shapes {shapes}; {again}."
         )
     # the channels of a synapse that the rule ties may be kept apart (`views.with_synapses`)
     if channels != rule.n_channels and (rule.n_channels > 1 or channels != passes.channels(rule, rule.send_up)):
         raise UserError(
-            f"state is one of another rule: it stores {count(channels, 'channel')} of synapses, and the rule stores "
+            f"state belongs to another rule: it stores {count(channels, 'channel')} of synapses, but the rule stores "
             f"{rule.n_channels}; {again}."
         )
     for lacks, what in (
@@ -61,7 +61,7 @@ def _check_state(net: CompiledGraph, rule: Rule, state: NetworkState) -> None:
         (rule.n_noise + rule.n_fixed > 0 and state.noise is None, "a key of the neurons' random numbers"),
     ):
         if lacks:
-            raise UserError(f"state is one of another rule: it does not keep {what}, and the rule does; {again}.")
+            raise UserError(f"state belongs to another rule: it does not keep {what}, but the rule does; {again}.")
 
 
 def check_memory(rule: Rule, state: NetworkState) -> None:
@@ -71,7 +71,7 @@ def check_memory(rule: Rule, state: NetworkState) -> None:
     if found != wanted:
         kept, asked = count(found.num_leaves, "array"), count(wanted.num_leaves, "array")
         raise UserError(
-            f"state is one of another rule: it remembers {kept} of its synapses, and the rule remembers {asked}"
+            f"state belongs to another rule: it remembers {kept} of its synapses, but the rule remembers {asked}"
             f"{' in another arrangement' if kept == asked else ''}; draw one for this rule with "
             "ng.init(key, net, rule)."
         )
@@ -81,7 +81,7 @@ def check_batch(state: NetworkState, x: Array) -> None:
     """Raises a `ValueError` where the states that the rule keeps are those of a batch of another size."""
     if state.neurons is not None and state.neurons.shape[2] != x.shape[1]:
         raise UserError(
-            f"x holds {x.shape[1]:,} examples, and the rule keeps the states of a batch of {state.neurons.shape[2]:,}; "
+            f"x holds {x.shape[1]:,} examples, but the rule keeps the states of a batch of {state.neurons.shape[2]:,}; "
             "give batches of that size, or draw a state with ng.init(key, net, rule, batch_size=...)."
         )
 
@@ -102,7 +102,7 @@ def data(net: CompiledGraph, x: Any) -> Float[Array, "inputs batch"]:
         fix = "; give x[:, None] for a single example"
     inputs = "the only input" if n == 1 else f"each of the {n:,} inputs"
     raise UserError(
-        f"x has the shape {x.shape}; it needs one row for {inputs} and one column for each example, ({n}, batch){fix}."
+        f"x has shape {x.shape}; it needs one row for {inputs} and one column for each example, ({n}, batch){fix}."
     )
 
 
@@ -119,6 +119,6 @@ def targets(target: Any, a: Sequence[Array]) -> Array:
         return target
     fix = "; give target.T" if target.ndim == 2 and target.shape[0] == batch else ""
     raise UserError(
-        f"target has the shape {target.shape}, and x holds {batch:,} example{'' if batch == 1 else 's'}; the last axis "
+        f"target has shape {target.shape}, but x holds {batch:,} example{'' if batch == 1 else 's'}; the last axis "
         f"of the targets is the batch, such as (outputs, {batch}){fix}."
     )

@@ -63,15 +63,15 @@ def arranged(net: CompiledGraph, rules: Rules, dtype: Any) -> tuple[Rule, ...]:
     apart = [name for name in rules if name != "*" and name not in net.rules]
     if apart and len(net.populations) > 1:
         raise RuleError(
-            f"population {apart[0]!r} has a rule of its own, but the topology was compiled without; "
+            f"population {apart[0]!r} has a rule of its own, but the topology was compiled without it; "
             f"compile it with rules={sorted(set(rules) - {'*'})!r}."
         )
     kinds = {type(rule): name for name, rule in rules.items()}
     if len(kinds) > 1:
         (one, a), (other, b), *_ = kinds.items()
         raise RuleError(
-            f"populations {a!r} and {b!r} have rules of the classes {one.__name__} and {other.__name__}; rules of one "
-            "network are of one class."
+            f"populations {a!r} and {b!r} have rules of the classes {one.__name__} and {other.__name__}; all rules "
+            "of a network must be of one class."
         )
     first = _shapes(next(iter(rules.values())))
     for name, rule in rules.items():

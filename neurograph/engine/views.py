@@ -105,5 +105,7 @@ def with_synapses(net: CompiledGraph, state: NetworkState, *, forward=None, back
         new[name] = from_neurons(net, value) if name == "bias" else from_synapses(net, value)
     channels = {name: jax.tree.leaves(value)[-1].shape[0] for name, value in new.items() if value is not None}
     if len(set(channels.values())) > 1:
-        raise UserError(f"the synapses have different numbers of channels: {channels}; give all of them alike.")
+        raise UserError(
+            f"the synapses have different numbers of channels: {channels}; give all of them the same number."
+        )
     return dataclasses.replace(state, **new)

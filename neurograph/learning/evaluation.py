@@ -121,7 +121,7 @@ def evaluate(
     check_whole("batch_size", batch_size)
     steps = tuple(int(step) for step in steps)
     if not steps or steps[0] < 0 or any(b <= a for a, b in itertools.pairwise(steps)):
-        raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers of 0 or more.")
+        raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers, each 0 or more.")
     rule = learner(rule, task.dtype)
     numbers, points, n_marks = jnp.arange(n_draws), jnp.asarray(steps, jnp.int32), jnp.int32(len(steps))
     found = _curve(key, net, rule, task, numbers, points, n_marks, held_out, batch_size, initializer)

@@ -163,7 +163,7 @@ def evolve(
     founders = stack(jax.random.fold_in(key, _FOUNDERS), rules, size, noise, _dtype(problems))
     if size_of(founders) < 2:
         raise UserError(
-            f"evolution compares rules, but there is {size_of(founders)}; give 2 or more, or a larger size."
+            f"evolution compares rules, but there is only {size_of(founders)}; give 2 or more, or a larger size."
         )
     seed = int(jax.random.randint(jax.random.fold_in(key, _SEED), (), 0, 2**30))
     objective = Objective(initializer, unroll, batch_size, query_size, replicas)
@@ -231,7 +231,7 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
             )
         if not jax.tree.leaves(rule):
             raise RuleError(
-                f"the rule {type(rule).__name__} has no numbers to be learnt; a number is a field with an annotation, "
+                f"the rule {type(rule).__name__} has no numbers to learn; a number is a field with an annotation, "
                 "such as `rate: float = 0.1`."
             )
     if isinstance(rules, Rule) and size is not None:
@@ -241,8 +241,8 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
         sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(founders)}
         if len(sizes) != 1 or () in sizes:
             raise RuleError(
-                "size is None, which says that the rule is a stack of rules, but its numbers have no leading axis of "
-                "one length; give size for copies of one rule, or a sequence of rules."
+                "size is None, which means that the rule is a stack of rules, but its numbers do not share a leading "
+                "axis; give size for copies of one rule, or a sequence of rules."
             )
         return founders
     members = [as_arrays(rule, dtype) for rule in _each(rules)]
@@ -253,7 +253,7 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
         if structure != structures[0]:
             raise RuleError(
                 f"rule {number} differs from rule 0 in its class, its options or the shapes of its numbers; give "
-                "rules of one structure, and search from others in a call of their own."
+                "rules of one structure, and search from the others in separate calls."
             )
     return stacked(members)
 

@@ -251,7 +251,7 @@ class Evolution:
             UserError: an array is missing or has another shape; or the optimizer does not come to the same best rule.
         """
         if set(arrays) != {"losses", "best"} or arrays["losses"].shape[1:] != (len(self._founders),):
-            raise UserError("the losses that the optimizer received are missing, or those of another population")
+            raise UserError("the losses that the optimizer received are missing, or belong to another population")
         self._begin()
         for values in arrays["losses"]:
             self._tell(self._ask(), values)

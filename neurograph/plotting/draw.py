@@ -71,7 +71,7 @@ def _checked_weights(topology: Topology, weights: np.ndarray, overview: bool) ->
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape != (topology.n_synapses,):
         raise PlotError(
-            f"topology '{topology.name}': the weights to draw have shape {weights.shape}; give one channel of them, "
+            f"topology '{topology.name}': the weights to draw have shape {weights.shape}; give one channel, with "
             f"shape ({topology.n_synapses},)."
         )
     if overview:

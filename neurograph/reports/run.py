@@ -75,8 +75,8 @@ def _summary(folder: pathlib.Path) -> dict[str, Any]:
 
 def _damaged(folder: pathlib.Path, why: str) -> UserError:
     return UserError(
-        f"'{folder / 'summary.json'}' is damaged ({why}); remove it for a report without results, or resume the run, "
-        "which writes it anew."
+        f"'{folder / 'summary.json'}' is damaged ({why}); remove it to get a report without results, or resume the "
+        "run, which writes it anew."
     )
 
 

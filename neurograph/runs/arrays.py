@@ -49,7 +49,9 @@ def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], d
     except (AttributeError, TypeError) as error:  # a type of numbers that NumPy lacks
         raise RunError(f"{here} holds numbers of a type that neurograph does not write ({in_short(error)}).") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{here} cannot be read; it is truncated or no safetensors file ({in_short(error)}).") from error
+        raise RunError(
+            f"{here} cannot be read; it is truncated or not a safetensors file ({in_short(error)})."
+        ) from error
     text = metadata.get("neurograph")
     about = checksums.parsed(text)
     if text is None or about is None or "format" not in about:
@@ -61,7 +63,7 @@ def read_arrays(path: pathlib.Path, what: str) -> tuple[dict[str, np.ndarray], d
             f"{FORMAT_VERSION}."
         )
     if version != _WITHOUT_CHECKSUM and not checksums.is_sealed(text, about, _checksum(arrays)):
-        raise RunError(f"{here} is damaged: its checksum is not that of its content.")
+        raise RunError(f"{here} is damaged: its checksum does not match its content.")
     return arrays, about
 
 

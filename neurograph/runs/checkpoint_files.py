@@ -74,10 +74,10 @@ def load_checkpoint(folder: pathlib.Path) -> Checkpoint:
         raise RunError(f"run folder '{folder}' has no checkpoint; start the run anew.")
     found, errors = _latest_good(paths)
     if found is None:
-        others = "" if len(paths) == 1 else f" Nor can the {len(paths) - 1} before it."
+        others = "" if len(paths) == 1 else " None of the checkpoints before it can be read, either."
         raise RunError(f"{errors[0]}{others} Start the run anew.")
     if errors:
-        warnings.warn(RunWarning(f"{errors[0]} Step {found.step} is used in its place."), stacklevel=2)
+        warnings.warn(RunWarning(f"{errors[0]} The checkpoint of step {found.step} is used instead."), stacklevel=2)
     return found
 
 
@@ -128,12 +128,14 @@ def _read(path: pathlib.Path) -> Checkpoint:
     arrays, about = read_arrays(path, "checkpoint")
     damaged = f"checkpoint '{path}' is damaged"
     if "step" not in about:
-        raise RunError(f"{damaged}: it does not say its step.")
+        raise RunError(f"{damaged}: it does not record its step.")
     step, unlogged = about["step"], about.get("unlogged")
     if not checksums.is_count(step):
         raise RunError(f"{damaged}: its step is {shown(step)}; it must be a whole number that an int32 holds.")
     if not _are_sums(unlogged):
-        raise RunError(f"{damaged}: its sums since the last line of metrics are {shown(unlogged)}.")
+        raise RunError(
+            f"{damaged}: its sums since the last line of metrics are {shown(unlogged)}, not two floats and a count."
+        )
     return Checkpoint(step, arrays, Unlogged(*unlogged), path)
 
 

@@ -43,7 +43,9 @@ def claim(folder: pathlib.Path) -> None:
         raise RunError(f"run folder '{folder}' is being written by {_writer(place)}", Fix.WAIT) from error
     except NotImplementedError:
         warnings.warn(
-            RunWarning(f"'{folder}' is on a file system that cannot lock files; do not write one run twice at once."),
+            RunWarning(
+                f"'{folder}' is on a file system that cannot lock files; do not let two processes write to it at once."
+            ),
             stacklevel=2,
         )
         return

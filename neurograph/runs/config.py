@@ -81,7 +81,7 @@ def read_config(folder: pathlib.Path, section: str = "train") -> dict[str, Any]:
     foreign = [key for key, value in config.items() if not isinstance(value, {section: dict, **_OTHERS}.get(key, ()))]
     if foreign:
         raise RunError(
-            f"'{path}' is damaged: neurograph does not write its entry {shown(foreign[0])}. Put it back as it was."
+            f"'{path}' is damaged: neurograph does not write its entry {shown(foreign[0])}. Restore the file."
         )
     try:
         _SCHEMAS[section].model_validate(config[section])
@@ -132,9 +132,9 @@ def _text(folder: pathlib.Path, path: pathlib.Path) -> str:
 def _parsed(path: pathlib.Path, text: str) -> Any:
     if f"\n{_LAST}" in text and text != _sealed(text[: text.rindex(_LAST)]):
         raise RunError(
-            f"'{path}' has changed since it was written. Put it back as it was: another number of steps, or another "
-            "device, can be given when the run is resumed, and other settings to a run of their own. If the change is "
-            f"meant, delete the line that begins with '{_LAST.strip()}'."
+            f"'{path}' has changed since it was written. Restore it: give another number of steps, or another device, "
+            "when you resume the run, and any other setting to a new run. If the change is intended, delete the line "
+            f"that begins with '{_LAST.strip()}'."
         )
     try:
         return bounded.load(text)

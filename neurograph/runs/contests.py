@@ -93,8 +93,8 @@ class Contest(NamedTuple):
         if not is_preset and not hasattr(rule, "learning_rate"):
             name, _ = described(rule) if isinstance(rule, Rule) else ("one for each population", ())
             raise RuleError(
-                f"the rule ({name}) has no field learning_rate, which is what a comparison tunes; call the field of "
-                "its rate so, or compare the rule as it is, as a genome's file."
+                f"the rule ({name}) has no field learning_rate, which is what a comparison tunes; give that name "
+                "to the field of its rate, or compare the rule as it is, as a genome's file."
             )
 
     def _tuned(self, rated: Rated, net: CompiledGraph, **options: Any) -> Tuned:

@@ -8,7 +8,7 @@ from ..compile.costs import Costs
 from .atomic import write_atomically
 from .errors import RunError
 
-FIX = "put it back as it was, or delete it: the run then goes on by this machine's, and may differ by rounding."
+FIX = "restore it, or delete it: the run then continues with this machine's costs, and may differ by rounding."
 """What helps against a damaged one."""
 
 

@@ -56,15 +56,15 @@ def moved(
     if specs is None:
         return changed
     old, new = _specs(settings), [specs] if isinstance(specs, str) else list(specs)
-    fix = "keep them, or start a new run."
+    fix = "keep the run's tasks, or start a new run."
     if len(old) != len(new):
-        raise RunError(f"run '{folder}' has {len(old)} tasks ({', '.join(old)}); name as many, or {fix}")
+        raise RunError(f"run '{folder}' has {len(old)} tasks ({', '.join(old)}); give the same number, or {fix}")
     anew = []
     for before, now in zip(old, new, strict=True):
         if not all(map(tasks.is_file, (before, now))):
             raise RunError(
-                f"run '{folder}' was begun on task '{before}', and '{now}' was given: a run keeps its tasks, "
-                f"and only a file that has moved can be named anew; {fix}"
+                f"run '{folder}' was started on task '{before}', but '{now}' is given, and only a file that has "
+                f"moved can be given a new name; {fix}"
             )
         anew.append(tasks.at(now, absolute(expanded(tasks.files_of(now)[0]))))
     changed.update({"tasks": anew} if "tasks" in settings else {"task": anew[0]})
@@ -87,7 +87,7 @@ def check(folder: pathlib.Path, document: Mapping[str, Any], settings: Mapping[s
     found, kept = fingerprints(settings), document.get(KEY, {})
     if found and not kept:
         warnings.warn(
-            RunWarning(f"run '{folder}' did not keep a checksum of its data; whether they have changed is not known."),
+            RunWarning(f"run '{folder}' has no checksum of its data, so it is not known whether they have changed."),
             stacklevel=3,
         )
         return
@@ -95,13 +95,13 @@ def check(folder: pathlib.Path, document: Mapping[str, Any], settings: Mapping[s
         return
     if len(kept) != len(found):
         before, now = (listed([repr(pathlib.Path(str(path)).name) for path in paths]) for paths in (kept, found))
-        raise RunError(f"run '{folder}' was begun with data from {before}, and they are now in {now}", Fix.DATA)
+        raise RunError(f"run '{folder}' was started with data from {before}, but they are now in {now}", Fix.DATA)
     for (old, before), (new, now) in zip(kept.items(), found.items(), strict=True):
         if before != now:
             then = "" if old == new else f", '{old}' when run '{folder}' began,"
             raise RunError(
                 f"the data file '{new}'{then} has changed since run '{folder}' began (its SHA-256 was "
-                f"{str(before)[:_SHORT]}..., and is {now[:_SHORT]}...)",
+                f"{str(before)[:_SHORT]}..., and is now {now[:_SHORT]}...)",
                 Fix.DATA,
             )
 

@@ -73,8 +73,8 @@ def compare(folder: pathlib.Path) -> None:
     if other:
         warnings.warn(
             RunWarning(
-                f"run '{folder}' goes on with another {' and another '.join(other)}; its numbers may differ from those "
-                "of a run that was not interrupted."
+                f"run '{folder}' continues with another {' and another '.join(other)}; its numbers may differ from "
+                "those of a run that was not interrupted."
             ),
             stacklevel=2,
         )

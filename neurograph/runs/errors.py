@@ -21,12 +21,12 @@ class Fix(enum.Enum):
     FOLDER = "choose another folder"
     SPACE_OR_FOLDER = "free some space, or choose another folder"
     RESUME_OR_FOLDER = "resume it, or choose another folder"
-    RESUME = "resume it as such a run"
-    SPACE = "free some space, then resume the run, which is as it was at step {step}"
-    ACCESS = "make that possible, then resume the run, which is as it was at step {step}"
+    RESUME = "resume it as a run of that kind"
+    SPACE = "free some space, then resume the run from step {step}"
+    ACCESS = "make it writable, then resume the run from step {step}"
     STEPS = "give {steps} or more"
-    DATA = "put the data back as they were, name where they are now, or start a new run"
-    WAIT = "wait until it ends, or begin a run in another folder"
+    DATA = "restore the data, say where they are now, or start a new run"
+    WAIT = "wait until it ends, or start a run in another folder"
 
 
 class RunError(UserError):

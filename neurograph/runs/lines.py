@@ -61,7 +61,7 @@ def tell_damaged(path: pathlib.Path, lines: Sequence[Line]) -> None:
     damaged = [line.number for line in lines if line.record is None]
     if damaged:
         which = ", ".join(map(str, damaged[:5])) + ", ..." * (len(damaged) > 5)
-        warnings.warn(RunWarning(f"'{path}' is damaged: line {which} is left out."), stacklevel=3)
+        warnings.warn(RunWarning(f"'{path}' is damaged; these lines are ignored: {which}."), stacklevel=3)
 
 
 def finite(value: Any) -> Any:

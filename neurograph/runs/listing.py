@@ -128,8 +128,8 @@ def named_rule(name: str) -> tuple[Named, str | None]:
     found = {one.name: one for one in catalogue()}
     if name not in found:
         raise RuleError(
-            f"there is no rule '{name}'; {nearest(name, list(found))} What a genome's file holds is shown by "
-            "`neurograph genomes show`."
+            f"there is no rule '{name}'; {nearest(name, list(found))} `neurograph genomes show` "
+            "shows what a genome's file holds."
         )
     rule = found[name].rule
     return found[name], None if rule is None else files.dumps(rule)

@@ -111,6 +111,6 @@ def check(bound: MemoryEstimate) -> None:
     memory = memory_size()
     if memory is not None and bound.total > memory and jax.default_backend() == "cpu":
         raise UserError(
-            f"about {readable(bound.total)} of memory are needed, but this computer has {readable(memory)}; try a "
+            f"about {readable(bound.total)} of memory is needed, but this computer has {readable(memory)}; try a "
             "smaller wiring or batch."
         )

@@ -169,7 +169,7 @@ class MetaLearning:
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(best)):
             raise Divergence(
                 f"meta-learning diverged: after meta-step {self.step} the best genome has a number that is not finite. "
-                "The best one before, if there was any, is kept"
+                "The previous best genome, if any, is kept"
             )
         provenance = {**self._provenance(), **(found or {})}
         text = rule_files.dumps(best, provenance, initializer=self.config.initializer)

@@ -117,7 +117,7 @@ def known_initializer(name: str) -> str:
         RuleError: it is none.
     """
     if name not in INITIALIZERS:
-        raise RuleError(f"the rule's file names the initializer {name!r}; {nearest(name, list(INITIALIZERS))}")
+        raise RuleError(f"the rule's file names an unknown initializer {name!r}; {nearest(name, list(INITIALIZERS))}")
     return name
 
 
@@ -205,7 +205,7 @@ def resolve_rule(config: TrainConfig, task: Task, topology: Topology) -> files.R
     if loss_of(found.rule) is rules.softmax_cross_entropy and len(topology.outputs) == 1:
         raise SingleOutputError(
             f"the rule descends softmax_cross_entropy, but topology {topology.name!r} has a single output, whose "
-            "softmax is always 1; give it mean_squared_error as rule.feedback (of a class of rules as "
+            "softmax is always 1; give mean_squared_error as rule.feedback (for a class of rules, as "
             "rule.options.loss), or use a wiring with an output for each class."
         )
     return found
@@ -218,7 +218,7 @@ def _members(genome: Mapping[str, str], config: TrainConfig, task: Task, *, lean
         member = one_rule(what, config, task, number, lean=lean).rule
         if not isinstance(member, Rule):
             raise RuleError(
-                f"rule file '{what}' holds one rule for each of {', '.join(member)}, so it cannot be that of "
+                f"rule file '{what}' holds one rule for each of {', '.join(member)}, so it cannot serve "
                 f"population {name!r} alone; give it as the only genome."
             )
         members[name] = member
@@ -271,7 +271,7 @@ def read_rule(what: str) -> files.RuleFile:
     """
     if files.find(what) is None and not pathlib.Path(what).is_dir():
         known = [*COMPUTED, *files.names()]
-        raise RuleError(f"there is no rule '{what}'; {nearest(what, known)} The path of a file or run serves, too.")
+        raise RuleError(f"there is no rule '{what}'; {nearest(what, known)} The path of a file or run is valid, too.")
     return files.read(what)
 
 
@@ -286,10 +286,11 @@ def _changed(rule: Rule, settings: RuleConfig, given: dict[str, Any], task: Task
         return _as_preset(rule, settings, given, task)
     if "name" in settings.model_fields_set and settings.name != name:
         raise RuleError(
-            f"rule.name is {settings.name!r}, but the genome's file holds a rule of class {name!r}; leave it out."
+            f"rule.name is {settings.name!r}, but the genome's file holds a rule of class {name!r}; "
+            "leave rule.name out."
         )
     if settings.options and isinstance(rule, Blur):
-        raise RuleError(f"rule.options are those of other classes; the rule of class {name!r} has keys of its own.")
+        raise RuleError(f"rule.options are for other classes; give the options of class {name!r} as keys of rule.")
     if settings.options:
         other = files.from_entries({"class": name, **settings.options}, "rule")
         rule = dataclasses.replace(rule, **{field: getattr(other, field) for field in settings.options})
@@ -299,10 +300,12 @@ def _changed(rule: Rule, settings: RuleConfig, given: dict[str, Any], task: Task
 def _as_preset(rule: Rule, settings: RuleConfig, given: dict[str, Any], task: Task | None) -> Rule:
     """The numbers of a rule of class `Blur` with the options of a preset, and then those given."""
     if settings.options:
-        raise RuleError(f"rule.options are those of other classes; rule {settings.name!r} has keys of its own.")
+        raise RuleError(
+            f"rule.options are for other classes; give the options of rule {settings.name!r} as keys of rule."
+        )
     if not isinstance(rule, Blur):
         raise RuleError(
-            f"rule.name is {settings.name!r}, but the genome is of class {type(rule).__name__}; leave it out."
+            f"rule.name is {settings.name!r}, but the genome is of class {type(rule).__name__}; leave rule.name out."
         )
     hebbian = Hebbian(rule.hebbian.pre, rule.hebbian.post, rule.hebbian.f, rule.hebbian.eta)
     preset = PRESET_OPTIONS[settings.name]

@@ -141,7 +141,7 @@ def stored(folder: pathlib.Path, kind: str, rule_file: str, changes: Mapping[str
         RunError: the folder holds no run of this kind, or a damaged one.
     """
     document = config.read_config(folder, kind)
-    config.check_text(folder, document, rule_file, "put it back as it was, or start the run anew.")
+    config.check_text(folder, document, rule_file, "restore it, or start the run anew.")
     config.check_text(folder, document, costs_file.file_name(), costs_file.FIX)
     given = {name: value for name, value in changes.items() if value is not None}
     specs = given.pop("tasks", given.pop("task", None))
@@ -178,7 +178,7 @@ def reopen(process: Process, folder: pathlib.Path, *, is_changed: bool) -> None:
     process.folder = folder
     if process.step > process.n_steps:
         raise RunError(
-            f"run '{folder}' has done {process.step} steps already, more than the {process.n_steps} requested",
+            f"run '{folder}' has already done {process.step} steps, more than the {process.n_steps} requested",
             Fix.STEPS,
             kind=process.kind,
             steps=process.step,
@@ -235,7 +235,7 @@ def drawn(draw: Callable[[], object]) -> None:
     try:
         draw()
     except PlotError as error:
-        warnings.warn(RunWarning(f"{error} The run goes on without the picture."), stacklevel=2)
+        warnings.warn(RunWarning(f"{error} The run continues without the picture."), stacklevel=2)
 
 
 def loop(

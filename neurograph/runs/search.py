@@ -29,19 +29,19 @@ def check(config: MetaConfig, topologies: Sequence[Topology], founders: Any) -> 
     n_numbers = sum(leaf.size for leaf in jax.tree.leaves(founders)) // config.size
     if n_numbers < 2 and config.method == "cma":
         raise UserError(
-            f"the rule has {count(n_numbers, 'number')}, but CMA-ES needs 2 or more; use the method gradient."
+            f"the rule has {count(n_numbers, 'number')}, but CMA-ES needs 2 or more; use the method 'gradient'."
         )
     if config.method == "cma" and config.size < 2:
         raise UserError("genomes is 1, but CMA-ES compares genomes; give 2 or more.")
     if founders.keep_states and config.query_size != config.batch_size:
         raise UserError(
             f"the rule keeps states, one for each example of a batch, but batch_size is {config.batch_size} and "
-            f"query_size {config.query_size}; make them equal."
+            f"query_size is {config.query_size}; make them equal."
         )
     last_stage = config.unroll + config.curriculum.add * ((config.meta_steps - 1) // config.curriculum.every)
     if last_stage > MOST_STEPS:
         raise UserError(
-            f"the curriculum comes to unrolls of {last_stage:,} steps, more than the {MOST_STEPS:,} that can be "
+            f"the curriculum reaches unrolls of {last_stage:,} steps, more than the {MOST_STEPS:,} that can be "
             "counted; give a smaller curriculum.add, or a larger curriculum.every."
         )
     for topology in topologies:
@@ -90,25 +90,28 @@ def founders_of(config: MetaConfig, start: rule_files.RuleFile | None, pairs: Se
     else:
         found = start or one_rule(config.genome, training, task, 0, lean=False)
         if not isinstance(found.rule, Rule):
-            raise RuleError("meta-learning starts from one rule for all populations; the file holds several.")
+            raise RuleError(
+                "meta-learning starts from one rule for all populations, but the file holds several; give a file with "
+                "one."
+            )
         founders = populations.around(key, as_arrays(found.rule, dtype), config.size, config.spread)
     if config.n_states not in (None, founders.n_states):
         raise RuleError(
-            f"genome '{config.genome}' has {founders.n_states} states, n_states is {config.n_states}; make them equal, "
-            "or leave n_states out."
+            f"genome '{config.genome}' has {founders.n_states} states, but n_states is {config.n_states}; make them "
+            "equal, or leave n_states out."
         )
     if start is None and loss_of(founders) is not None and not _names_loss(training.rule):
         of_tasks = {task.loss: task.name for _, task in pairs}
         if len(of_tasks) > 1:
             raise UserError(
-                f"the tasks {', '.join(of_tasks.values())} have different losses, of which the rule descends one; "
-                "name it by rule.feedback, or, for a class of rules, by rule.options.loss."
+                f"the tasks {', '.join(of_tasks.values())} have different losses, but the rule descends only one; "
+                "name it with rule.feedback, or, for a class of rules, with rule.options.loss."
             )
     descends = {loss_of(founders)} - {None}
     if descends == {losses.softmax_cross_entropy} and any(len(topology.outputs) == 1 for topology, _ in pairs):
         raise UserError(
             "the rule descends softmax_cross_entropy, but a wiring has a single output, whose softmax is always 1; "
-            "give it mean_squared_error as rule.feedback, or, of a class of rules, as rule.options.loss."
+            "give mean_squared_error as rule.feedback, or, for a class of rules, as rule.options.loss."
         )
     return founders
 

@@ -92,12 +92,12 @@ def _check(arrays: dict[str, np.ndarray]) -> None:
             if name not in _OPTIONAL:
                 raise TopologyError(f"{name} is missing.")
         elif name not in _ARRAYS:
-            raise TopologyError(f"it has another array than those of a wiring, {shown(name)}.")
+            raise TopologyError(f"it holds {shown(name)}, which is not an array of a wiring.")
         else:
             kind, n_dimensions = _ARRAYS[name]
             array = arrays[name]
             if not np.issubdtype(array.dtype, kind) or array.ndim != n_dimensions:
-                raise TopologyError(f"{name} is {array.dtype} of shape {array.shape}.")
+                raise TopologyError(f"{name} has type {array.dtype} and shape {array.shape}.")
 
 
 def _topology(arrays: dict[str, np.ndarray], about: Any, place: str) -> Topology:

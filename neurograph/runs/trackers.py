@@ -45,7 +45,7 @@ def open_tracker(name: str, folder: pathlib.Path, settings: Mapping[str, Any], s
         tracker = TRACKERS[name](folder, settings, step)
     except Exception as error:  # whatever a foreign package raises
         raise UserError(
-            f"tracker {name!r} cannot be opened ({type(error).__name__}: {error}); mend that, or leave the tracker out."
+            f"tracker {name!r} cannot be opened ({type(error).__name__}: {error}); fix that, or leave the tracker out."
         ) from error
     return _forgiving(name, tracker)
 
@@ -128,7 +128,9 @@ def _forgiving(name: str, tracker: Tracker) -> Tracker:
                 call(*args)
             except Exception as error:  # whatever a foreign package raises
                 failed = True
-                message = f"tracker {name!r} has failed ({type(error).__name__}: {error}); the run goes on without it."
+                message = (
+                    f"tracker {name!r} has failed ({type(error).__name__}: {error}); the run continues without it."
+                )
                 warnings.warn(RunWarning(message), stacklevel=2)
 
         return guard

@@ -74,7 +74,7 @@ def compile_programs(
     def advance(state: NetworkState, n: int):
         if not 0 <= n <= CAPACITY:
             raise UserError(
-                f"{n} steps were requested of one call, which takes 0 to {CAPACITY}; call it again for more."
+                f"{n} steps were requested in one call, which takes 0 to {CAPACITY}; call it again for more."
             )
         return steps(key, net, rule, state, task, jnp.int32(n))
 
@@ -232,7 +232,7 @@ class Training:
         if not np.isfinite(loss):
             what = "is not finite"
         elif is_absurd(loss, before, lambda: loss_of_zeros(self.resolved.task)):
-            what = f"is {loss:.2g}" + ("" if before is None else f", where it was {before:.2g} before training")
+            what = f"is {loss:.2g}" + ("" if before is None else f", but was {before:.2g} before training")
         else:
             return
         raise Divergence(

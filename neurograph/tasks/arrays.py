@@ -76,7 +76,9 @@ class Arrays:
             warnings.simplefilter("ignore")  # about headers that Python 2 wrote
             version = npy.read_magic(start)
             if version not in _HEADERS:
-                raise about.damaged(f"its header has version {version[0]}.{version[1]}, plain arrays 1.0 or 2.0")
+                raise about.damaged(
+                    f"its header has version {version[0]}.{version[1]}, but plain arrays have 1.0 or 2.0"
+                )
             shape, is_fortran, dtype = _HEADERS[version](start)
             if not (dtype.itemsize and all(0 <= size < _LARGEST for size in shape)):
                 raise about.damaged(f"its header announces the shape {shown(shape)} of {shown(dtype)} values")
@@ -105,7 +107,7 @@ class Arrays:
         held = self._archive.getinfo(name + _SUFFIX).file_size - header.start
         if header.n_bytes != held:
             raise self._about.member(name).damaged(
-                f"its header announces {shown(header.n_bytes)} bytes of values, and it holds {held}"
+                f"its header announces {shown(header.n_bytes)} bytes of values, but it holds {held}"
             )
 
     def _read(self, name: str, header: Header) -> np.ndarray:
@@ -131,6 +133,6 @@ def opened_arrays(path: pathlib.Path, about: Foreign) -> Iterator[Arrays]:
     with about.reading(), path.open("rb") as stream:
         is_single = stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
     if is_single:
-        raise about.error(f"{about.name} holds a single array, and is not an .npz file; {about.fix}.")
+        raise about.error(f"{about.name} holds a single array, so it is not an .npz file; {about.fix}.")
     with unzipped(path, about) as archive:
         yield Arrays(archive, about)

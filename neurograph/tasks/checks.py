@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._text import nearest, shown
+from .._text import count, nearest, shown
 from .errors import TaskError
 
 KINDS = ("classification", "regression", "auto")
@@ -88,7 +88,7 @@ def check_counts(name: str, classes: tuple[str, ...], numbers: np.ndarray) -> No
     counts = np.bincount(numbers)
     if len(classes) == 1:
         raise TaskError(
-            f"task '{name}': all {len(numbers)} examples are of class {shown(classes[0])}; two classes are needed."
+            f"task '{name}': all {len(numbers)} examples are of class {shown(classes[0])}; two or more are needed."
         )
     if counts.min() < 2:
         raise TaskError(
@@ -113,8 +113,8 @@ def target_values(name: str, labels: np.ndarray | Sequence) -> np.ndarray:
     values = array.reshape(len(array), -1).astype(np.float64) if len(array) else np.zeros((0, 1))
     if len(values) < 3:
         raise TaskError(
-            f"task '{name}': there are {len(values)} examples; a regression needs three or more, two to learn from and "
-            "one to be tested on."
+            f"task '{name}' has {count(len(values), 'example')}; a regression needs three or more, two to learn from "
+            "and one to be tested on."
         )
     _check_finite(name, "target", values)
     return values

@@ -76,7 +76,8 @@ def read_csv(
     dropped = _dropped(file, names, leave_out, labels)
     if named and _is_unnamed(names[0]) and 0 not in labels:
         warn(
-            rows.first_line, "the first column has no name, as an index; it is left out. Name it to make it a feature."
+            rows.first_line,
+            "the first column has no name, so it is left out as an index. Name it to make it a feature.",
         )
         dropped.add(0)
     table = _Table(rows, names, labels, [i for i in range(len(names)) if i not in dropped.union(labels)], kind, fail)
@@ -107,7 +108,8 @@ def _has_names(rows: Rows, label: str | Sequence[str] | None, warn: Callable[[in
         if all(cells[i] == str(i + start) for i in numbers):
             warn(
                 rows.first_line,
-                f"it numbers the columns from {start} and is taken for their names; header=False makes it an example.",
+                f"it numbers the columns from {start}, so it is taken for their names; "
+                "header=False makes it an example.",
             )
             return True
     return False
@@ -136,7 +138,7 @@ def _dropped(
 ) -> set[int]:
     columns = {_column(file, names, name) for name in ([leave_out] if isinstance(leave_out, str) else leave_out)}
     for column in columns.intersection(labels):
-        raise TaskError(f"task file '{file}': the column '{names[column]}' is left out, but is a label; choose.")
+        raise TaskError(f"task file '{file}': the column '{names[column]}' is both left out and a label; choose one.")
     return columns
 
 
@@ -224,7 +226,7 @@ def _suspect_index(features: np.ndarray, names: Sequence[str], warn: Callable[[s
     steps = np.arange(len(features))
     for i, name in enumerate(names):
         if name.lower() in _INDEX_NAMES and np.array_equal(features[:, i] - features[0, i], steps):
-            warn(f"the column '{name}' numbers the examples; leave_out='{name}' if it is no feature.")
+            warn(f"the column '{name}' numbers the examples; if it is not a feature, give leave_out='{name}'.")
 
 
 def _label_values(labels: list[list[str]], separator: str, kind: str) -> np.ndarray:

@@ -108,8 +108,8 @@ def opened_member(archive: zipfile.ZipFile, name: str, about: Foreign) -> Iterat
             info = archive.getinfo(name)
             if info.compress_type not in _PACKED:  # zipfile unpacks those without bound
                 raise about.error(
-                    f"{about.name} is compressed by method {info.compress_type} of zip files; only stored (0) and "
-                    f"deflated (8) members are read: {about.fix}."
+                    f"{about.name} is compressed by zip method {info.compress_type}, but only stored (0) and deflated "
+                    f"(8) members can be read; {about.fix}."
                 )
             stream = stack.enter_context(archive.open(info))
         yield Stream(stream, about)

@@ -77,7 +77,7 @@ def generated(
     if query_size < 1:
         raise TaskError(f"task '{name}': query_size is {query_size}; the query set needs at least one example.")
     if query_size >= 2**31:
-        raise TaskError(f"task '{name}': query_size is {query_size:,}; more than can be counted: give less.")
+        raise TaskError(f"task '{name}': query_size is {query_size:,}, more than can be counted; give a smaller one.")
     source, test = _draw(key, sampler, parameters, dtype, query_size)
     n_axes = 1 if class_names else 2
     if test.x.ndim != 2 or test.labels.ndim != n_axes or {test.x.shape[0], test.labels.shape[0]} != {query_size}:

@@ -104,7 +104,7 @@ def load(
     check_dtype(what, dtype)
     if isinstance(spec, Task):
         if options:
-            raise TaskError(f"task '{spec.name}' is made already; leave out the options {', '.join(options)}.")
+            raise TaskError(f"task '{spec.name}' is already a Task; leave out the options {', '.join(options)}.")
         task = spec
     else:
         loader, options = _named(spec, options, dtype) if isinstance(spec, str) else (spec, options)
@@ -117,7 +117,7 @@ def load(
         if not isinstance(task, Task):
             raise TaskError(f"the function {spec} returned a {type(task).__name__}; it must return a Task.")
     if n_outputs not in (None, task.n_outputs):
-        raise TaskError(f"task '{task.name}' has {task.n_outputs} outputs, and cannot have {n_outputs}.")
+        raise TaskError(f"task '{task.name}' has {task.n_outputs} outputs, so it cannot have {n_outputs}.")
     return task if loss is None and targets is None else task.with_loss(loss or task.loss, targets)
 
 
@@ -171,7 +171,7 @@ def _named(spec: str, options: dict[str, Any], dtype: Any) -> tuple[Loader, dict
         return READERS[file_type], {"path": path, **options}
     parts = parse(spec)
     if parts.name not in LOADERS:
-        fix = nearest(parts.name, LOADERS, f"known are {', '.join(LOADERS)}, and files (.csv, .npz).")
+        fix = nearest(parts.name, LOADERS, f"choose one of {', '.join(LOADERS)}, or a file (.csv, .npz).")
         raise TaskError(f"there is no task '{spec}'; {fix}")
     loader = LOADERS[parts.name]
     return loader, _with_parts(spec, parts, checked(parts.name, options, loader, dtype=dtype), loader)
@@ -186,7 +186,7 @@ def _with_parts(spec: str, parts: Spec, options: dict[str, Any], function: Loade
             raise TaskError(f"task '{spec}': {parts.name} takes no {option}; leave ':{value}' out.")
         if options.get(option) is not None:
             raise TaskError(
-                f"task '{spec}': its name says {value}, and the option '{option}' says {options[option]}; give one of "
+                f"task '{spec}': its name says {value}, but the option '{option}' says {options[option]}; give one of "
                 "the two."
             )
         options = {**options, option: value}

@@ -55,4 +55,4 @@ def _check_is_file(file: pathlib.Path, about: Foreign) -> None:
     if not is_there:
         raise TaskError(f"{about.name} does not exist; check the path.")
     if not is_file:
-        raise TaskError(f"{about.name} is no regular file; name a .csv or .npz file.")
+        raise TaskError(f"{about.name} is not a regular file; name a .csv or .npz file.")

@@ -83,7 +83,7 @@ def omniglot(
     if parts[0].shape[1] != parts[1].shape[1] or parts[0].shape[1] < 2:
         raise TaskError(
             f"task '{label}': characters have {parts[0].shape[1]} drawings in the background set and "
-            f"{parts[1].shape[1]} in the evaluation set; both must have as many, and at least 2."
+            f"{parts[1].shape[1]} in the evaluation set; both must have the same number, at least 2."
         )
     if split == "characters":
         parts = _split_characters(np.concatenate(parts))

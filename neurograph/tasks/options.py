@@ -42,7 +42,7 @@ def checked(
     known = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in OF_LOAD}
     for option in options:
         if option not in known:
-            hint = nearest(option, sorted(known), f"known are {', '.join(sorted(known))}.")
+            hint = nearest(option, sorted(known), f"choose one of {', '.join(sorted(known))}.")
             raise TaskError(f"task '{task}': there is no option '{option}'; {hint}")
     return {name: check_value(task, name, value, known[name], dtype) for name, value in options.items()}
 
@@ -69,8 +69,8 @@ def check_value(task: str, name: str, value: Any, annotation: Any, dtype: Any = 
         largest = float(jnp.finfo(dtype).max)
         if math.isfinite(found) and abs(found) > largest:
             raise TaskError(
-                f"task '{task}': the option {name} is {found:g}, but {jnp.dtype(dtype).name} holds numbers up to "
-                f"{largest:.2g} only; give a smaller one."
+                f"task '{task}': the option {name} is {found:g}, but {jnp.dtype(dtype).name} holds only numbers up to "
+                f"{largest:.2g}; give a smaller one."
             )
     return found
 

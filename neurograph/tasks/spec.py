@@ -54,7 +54,7 @@ def side(task: str, wanted: Any, default: int, largest: int) -> int:
         wanted = f"{wanted}x{wanted}"
     numbers = [part.strip() for part in re.split("[xX×]", wanted)] if isinstance(wanted, str) else []
     if len(numbers) != 2 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
-        raise TaskError(f"task '{task}': '{wanted}' is not a size of images; give one such as {default}x{default}.")
+        raise TaskError(f"task '{task}': '{wanted}' is not an image size; give one such as {default}x{default}.")
     rows, columns = map(int, numbers)
     nearest_side = min(max(rows, 1), largest)
     if rows != columns:
@@ -64,7 +64,7 @@ def side(task: str, wanted: Any, default: int, largest: int) -> int:
         )
     if rows != nearest_side:
         raise TaskError(
-            f"task '{task}': images cannot be {rows}x{columns}; they are stored in {largest}x{largest}, and any size "
+            f"task '{task}': images cannot be {rows}x{columns}; they are stored as {largest}x{largest}, and any size "
             f"from 1x1 to that can be made. The nearest is {nearest_side}x{nearest_side}."
         )
     return rows
@@ -99,7 +99,7 @@ def positions(task: str, wanted: Any, class_names: Sequence[str], first_label: i
                 raise TaskError(f"task '{task}': class '{class_names[position]}' is named twice; name it once.")
             chosen.append(position)
     if len(chosen) < 2:
-        found = f"class '{class_names[chosen[0]]}' is all that is named" if chosen else "no class is named"
+        found = f"only class '{class_names[chosen[0]]}' is named" if chosen else "no class is named"
         example = f"{class_names[0]}-{class_names[1]}"
         raise TaskError(f"task '{task}': {found}; two or more are needed, such as {example}.")
     return tuple(sorted(chosen))

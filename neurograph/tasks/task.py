@@ -79,8 +79,8 @@ class Task(eqx.Module):
             )
         if self.loss is losses.softmax_cross_entropy and self.n_outputs == 1:
             raise TaskError(
-                f"task '{self.name}' has a single output, whose softmax is always 1; take another loss than "
-                "softmax_cross_entropy, such as mean_squared_error, or one output for each class."
+                f"task '{self.name}' has a single output, whose softmax is always 1; use a loss other "
+                "than softmax_cross_entropy, such as mean_squared_error, or one output for each class."
             )
 
     @property
@@ -184,7 +184,7 @@ class Task(eqx.Module):
             raise TaskError(
                 f"task '{self.name}': the loss {name} fails on one example, a prediction of shape ({self.n_outputs},) "
                 f"and a target of shape {shape[:-1]} given as '{form}' ({type(error).__name__}: {error}); give a "
-                "function of these two, or other targets."
+                "function of these two, or targets in another form."
             ) from error
         return task
 

@@ -50,11 +50,11 @@ def from_adjacency(
         dense = _dense(matrix, name)
         shape, places = dense.shape, np.nonzero(dense)
         values = dense[places]
-        kind = "entry other than zero, number"
+        kind = "nonzero entry number"
     if len(shape) != 2 or shape[0] != shape[1]:
-        raise fail(name, f"the adjacency matrix has shape {shape}; it must be square, one row and column per neuron.")
+        raise fail(name, f"the adjacency matrix has shape {shape}; it must be square, with a row for each neuron.")
     if values.dtype.kind not in "biuf":
-        raise fail(name, f"the adjacency matrix holds {values.dtype}; it must hold real numbers.")
+        raise fail(name, f"the adjacency matrix has type {values.dtype}; it must hold real numbers.")
     if weighted is None:
         weighted = bool(np.any(values != 1))
     return from_arrays(
@@ -113,7 +113,8 @@ def to_adjacency(topology: Topology, *, channel: int = 0) -> scipy.sparse.coo_ar
     if topology.weights is None:
         values = np.ones(topology.n_synapses, dtype=np.int64)
     elif not 0 <= channel < topology.weights.shape[0]:
-        raise fail(topology.name, f"there is no channel {channel}; weights have {topology.weights.shape[0]} channels.")
+        last = topology.weights.shape[0] - 1
+        raise fail(topology.name, f"weights have no channel {channel}; their channels are numbered 0 to {last}.")
     else:
         values = topology.weights[channel].copy()
     return scipy.sparse.coo_array((values, (topology.senders, topology.receivers)), shape=shape)

@@ -202,7 +202,7 @@ def _declared(populations: object, name: str) -> dict[str, dict[str, Any]]:
         try:
             populations = json.loads(populations)
         except ValueError:
-            raise fail(name, f"the graph's populations are {shown(populations)}, which is no JSON.") from None
+            raise fail(name, f"the graph's populations are {shown(populations)}, which is not JSON.") from None
     if not isinstance(populations, Mapping) or not all(isinstance(v, Mapping) for v in populations.values()):
         raise fail(name, "the graph's populations must be a mapping of names to mappings of attributes.")
     valid = ("role", *_PROPERTIES)
@@ -238,7 +238,7 @@ def _populations(
         if role is not None and role not in ROLES:
             raise unknown_role(name, place(i), role)
         if population is not None and not isinstance(population, str):
-            raise fail(name, f"{place(i)}: population is {shown(population)}; the name of a population is text.")
+            raise fail(name, f"{place(i)}: population is {shown(population)}; a population's name must be text.")
         if role is None:
             role = known.get(population or "hidden", {}).get("role", ("hidden",))[0]
         population = role if population is None else population
@@ -249,7 +249,7 @@ def _populations(
             raise fail(
                 name,
                 f"population {population} mixes roles: {place(i)} has {role}, {facts['role'][1]} has "
-                f"{facts['role'][0]}; a population has one role, so give them two populations.",
+                f"{facts['role'][0]}; a population has one role, so put them in two populations.",
             )
         for key, column in properties.items():
             if column[i] is None:
@@ -329,7 +329,7 @@ def _edge_order(edges: Columns, size: int, name: str, place: Place) -> tuple[np.
     try:
         keys = [size if value is None else _as_integer(float(value)) for value in column]
     except (TypeError, ValueError, OverflowError):
-        raise fail(name, "a synapse_index is no whole number; correct or remove it.") from None
+        raise fail(name, "a synapse_index is not a whole number; correct or remove it.") from None
     order = np.argsort(keys, kind="stable")
     return order, _among(order, place)
 
@@ -348,7 +348,7 @@ def _values(
         return None
     expected = [f"{what}_{channel}" for channel in range(1, len(keys) + 1)]
     if sorted(keys) != sorted(expected) and keys != [what]:
-        raise fail(name, f"there are {listed(keys)}; channels are {what} or else {listed(expected)}.")
+        raise fail(name, f"there are {listed(keys)}; number them {listed(expected)}.")
     values = np.empty((len(keys), size))
     for channel, key in enumerate([what] if keys == [what] else expected):
         try:
@@ -365,7 +365,7 @@ def _values(
 def _number(key: str, value: Any, needed: bool, name: str, place: str) -> float:
     if value is None:
         if needed:
-            raise fail(name, f"{place} has no {key}, but others have one; give it to all or none.")
+            raise fail(name, f"{place} has no {key}, but others have one; give one to all or none.")
         return 0.0
     try:
         number = float(value)

@@ -228,7 +228,7 @@ def equal(one: Topology, other: Topology) -> bool:
 def _permutation(order: ArrayLike, size: int, what: str, name: str) -> np.ndarray:
     rows = _rows(order, what, name)
     if not np.array_equal(np.sort(rows), np.arange(size)):
-        raise fail(name, f"{what} is no permutation of 0 to {size - 1}.")
+        raise fail(name, f"{what} is not a permutation of 0 to {size - 1}.")
     return rows
 
 
@@ -255,7 +255,7 @@ def _rows(values: ArrayLike, what: str, name: str) -> np.ndarray:
     if array.size == 0:
         array = array.astype(np.int64)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise fail(name, f"{what} is {array.dtype} of shape {array.shape}; it must be one row of integers.")
+        raise fail(name, f"{what} has type {array.dtype} and shape {array.shape}; it must be one row of integers.")
     return array.astype(np.int64, copy=False)
 
 
@@ -265,7 +265,7 @@ def _channels(values: ArrayLike | None, what: str, name: str) -> np.ndarray | No
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise fail(name, f"{what} holds something that is no number; give numbers of shape [channels, _].") from None
+        raise fail(name, f"{what} holds a value that is not a number; give numbers [channels, _].") from None
     return _frozen(array[None] if array.ndim == 1 else array, np.float64)
 
 
@@ -307,7 +307,7 @@ def infer_roles(
     codes[sends & ~receives if inputs is None else inputs] = INPUT
     both = [] if inputs is None or outputs is None else np.intersect1d(inputs, outputs)
     if len(both):
-        raise fail(name, f"neuron number {both[0]} is both in inputs and in outputs; it has one role, so choose.")
+        raise fail(name, f"neuron number {both[0]} is both in inputs and in outputs; remove it from one of them.")
     codes[receives & ~sends if outputs is None else outputs] = OUTPUT
     return codes
 

@@ -16,7 +16,7 @@ from ._types import ACTIVATION_NAMES, TopologyWarning
 _FORMS = {
     "population": "the name of a population, as text",
     "activation": f"one of {', '.join(ACTIVATION_NAMES)}",
-    "bias": "true or false, whether there is a bias (initial biases are called bias_weight)",
+    "bias": "true or false, which says whether there is a bias (initial biases are called bias_weight)",
     "shape": "the rows and columns of a sheet, such as '8x8'",
 }
 _SLIP = 0.8
@@ -42,8 +42,8 @@ def without_foreign(
             continue
         del kept[key]
         warnings.warn(
-            f"topology {name!r}: the neurons' attribute {key} is left aside, since {shown(given[0])} and all its other "
-            f"values are another program's: here it is {form}.",
+            f"topology {name!r}: the neurons' attribute {key} is ignored, since {shown(given[0])} and all its other "
+            f"values have another program's meaning; here it must be {form}.",
             TopologyWarning,
             stacklevel=4,
         )
@@ -58,7 +58,7 @@ def enabled(column: Sequence[Any] | None, name: str) -> np.ndarray | None:
     if not n_disabled:
         return None
     warnings.warn(
-        f"topology {name!r}: {count(n_disabled, 'synapse')} with enabled=False left out, the first of them number "
+        f"topology {name!r}: enabled=False leaves out {count(n_disabled, 'synapse')}, the first of which is number "
         f"{int(np.argmin(alive))}.",
         TopologyWarning,
         stacklevel=4,

@@ -57,7 +57,7 @@ def problem(n_synapses: float, n_neurons: int, other: int = 0) -> str | None:
     counts = [_count(n, what) for n, what in ((n_synapses, "synapse"), (n_neurons, "neuron")) if n]
     return (
         f"about {' and '.join(counts)} take {readable(min(needed, 1e24))} of memory to build, but this computer has "
-        f"{readable(memory)}; choose fewer neurons, or join them by fewer synapses."
+        f"{readable(memory)}; choose fewer neurons, or join them with fewer synapses."
     )
 
 

@@ -100,7 +100,7 @@ def _check_arrays(topology: Topology) -> None:
         if values.ndim != 1 or values.dtype != np.int64:
             raise fail(
                 topology.name,
-                f"{field} is {values.dtype} of shape {values.shape}; it must be int64 with one dimension.",
+                f"{field} has type {values.dtype} and shape {values.shape}; it must be int64 with one dimension.",
             )
     if topology.receivers.size != e:
         raise fail(
@@ -116,7 +116,8 @@ def _check_arrays(topology: Topology) -> None:
         values = getattr(topology, field)
         if values is not None and (values.ndim != 2 or values.shape[1] != size or values.shape[0] < 1):
             raise fail(
-                topology.name, f"{field} has shape {values.shape}; it must be [channels, {what}], here [_, {size}]."
+                topology.name,
+                f"{field} has shape {values.shape}; the shape must be [channels, {what}], here [_, {size}].",
             )
     for field, what in [("senders", "sender"), ("receivers", "receiver")]:
         values = getattr(topology, field)
@@ -153,7 +154,8 @@ def check_labels(topology: Topology) -> None:
             )
         if label != label:
             raise fail(
-                topology.name, f"neuron number {index} is called {shown(label)}, which equals nothing; rename it."
+                topology.name,
+                f"neuron number {index} is called {shown(label)}, which is not equal to itself; rename it.",
             )
 
 
@@ -177,7 +179,8 @@ def _check_populations(topology: Topology) -> None:
     if wrong.size:
         raise fail(
             topology.name,
-            f"neuron number {wrong[0]} is in population number {of[wrong[0]]}, but there are {len(names)} populations.",
+            f"neuron number {wrong[0]} is in population number {of[wrong[0]]}; "
+            f"populations are numbered 0 to {len(names) - 1}.",
         )
     for population, size in zip(topology.populations, np.bincount(of, minlength=len(names)), strict=True):
         if size == 0:
@@ -232,8 +235,8 @@ def _check_ends(topology: Topology, what: str, rows: np.ndarray, role: int) -> N
     if not np.array_equal(np.sort(rows), expected):
         raise fail(
             topology.name,
-            f"{what}s lists {count(rows.size, 'row')} that are not exactly the {expected.size} neurons of role "
-            f"{what!r}; list each of them once.",
+            f"{what}s lists {count(rows.size, 'row')} that are not exactly the {expected.size} neurons with role "
+            f"{what!r}; list each of these neurons once.",
         )
 
 
@@ -255,7 +258,7 @@ def _check_edges(topology: Topology, edge_place: Callable[[int], str]) -> None:
         first, second = parallel
         raise fail(
             topology.name,
-            f"{edge(first)} is there twice, at {edge_place(first)} and {edge_place(second)}: "
+            f"{edge(first)} appears twice, at {edge_place(first)} and {edge_place(second)}: "
             "two neurons have at most one synapse in a direction; remove one of them.",
         )
 
@@ -270,7 +273,7 @@ def _check_into_inputs(topology: Topology, edge_place: Callable[[int], str]) -> 
         raise fail(
             topology.name,
             f"synapse {sender} -> {receiver} ({edge_place(first)}) leads into the input {receiver}: "
-            "inputs hold the datum and receive nothing; remove it or make the neuron hidden.",
+            "inputs hold the datum and receive nothing; remove the synapse or make the neuron hidden.",
         )
 
 
@@ -322,14 +325,14 @@ def _check_paths(topology: Topology) -> None:
         raise fail(
             topology.name,
             f"no input reaches {count(unreached.size, 'output')} ({_first_few(names, unreached)}); "
-            "add a path from an input or remove what cannot be learnt.",
+            "add a path from an input to each, or remove it.",
         )
     useful = reachable(topology.receivers, topology.senders, n, topology.outputs)
     idle = np.flatnonzero((topology.roles == HIDDEN) & ~(fed & useful))
     if idle.size:
         warnings.warn(
-            f"topology {topology.name!r}: {count(idle.size, 'hidden neuron')} on no path from an input to an output "
-            f"({_first_few(names, idle)}); kept, though without use.",
+            f"topology {topology.name!r}: no path from an input to an output leads through "
+            f"{count(idle.size, 'hidden neuron')} ({_first_few(names, idle)}); these are kept, but have no use.",
             TopologyWarning,
             stacklevel=3,
         )

@@ -69,7 +69,7 @@ def one_to_one(n_senders: int, n_receivers: int) -> Pairs:
     """
     if n_senders != n_receivers:
         raise UserError(
-            f"one_to_one joins {n_senders} to {n_receivers} neurons; both populations must be of the same size."
+            f"one_to_one joins {n_senders} to {n_receivers} neurons; both populations must have the same size."
         )
     _size.check_projection("one_to_one", n_senders)
     return np.arange(n_senders), np.arange(n_receivers)
@@ -246,7 +246,9 @@ def explicit(pairs: ArrayLike, n_senders: int, n_receivers: int) -> Pairs:
     if array.size == 0:
         return _empty()
     if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise UserError(f"the pairs are {array.dtype} of shape {array.shape}; give [sender, receiver] for each.")
+        raise UserError(
+            f"the pairs have type {array.dtype} and shape {array.shape}; give [sender, receiver] as integers."
+        )
     array = array.astype(np.int64)
     for column, size, what in [(0, n_senders, "sender"), (1, n_receivers, "receiver")]:
         wrong = np.flatnonzero((array[:, column] < 0) | (array[:, column] >= size))

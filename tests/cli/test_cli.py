@@ -159,7 +159,7 @@ def test_resuming(run):
     assert "all 24 steps are done already" in finished.out
     assert run("train", "--resume", "r", "--steps", 30, "--json").summary["steps"] == 30
     assert run("train", "--resume", "r", "--json").summary["steps"] == 30
-    assert_complains(run("train", "--resume", "r", "--steps", 10), "has done 30 steps already", "give --steps 30")
+    assert_complains(run("train", "--resume", "r", "--steps", 10), "has already done 30 steps", "give --steps 30")
     assert_complains(run("train", "--resume", "r", "--steps", 0), "command line: steps: 0 is out of range")
     for wrong in (("--seed", 3), ("--out", "s"), ("--set", "seed=3"), ("--states", 2)):
         assert_complains(
@@ -168,7 +168,7 @@ def test_resuming(run):
             "only --steps, --device, --rules, and where",
             code=2,
         )
-    assert_complains(run("train", "--resume", "r", "--task", "and"), "was begun on task 'xor', and 'and' was given")
+    assert_complains(run("train", "--resume", "r", "--task", "and"), "was started on task 'xor', but 'and' is given")
     assert_complains(run("train", "xor", "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
     assert_complains(run("train"), "give a TOPOLOGY", code=2)
     assert_complains(run("train", "xor", *SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")
@@ -180,7 +180,7 @@ def test_resuming(run):
     outcome = run("train", "--resume", "r", "--json")
     assert outcome.summary["steps"] == 30
     assert "warning: checkpoint" in outcome.err
-    assert "is used in its place" in outcome.err
+    assert "is used instead" in outcome.err
     for path in pathlib.Path("r", "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:-9])
     assert_complains(run("train", "--resume", "r"), "truncated", "Start the run anew")
@@ -206,7 +206,7 @@ def test_a_finite_loss_that_is_absurd_is_a_divergence_too(run):
     outcome = run(*arguments, "--json")
     words = (
         "training diverged: the test loss is ",
-        "e+29, where it was ",
+        "e+29, but was ",
         "step 24, the last, are kept in 'r'. Try a sm",
     )
     told = " ".join(outcome.err.split())

@@ -50,9 +50,9 @@ WRONG_WIRINGS = {
     "empty.csv": "is empty",
     "empty.json": "is empty",
     "empty.graphml": "is empty",
-    "malformed.yaml": "no YAML",
-    "malformed.json": "malformed JSON",
-    "malformed.graphml": "malformed XML",
+    "malformed.yaml": "not valid YAML",
+    "malformed.json": "the JSON is malformed",
+    "malformed.graphml": "the XML is malformed",
     "list.yaml": "mapping",
     "key.yaml": "did you mean 'train'?",
     "types.yaml": "whole number",
@@ -107,16 +107,16 @@ WRONG_OPTIONS = [
     (("--learning-rate", -1), 1, "learning_rate: -1.0 is out of range"),
     (("--learning-rate", "nan"), 1, "learning_rate: nan is not finite"),
     (("--batch-size", 0), 1, "batch_size: 0 is out of range"),
-    (("--batch-size", 10**12), 1, "of memory are needed"),
+    (("--batch-size", 10**12), 1, "of memory is needed"),
     (("--seed", -1), 1, "seed: -1 is out of range"),
     (("--dtype", "float16"), 1, "did you mean 'float64'?"),
-    (("--device", "tpu"), 1, "'tpu' is not known"),
+    (("--device", "tpu"), 1, "'tpu' is unknown"),
     (("--rule", "bakprop"), 1, "did you mean 'backprop'?"),
     (("--stepz", 3), 2, "--steps"),
     (("--set", "stepz=3"), 1, "unknown key 'stepz'; did you mean 'steps'?"),
-    (("--set", "stepz"), 1, "is no assignment"),
+    (("--set", "stepz"), 1, "is not an assignment"),
     (("--set", "rule.oja.form=weigts"), 1, "did you mean 'weights'?"),
-    (("--set", "rule.oja.form=[1"), 1, "no YAML"),
+    (("--set", "rule.oja.form=[1"), 1, "not valid YAML"),
     (("--set", "task_options.query=3"), 1, "no option 'query'"),
     (("--set", "rule.feedback=softmax_cross_entropy"), 1, "single output"),
     (("--rule", "feedback_alignment", "--set", "rule.options.loss=softmax_cross_entropy"), 1, "as rule.options.loss"),
@@ -146,7 +146,7 @@ def test_a_wiring_in_a_pipe_is_told_and_not_waited_for(run, suffix):
 @pytest.mark.parametrize("task", ["task.csv", "task.npz"])
 def test_a_device_without_an_end_is_told(run, task):
     pathlib.Path(task).symlink_to("/dev/zero")
-    words = "pipe or a device" if task == "task.csv" else "no regular file"
+    words = "pipe or a device" if task == "task.csv" else "not a regular file"
     assert_complains(run("train", "mlp:2-3-2", "--task", task, "--out", "r"), task, words)
 
 

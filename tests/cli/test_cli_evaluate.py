@@ -332,7 +332,7 @@ WRONG = [
     ((*COMPARE, "--genome", "backprop", "--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
     ((*EVALUATE, "--genome", "noise.txt"), 1, "holds no rule"),
     ((*EVALUATE, "--genome", "odd.txt"), 1, "odd.txt', rule: no rule is called 'blurr'; did you mean 'blur'?"),
-    ((*COMPARE, "--genome", "drawn.txt"), 1, "the initializer 'by_hand'; valid are 'uniform', "),
+    ((*COMPARE, "--genome", "drawn.txt"), 1, "an unknown initializer 'by_hand'; choose one of 'uniform', "),
     ((*EVALUATE, *BACKPROP, "--task", "digits"), 1, "2 input neurons, but task 'digits' needs 64"),
     ((*COMPARE, *BACKPROP, "--task", "blobs"), 1, "1 output neuron, but task 'blobs' needs 5"),
     ((*EVALUATE, *BACKPROP, "--task", "xro"), 1, "did you mean 'xor'?"),

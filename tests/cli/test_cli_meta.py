@@ -103,7 +103,7 @@ def test_resuming(run):
     assert run("meta-train", "--resume", "r", "--meta-steps", 8, "--json").summary["meta_steps"] == 8
     assert run("meta-train", "--resume", "r", "--json").summary["finished"]
     assert_complains(
-        run("meta-train", "--resume", "r", "--meta-steps", 3), "has done 8 steps already", "--meta-steps 8"
+        run("meta-train", "--resume", "r", "--meta-steps", 3), "has already done 8 steps", "--meta-steps 8"
     )
     assert_complains(run("meta-train", "--resume", "r", "--meta-steps", 0), "meta_steps: 0 is out of range")
     for wrong in (("--seed", 3), ("--out", "s"), ("--set", "seed=3"), ("--curriculum", "1:2")):
@@ -115,7 +115,7 @@ def test_resuming(run):
             code=2,
         )
     assert_complains(
-        run("meta-train", "--resume", "r", "--task", "and"), "was begun on task 'xor', and 'and' was given"
+        run("meta-train", "--resume", "r", "--task", "and"), "was started on task 'xor', but 'and' is given"
     )
     assert_complains(run("meta-train", WIRING, "--resume", "r"), "TOPOLOGY cannot be given with --resume", code=2)
     assert_complains(run(*SHORT, "--out", "r"), "'r' holds a run already", "--resume 'r'")
@@ -183,12 +183,12 @@ WRONG = [
     (("--task", "xorr"), 1, "did you mean 'xor'"),
     (("--task", "digits"), 1, "needs 64"),
     (("--task", ""), 1, "the text is empty"),
-    (("--method", "adam"), 1, "method: 'adam' is not known here; valid are 'gradient', 'cma'"),
+    (("--method", "adam"), 1, "method: 'adam' is unknown; choose one of 'gradient', 'cma'"),
     (("--rule", "blurr"), 1, "did you mean 'blur'?"),
     (("--genome", "randm"), 1, "did you mean 'random'?"),
     (("--genome", "none.txt"), 1, "there is no rule 'none.txt'"),
     (("--genome", "rule.txt"), 1, "no rule is called 'blurr'; did you mean 'blur'?"),
-    (("--genome", "initializer.txt"), 1, "names the initializer 'he_norm'"),
+    (("--genome", "initializer.txt"), 1, "names an unknown initializer 'he_norm'"),
     (("--genome", "kind.txt"), 1, "rule: expected a mapping of names to values; found [1]"),
     (("--genome", "two.txt"), 1, "the file holds several"),
     (("--genomes", 0), 1, "genomes: 0 is out of range"),
@@ -198,15 +198,15 @@ WRONG = [
     (("--unroll", 0), 1, "unroll: 0 is out of range"),
     (("--meta-steps", 0), 1, "meta_steps: 0 is out of range"),
     (("--learning-rate", -1), 1, "learning_rate: -1.0 is out of range"),
-    (("--curriculum", "5"), 2, "give ADD:EVERY or ADD:EVERY:LAST, as 5:10000:50"),
+    (("--curriculum", "5"), 2, "give ADD:EVERY or ADD:EVERY:LAST, such as 5:10000:50"),
     (("--curriculum", "1:2:3:4"), 2, "--curriculum is '1:2:3:4'"),
     (("--curriculum", "a:b"), 2, "--curriculum is 'a:b'"),
     (("--curriculum", "-1:5"), 2, "--curriculum is '-1:5'"),
     (("--curriculum", "²:5"), 2, "--curriculum is"),
     (("--curriculum", "1:0"), 1, "curriculum.every: 0 is out of range"),
-    (("--device", "tpu"), 1, "device: 'tpu' is not known here"),
+    (("--device", "tpu"), 1, "device: 'tpu' is unknown"),
     (("--set", "unrol=3"), 1, "unknown key 'unrol'; did you mean 'unroll'?"),
-    (("--set", "clip"), 1, "is no assignment"),
+    (("--set", "clip"), 1, "is not an assignment"),
     (("--set", "rule.oja.form=weigts"), 1, "did you mean 'weights'?"),
     (("--set", "task_options.query=3"), 1, "no option 'query'"),
     (("--out", "two.txt"), 1, "'two.txt' cannot be made"),
@@ -237,7 +237,7 @@ def test_a_wrong_option_is_told_before_anything_is_written(run, options, code, w
 def test_a_wiring_must_be_given_and_exist(run):
     assert_complains(run("meta-train"), "give a TOPOLOGY to meta-learn on, or a run folder with --resume", code=2)
     assert_complains(run("meta-train", "nothing.yaml", "--task", "xor"), "nothing.yaml", "no such file")
-    assert_complains(run("meta-train", "mlp:2-x", "--task", "xor"), "'2-x' is no list of layers")
+    assert_complains(run("meta-train", "mlp:2-x", "--task", "xor"), "'2-x' is not a list of layers")
     assert not pathlib.Path("runs").exists()
 
 

@@ -93,7 +93,7 @@ def test_a_class_of_rules_has_its_own_numbers_and_options(run):
     assert isinstance(found, rules.FeedbackAlignment)
     assert (float(found.learning_rate), found.activation) == (pytest.approx(0.3), rules.ACTIVATIONS["relu"])
     assert_complains(run("train", "xor", "--rule", "feedback_alignment", "--set", "rule.options.rate=1"), "'rate'")
-    assert_complains(run("train", "xor", "--rule", "backprop", "--set", "rule.options.rate=1"), "keys of its own")
+    assert_complains(run("train", "xor", "--rule", "backprop", "--set", "rule.options.rate=1"), "as keys of rule")
     assert_complains(
         run("train", "xor", "--rule", "oja_subspace", "--set", "rule.symmetric=yes"), "no option 'symmetric'"
     )

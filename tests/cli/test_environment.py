@@ -27,9 +27,9 @@ def neurograph(*arguments: str, **variables: str) -> subprocess.CompletedProcess
 # --- what is wrong with it -------------------------------------------------------------------------------------------
 
 WRONG = {
-    "JAX_PLATFORMS=cuda": "JAX_PLATFORMS is 'cuda', which JAX cannot use here; it finds cpu",
-    "JAX_PLATFORMS=nonsense": "JAX_PLATFORMS is 'nonsense', which JAX cannot use here; it finds cpu",
-    "JAX_PLATFORM_NAME=gpu": "JAX_PLATFORM_NAME is 'gpu', which JAX cannot use here; it finds cpu",
+    "JAX_PLATFORMS=cuda": "JAX_PLATFORMS is 'cuda', which JAX cannot use here; JAX finds cpu",
+    "JAX_PLATFORMS=nonsense": "JAX_PLATFORMS is 'nonsense', which JAX cannot use here; JAX finds cpu",
+    "JAX_PLATFORM_NAME=gpu": "JAX_PLATFORM_NAME is 'gpu', which JAX cannot use here; JAX finds cpu",
     "JAX_ENABLE_X64=yes_please": "JAX_ENABLE_X64 is 'yes_please', which JAX does not accept",
     "JAX_LOGGING_LEVEL=much": "JAX_LOGGING_LEVEL is 'much', which JAX does not accept",
 }

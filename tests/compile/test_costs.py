@@ -49,32 +49,32 @@ def written(**changed: object) -> bytes:
 
 DAMAGED = {
     "no JSON": (b"no json", "cannot be read"),
-    "no mapping": (b"[1, 2]", "not of version 1"),
-    "no version": (json.dumps(dataclasses.asdict(Costs())).encode(), "not of version 1"),
-    "another version": (written(version=2), "not of version 1"),
+    "no mapping": (b"[1, 2]", "does not have version 1"),
+    "no version": (json.dumps(dataclasses.asdict(Costs())).encode(), "does not have version 1"),
+    "another version": (written(version=2), "does not have version 1"),
     "an unknown cost": (written(tlie=3.0), "has 'tlie', which this version does not know; run `neurograph tune`"),
-    "a negative cost": (written(gather=-1), "gather = -1, which is no cost"),
-    "text": (written(row="x"), "row = 'x', which is no cost"),
-    "long text": (written(row="x" * 1000), r"row = 'x{55} \.\.\., which is no cost"),
-    "a truth value": (written(row=True), "row = True, which is no cost"),
+    "a negative cost": (written(gather=-1), "gather = -1, which is not a cost"),
+    "text": (written(row="x"), "row = 'x', which is not a cost"),
+    "long text": (written(row="x" * 1000), r"row = 'x{55} \.\.\., which is not a cost"),
+    "a truth value": (written(row=True), "row = True, which is not a cost"),
     "an infinite cost": (
         written(row=math.inf),
-        "row = inf, which is no cost: it is a number of nanoseconds from 0 to ",
+        "row = inf, which is not a cost: it must be a number of nanoseconds from 0 to ",
     ),
-    "no number": (written(row=math.nan), "row = nan, which is no cost"),
-    "a huge cost": (written(row=1e300), r"row = 1e\+300, which is no cost"),
-    "a huge whole cost": (written(row=10**400), r"row = 10{55} \.\.\., which is no cost"),
+    "no number": (written(row=math.nan), "row = nan, which is not a cost"),
+    "a huge cost": (written(row=1e300), r"row = 1e\+300, which is not a cost"),
+    "a huge whole cost": (written(row=10**400), r"row = 10{55} \.\.\., which is not a cost"),
     "no rows": (
         written(max_rows=0),
-        "max_rows = 0, which is no size of a tile: it is a whole number from 1 to 16,777,216",
+        "max_rows = 0, which is not a tile size: it must be a whole number from 1 to 16,777,216",
     ),
-    "fewer rows": (written(max_rows=-3), "max_rows = -3, which is no size of a tile"),
-    "half a slot": (written(max_slots=1.5), "max_slots = 1.5, which is no size of a tile"),
-    "no slots": (written(max_slots=0.0), "max_slots = 0.0, which is no size of a tile"),
-    "many slots": (written(max_slots=10**6), "max_slots = 1000000, which is no size of a tile"),
-    "a size that is no number": (written(max_slots=math.nan), "max_slots = nan, which is no size of a tile"),
-    "an infinite size": (written(max_rows=math.inf), "max_rows = inf, which is no size of a tile"),
-    "a list as size": (written(max_rows=[4]), r"max_rows = \[4\], which is no size of a tile"),
+    "fewer rows": (written(max_rows=-3), "max_rows = -3, which is not a tile size"),
+    "half a slot": (written(max_slots=1.5), "max_slots = 1.5, which is not a tile size"),
+    "no slots": (written(max_slots=0.0), "max_slots = 0.0, which is not a tile size"),
+    "many slots": (written(max_slots=10**6), "max_slots = 1000000, which is not a tile size"),
+    "a size that is no number": (written(max_slots=math.nan), "max_slots = nan, which is not a tile size"),
+    "an infinite size": (written(max_rows=math.inf), "max_rows = inf, which is not a tile size"),
+    "a list as size": (written(max_rows=[4]), r"max_rows = \[4\], which is not a tile size"),
     "too deep": (b'{"version": 1, "row": ' + b"[" * 100_000, "cannot be read"),
     "too many digits": (b'{"version": 1, "row": ' + b"9" * 5000 + b"}", "cannot be read"),
     "no UTF-8": (b'{"version": 1, "r\xffw": 1}', "cannot be read"),
@@ -102,7 +102,7 @@ def test_a_damaged_file_is_reported_and_passed_over(folder, case):
     words = damage(path, case)
     with pytest.raises(UserError, match=words) as told:
         costs.read(path)
-    with pytest.warns(CostsWarning, match=f"{re.escape(str(path))}.* The default costs serve") as warned:
+    with pytest.warns(CostsWarning, match=f"{re.escape(str(path))}.* The default costs are used") as warned:
         assert costs.known().costs == costs.DEFAULT["cpu"]
     for message in (told.value, warned[0].message):
         assert "\n" not in str(message)
@@ -129,7 +129,7 @@ def test_costs_that_an_older_version_did_not_know_are_the_defaults(folder):
     [
         ("cpu", "the default costs of a CPU ("),
         ("gpu", "the default costs of a GPU ("),
-        ("tpu", "the default costs of a GPU, as there are none of a TPU ("),
+        ("tpu", "the default costs of a GPU, as there are none for a TPU ("),
     ],
 )
 def test_each_platform_goes_by_its_own_name(folder, monkeypatch, backend, words):

@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_told_before_it_is_drawn(monkeypatch):
     training.prepare(wiring, options, pathlib.Path())
     monkeypatch.setattr(memory, "memory_size", lambda: need - 1)
     monkeypatch.setattr(engine, "init", lambda *_, **__: pytest.fail("synapses are drawn"))
-    with pytest.raises(ValueError, match=r"of memory are needed, but this computer has .*; try a smaller wiring"):
+    with pytest.raises(ValueError, match=r"of memory is needed, but this computer has .*; try a smaller wiring"):
         training.prepare(wiring, options, pathlib.Path())
 
 

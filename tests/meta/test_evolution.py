@@ -257,9 +257,9 @@ def test_what_does_not_fit_is_not_resumed(fake):
         {**arrays, "losses": arrays["losses"][:, 1:]},
         {**arrays, "more": arrays},
     ):
-        with pytest.raises(ValueError, match="missing, or those of another population"):
+        with pytest.raises(ValueError, match="missing, or belong to another population"):
             run.restore(wrong)
-    with pytest.raises(ValueError, match="missing, or those of another population"):
+    with pytest.raises(ValueError, match="missing, or belong to another population"):
         other.restore(arrays)
     for another in (evolved(fake, seed=7), evolved(fake, sigma=0.3)):
         with pytest.raises(ValueError, match="does not repeat its earlier search; another version of cma"):

@@ -175,7 +175,7 @@ def test_rules_that_do_not_go_together_are_a_sentence():
     for rule in (one, RULES["feedback alignment"]):
         with pytest.raises(RuleError, match=r"size is None, .* give size for copies of one rule"):
             api.stack(KEY, rule, None, 0.1, jnp.float32)
-    with pytest.raises(ValueError, match="evolution compares rules, but there is 1; give 2 or more"):
+    with pytest.raises(ValueError, match="evolution compares rules, but there is only 1; give 2 or more"):
         meta.evolve(KEY, compile_topology(XOR), [one], xor(), **SMALL)
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_learnt_is_a_sentence():
 
     net, rule = compile_topology(XOR), RULES["backprop"]
     for search in (meta.gradient, meta.evolve):
-        with pytest.raises(RuleError, match=r"the rule Bare has no numbers to be learnt; a number is a field with"):
+        with pytest.raises(RuleError, match=r"the rule Bare has no numbers to learn; a number is a field with"):
             search(KEY, net, Bare(), xor(), size=2)
         wrong: Any = ({"*": rule}, [{"*": rule}] * 2)
         for given in wrong:

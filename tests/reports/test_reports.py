@@ -108,7 +108,7 @@ def test_what_is_wrong_with_a_folder_is_a_sentence(run: Run):
         assert_complains(run("report", "r"), "'r/summary.json' is damaged", "resume the run")
     pathlib.Path("r/summary.json").unlink()
     assert_complains(run("report", "r", "-o", "no/where.html"), "--output is 'no/where.html'", code=2)
-    assert_complains(run("report", "r", "-o", "r.pdf"), "end its name in .html", code=2)
+    assert_complains(run("report", "r", "-o", "r.pdf"), "its name must end in .html", code=2)
 
 
 def test_a_report_that_cannot_be_written_does_not_fail_the_run(run: Run, monkeypatch):

@@ -312,7 +312,7 @@ def test_what_is_wrong_with_a_file_of_version_1_is_said(tmp_path, old, new, comp
         ("    eta: -0.25", "    eta: [-0.25, 1]", "rule.hebbian.eta is [-0.25, 1]; it must be a single number."),
         ("    eta: -0.25", "    eta: much", "rule.hebbian.eta: expected a number, or rows of numbers of one length"),
         ("      - [0.0, 1.0]", "      - [0.0]", "rule.hebbian.pre: expected a number, or rows of numbers of one"),
-        ("      - [0.0, 1.0]", "      - [0.0, 1.0", ", line 15, column 9: this is no YAML: "),
+        ("      - [0.0, 1.0]", "      - [0.0, 1.0", ", line 15, column 9: this is not valid YAML: "),
         ("multiplicative_second_state", "divisive", "rule: backward_update is 'divisive'; it must be one of additive"),
         ("signal: mean_squared_error", "signal: optax.losses:hubris", "there is no function 'optax.losses:hubris'"),
         ("signal: mean_squared_error", "signal: os:system", "there is no function 'os:system'; files may name"),
@@ -330,10 +330,10 @@ def test_what_is_wrong_with_a_file_of_version_1_is_said(tmp_path, old, new, comp
         ("    eta: -0.25", f"    eta: {'1' * 400}", " ..., beyond the largest number, 1.8e308; give a smaller one."),
         ("    eta: -0.25", f"    eta: {'1' * 5000}", "line 19, column 10: the whole number 111111111111 ... has 5,000"),
         ("    eta: -0.25", "    eta: 1.0e+400", "rule.hebbian.eta contains a number that is not finite"),
-        ("    eta: -0.25", "    eta: -0.25\n    eta: 5.0", "line 20, column 5: the key 'eta' is already there in"),
+        ("    eta: -0.25", "    eta: -0.25\n    eta: 5.0", "line 20, column 5: the key 'eta' already appears in"),
         ("    eta: -0.25", "    eta: -0.25\n    oja: {constant: abc}", "rule.hebbian.oja.constant: expected a number"),
         ("    eta: -0.25", "    eta: -0.25\n    oja: {constant: .nan}", "rule.hebbian.oja.constant contains a number"),
-        ("  class: blur", "\tclass: blur", "line 4, column 1: a tab indents this line, but YAML takes spaces alone"),
+        ("  class: blur", "\tclass: blur", "line 4, column 1: a tab indents this line, but YAML allows only spaces"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said(tmp_path, old, new, complaint):

@@ -38,7 +38,7 @@ def test_a_network_compiled_without_the_population_s_rule():
     with pytest.raises(RuleError) as caught:
         start(SHARED, {"hidden": BACKPROP, "*": BACKPROP})
     assert str(caught.value) == (
-        "population 'hidden' has a rule of its own, but the topology was compiled without; "
+        "population 'hidden' has a rule of its own, but the topology was compiled without it; "
         "compile it with rules=['hidden']."
     )
 

@@ -113,7 +113,7 @@ def run_without(run, tmp_path, monkeypatch) -> Run:
         assert outcome.code == 0
         (line,) = (line for line in outcome.err.splitlines() if line.strip())
         assert line.startswith("warning: compiled programs are not kept: '")
-        assert line.endswith("Set NEUROGRAPH_CACHE to a folder that can, or to off.")
+        assert line.endswith("Set NEUROGRAPH_CACHE to a folder that can be written, or to off.")
         assert settings()[DIRECTORY] is None
         return outcome
 
@@ -154,9 +154,9 @@ def test_a_folder_that_others_may_write_is_not_used(kept, recwarn, above, permis
     assert settings()[DIRECTORY] is None
     (warning,) = recwarn.list
     assert str(warning.message) == (
-        f"compiled programs and measured costs are neither kept nor used: others may write '{place}', and what is kept "
-        f"there is run. To have them, take that right from them (chmod go-w '{place}'), or set NEUROGRAPH_CACHE to a "
-        "folder of your own."
+        f"compiled programs and measured costs are neither kept nor used: others can write to '{place}', and programs "
+        f"kept there would be run. To keep them, remove that permission (chmod go-w '{place}'), or set "
+        "NEUROGRAPH_CACHE to a folder of your own."
     )
 
 
@@ -167,7 +167,7 @@ def test_a_folder_of_another_user_is_not_used(kept, monkeypatch):
     mine = kept.stat()
     theirs = os.stat_result([*mine[:4], mine.st_uid + 1, *mine[5:]])
     monkeypatch.setattr(pathlib.Path, "stat", lambda self, **_: theirs if self == kept.parent else mine)
-    with pytest.warns(CacheWarning, match=f"'{kept.parent}' belongs to another user, and .* To have them, set"):
+    with pytest.warns(CacheWarning, match=f"'{kept.parent}' belongs to another user, and .* To keep them, set"):
         assert not cache.is_safe(kept)
 
 
@@ -197,7 +197,7 @@ def test_a_link_does_not_hide_where_it_leads(tmp_path, monkeypatch):
     monkeypatch.setenv("NEUROGRAPH_CACHE", str(tmp_path / "link"))
     programs = cache.programs()
     assert programs is not None
-    with pytest.warns(CacheWarning, match=f"others may write '{open_to_all}'"):
+    with pytest.warns(CacheWarning, match=f"others can write to '{open_to_all}'"):
         assert not cache.is_safe(programs)
 
 
@@ -217,7 +217,7 @@ def test_measured_costs_that_others_may_write_are_not_read(kept):
     costs.write(path, Costs(tile=77.0))
     assert costs.known().costs.tile == 77.0
     path.parent.chmod(0o777)
-    with pytest.warns(CacheWarning, match="others may write"):
+    with pytest.warns(CacheWarning, match="others can write"):
         assert costs.known().costs == costs.DEFAULT["cpu"]
     assert costs.path_of() is None
 

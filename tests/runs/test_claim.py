@@ -40,7 +40,7 @@ def holder(tmp_path):
 def test_a_folder_that_another_process_writes_is_refused_until_it_ends(tmp_path, holder):
     told = (
         rf"'{re.escape(str(tmp_path))}' is being written by process {holder.pid} on {re.escape(socket.gethostname())} "
-        r"since \d{4}-.*; wait until it ends, or begin a run in another folder\."
+        r"since \d{4}-.*; wait until it ends, or start a run in another folder\."
     )
     for _ in range(2):  # the first attempt leaves the other's lock and name as they are
         with pytest.raises(RunError, match=told):
@@ -69,7 +69,7 @@ def test_without_locks_there_is_a_warning(tmp_path, monkeypatch):
         raise NotImplementedError
 
     monkeypatch.setattr("filelock.FileLock.acquire", none)
-    with pytest.warns(RunWarning, match="cannot lock files; do not write one run twice at once"):
+    with pytest.warns(RunWarning, match="cannot lock files; do not let two processes write to it at once"):
         claims.claim(tmp_path)
 
 

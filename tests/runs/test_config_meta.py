@@ -87,7 +87,7 @@ def test_choices_are_told(key):
     for choice in CHOICES[key]:
         found = value_of(meta_config({key: choice}), key)
         assert (found.name if key == "rule" else found) == choice
-    assert re.match(f"command line: {key}: 'something' is not known here; valid are ", complaint(**{key: "something"}))
+    assert re.match(f"command line: {key}: 'something' is unknown; choose one of ", complaint(**{key: "something"}))
     near = CHOICES[key][-1]
     assert f"did you mean '{near}'?" in complaint(**{key: near + "x"})
 
@@ -114,14 +114,14 @@ def test_keys_with_dots_lead_into_mappings():
     assert config.rule == RuleConfig(name="published", supervised_every=3)
     assert meta_config({"rule.name": "published"}).rule.name == "published"
     assert "give a mapping of keys to values" in complaint(curriculum=5)
-    assert "curriculum is no mapping; give all of it" in complaint(curriculum=5, curriculum__add=3)
+    assert "curriculum is not a mapping; give the whole of it" in complaint(curriculum=5, curriculum__add=3)
 
 
 def test_tasks_are_a_list_of_names():
     for given in (["xor", "and"], ("xor", "and")):
         assert meta_config({"tasks": given}).tasks == ("xor", "and")
     assert meta_config({"tasks": "xor"}).tasks == ("xor",)
-    assert "there must be at least 1" in complaint(tasks=[])
+    assert "the number of entries is 0; it must be at least 1" in complaint(tasks=[])
     assert "tasks: 3 is not a list; give a list" in complaint(tasks=3)
     assert "tasks[1]: the text is empty" in complaint(tasks=["xor", ""])
     assert "tasks[0]: 3 is a number; it must be text" in complaint(tasks=[3, "xor"])

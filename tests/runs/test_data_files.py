@@ -47,7 +47,7 @@ def test_a_file_that_has_changed_is_refused(tmp_path, table):
     write_table(table)
     training.load(folder)
     table.unlink()
-    with pytest.raises(runs.RunError, match=r"table\.csv' cannot be read: No such file .*name where they are now"):
+    with pytest.raises(runs.RunError, match=r"table\.csv' cannot be read: No such file .*say where they are now"):
         training.load(folder)
 
 
@@ -75,7 +75,7 @@ def test_a_task_stays_what_it_is(tmp_path, table):
     folder = begun(tmp_path, "xor", query_size=10)
     assert "data" not in runs.read_config(folder)
     for given in ("circle", str(table)):
-        with pytest.raises(runs.RunError, match=r"was begun on task 'xor', and .* a run keeps its tasks"):
+        with pytest.raises(runs.RunError, match=r"was started on task 'xor', but .* keep the run's tasks"):
             training.load(folder, task=given)
 
 
@@ -83,7 +83,7 @@ def test_runs_of_before_go_on_with_a_warning(tmp_path, table):
     folder = begun(tmp_path, str(table))
     document = runs.read_config(folder)
     config.write_config(folder, {name: document[name] for name in ("topology", "train")}, ["genome.txt"])
-    with pytest.warns(runs.RunWarning, match="did not keep a checksum of its data"):
+    with pytest.warns(runs.RunWarning, match="has no checksum of its data"):
         training.load(folder)
 
 
@@ -103,7 +103,7 @@ def test_the_command_names_data_anew(run, tmp_path, monkeypatch, table):
     monkeypatch.chdir(tmp_path)
     assert run("train", WIRING, "--task", "table.csv", "--steps", "4", "--out", "r").code == 0
     table.rename("moved.csv")
-    assert_complains(run("train", "--resume", "r", "--steps", "6"), "name where they are now with --task or --data-dir")
+    assert_complains(run("train", "--resume", "r", "--steps", "6"), "say where they are now with --task or --data-dir")
     assert run("train", "--resume", "r", "--steps", "6", "--task", "moved.csv", "--json").summary["steps"] == 6
     assert run("train", "--resume", "r", "--steps", "8", "--json").summary["steps"] == 8
     assert_complains(run("train", "--resume", "r", "--seed", "1"), "where the same data are now", code=2)

@@ -35,7 +35,7 @@ def test_a_damaged_line_is_told(tmp_path):
         environment.record(tmp_path, step)
     path = tmp_path / environment.FILE
     path.write_bytes(path.read_bytes().replace(b'"step": 7', b'"step": 6'))
-    with pytest.warns(RunWarning, match=r"environment\.jsonl' is damaged: line 2 is left out"):
+    with pytest.warns(RunWarning, match=r"environment\.jsonl' is damaged; these lines are ignored: 2\."):
         last = environment.last(tmp_path)
     assert last is not None
     assert last["step"] == 0
@@ -55,7 +55,7 @@ def test_what_differs_is_named(tmp_path, monkeypatch, name):
     environment.record(tmp_path, 0)
     now = environment.found() | {name: "something else"}
     monkeypatch.setattr(environment, "found", lambda: now)
-    with pytest.warns(RunWarning, match=f"goes on with another {environment._WHAT[name]} .* 'something else' now"):
+    with pytest.warns(RunWarning, match=f"continues with another {environment._WHAT[name]} .* 'something else' now"):
         environment.compare(tmp_path)
 
 

@@ -97,8 +97,8 @@ def test_wherever_the_disk_fills_up_the_run_goes_on_bit_by_bit(begun, whole, tmp
     assert disk.n >= first, "the disk never filled up"
     step = checkpoint_files.latest_step(folder)
     told = {
-        RunError: f"No space left on device; free some space, then resume the run, which is as it was at step {step}.",
-        RunWarning: "curves.png' cannot be written: No space left on device. The run goes on without the picture.",
+        RunError: f"No space left on device; free some space, then resume the run from step {step}.",
+        RunWarning: "curves.png' cannot be written: No space left on device. The run continues without the picture.",
     }
     assert failed is None or told[type(failed)] in str(failed)
     assert not [*folder.rglob(_files.PARTIAL)]
@@ -123,7 +123,7 @@ def test_the_oldest_checkpoint_makes_room_once(begun, tmp_path, monkeypatch):
     for left in ([9], [9]):
         with monkeypatch.context() as patch:
             Disk(patch, 1, float("inf"))
-            with pytest.raises(RunError, match="free some space, then resume the run, which is as it was at step 9"):
+            with pytest.raises(RunError, match="free some space, then resume the run from step 9"):
                 training.resume(folder)
         assert steps_kept(folder) == left
     go_on(folder, begun[1])
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written_any_more(begun, tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(_files, "append", refused)
-    told = r"Read-only file system; make that possible, then resume the run, which is as it was at step 0\."
+    told = r"Read-only file system; make it writable, then resume the run from step 0\."
     with pytest.raises(RunError, match=told):
         training.resume(folder)
 

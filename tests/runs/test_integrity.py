@@ -102,7 +102,9 @@ def test_no_bit_of_all_is_accepted(folder, name):
 def test_a_checkpoint_with_a_flipped_bit_gives_way_to_the_one_before(folder):
     path = folder / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-1] + b"\xff")
-    with pytest.warns(RunWarning, match=r"step_00000030.* is damaged: its checksum is not .* Step 20 is used in its"):
+    with pytest.warns(
+        RunWarning, match=r"step_00000030.* is damaged: its checksum does not .* The checkpoint of step 20 is used"
+    ):
         assert runs.load_checkpoint(folder).step == 20
 
 
@@ -141,9 +143,7 @@ def test_a_config_that_was_changed_is_refused_unless_that_is_meant(folder):
     changed = text.replace("batch_size: 8", "batch_size: 9")
     assert changed != text
     path.write_text(changed)
-    told = (
-        "has changed since it was written. Put it back as it was: another number of steps, .* delete the line .*sha256"
-    )
+    told = "has changed since it was written. Restore it: give another number of steps, .* delete the line .*sha256"
     with pytest.raises(RunError, match=told):
         runs.read_config(folder)
     path.write_text(changed.rpartition("sha256")[0])
@@ -155,9 +155,7 @@ def test_a_config_that_was_changed_is_refused_unless_that_is_meant(folder):
 def test_a_rule_that_was_changed_is_refused(folder):
     path = folder / "genome.txt"
     path.write_text(path.read_text() + "# a remark\n")
-    with pytest.raises(
-        RunError, match=r"genome\.txt' has changed since it was written; put it back as it was, or start"
-    ):
+    with pytest.raises(RunError, match=r"genome\.txt' has changed since it was written; restore it, or start"):
         training.load(folder)
 
 
@@ -175,9 +173,9 @@ def test_damaged_lines_of_metrics_are_told_and_left(folder):
     lines[2] = lines[2].replace(b"loss", b"lass")
     lines.insert(4, b'{"step": true}\n')
     path.write_bytes(b"".join(lines))
-    with pytest.warns(RunWarning, match=r"metrics\.jsonl' is damaged: line 3, 5 is left out"):
+    with pytest.warns(RunWarning, match=r"metrics\.jsonl' is damaged; these lines are ignored: 3, 5\."):
         assert len(runs.read_metrics(folder)) == n_whole - 1
-    with pytest.warns(RunWarning, match="line 3, 5"):
+    with pytest.warns(RunWarning, match="lines are ignored: 3, 5"):
         runs.rewind(folder, 21)
     found = read_lines(path)
     assert [line.text + b"\n" for line in found] == lines[: len(found)]
@@ -260,7 +258,9 @@ STEPS_OF_NONE = {
 @pytest.mark.parametrize("step", STEPS_OF_NONE.values(), ids=STEPS_OF_NONE)
 def test_a_step_that_is_none(folder, step):
     write_version_1(folder / CHECKPOINT, step=step)
-    with pytest.warns(RunWarning, match=r"its step is .*; it must be a whole number that an int32 holds. Step 20 is"):
+    with pytest.warns(
+        RunWarning, match=r"its step is .*; it must be a whole number that an int32 holds. The checkpoint of step 20 is"
+    ):
         runs.load_checkpoint(folder)
 
 
@@ -283,7 +283,7 @@ WRONG_WIRINGS = {
     "a name of numbers": ({"name": 3, "labels": None, "populations": []}, "name: "),
     "half a label": ({"name": "a", "labels": [["a"]], "populations": []}, "labels.0"),
     "a label of brackets": ({"name": "a", "labels": [["(" * 999, "literal"]], "populations": []}, "the label (((("),
-    "few populations": ({"name": "a", "labels": None, "populations": [INPUT]}, "but there are 1 populations"),
+    "few populations": ({"name": "a", "labels": None, "populations": [INPUT]}, "populations are numbered 0 to 0"),
 }
 
 
@@ -300,13 +300,13 @@ def test_a_wiring_that_is_none(folder, about, sentence):
     ("name", "value", "sentence"),
     [
         ("senders", None, "senders is missing"),
-        ("senders", np.zeros((), np.int64), r"senders is int64 of shape \(\)"),
+        ("senders", np.zeros((), np.int64), r"senders has type int64 and shape \(\)"),
         ("receivers", np.zeros(3, np.int64), "15 senders but 3 receivers"),
-        ("population_of", np.zeros(8), "population_of is float64"),
-        ("inputs", np.zeros(2, np.int64), "that are not exactly the 2 neurons of role 'input'"),
-        ("weights", np.zeros((1, 15), bool), "weights is bool"),
+        ("population_of", np.zeros(8), "population_of has type float64"),
+        ("inputs", np.zeros(2, np.int64), "that are not exactly the 2 neurons with role 'input'"),
+        ("weights", np.zeros((1, 15), bool), "weights has type bool"),
         ("biases", np.full((1, 8), np.nan), "it must be a finite number"),
-        ("more", np.zeros(1), "another array than those of a wiring, 'more'"),
+        ("more", np.zeros(1), "it holds 'more', which is not an array of a wiring"),
     ],
 )
 def test_arrays_that_are_no_wiring(tmp_path, name, value, sentence):

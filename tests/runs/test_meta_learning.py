@@ -144,7 +144,7 @@ def test_more_meta_steps_can_be_asked_for_and_are_kept(tmp_path, method, driftin
     improved(search)
     finish(search)
     assert kept(cut) == kept(whole)
-    with pytest.raises(RunError, match=r"done 7 steps already, more than the 3 requested; give 7 or more"):
+    with pytest.raises(RunError, match=r"already done 7 steps, more than the 3 requested; give 7 or more"):
         meta_learning.resume(cut, meta_steps=3)
 
 
@@ -202,7 +202,7 @@ def test_damaged_files_are_sentences(folder):
     assert len(paths) == 2
     whole = paths[-1].read_bytes()
     paths[-1].write_bytes(paths[-1].read_bytes()[:-9])
-    with pytest.warns(RunWarning, match="Step 0 is used in its place"):
+    with pytest.warns(RunWarning, match="The checkpoint of step 0 is used instead"):
         assert meta_learning.resume(folder).learner.step == 0
     assert runs.read_metrics(folder) == []
     paths[0].write_bytes(b"")
@@ -214,7 +214,7 @@ def test_damaged_files_are_sentences(folder):
         meta_learning.resume(folder)
     paths[0].unlink()
     write_without_checksums(folder)
-    with pytest.raises(RuleError, match="starts from one rule for all populations; the file holds several"):
+    with pytest.raises(RuleError, match="starts from one rule for all populations, but the file holds several"):
         meta_learning.resume(folder)
     (folder / "start.txt").unlink()
     with pytest.raises(RuleError, match=r"there is no rule '.*start.txt'"):
@@ -222,11 +222,11 @@ def test_damaged_files_are_sentences(folder):
 
 
 def test_a_run_of_one_kind_is_not_resumed_as_the_other(folder, tmp_path):
-    with pytest.raises(RunError, match="holds a run of meta-train; resume it as such a run"):
+    with pytest.raises(RunError, match="holds a run of meta-train; resume it as a run of that kind"):
         training.resume(folder)
     run = training.prepare(SMALL_WIRING, TrainConfig(task="xor"), tmp_path)
     open_run(run, tmp_path / "train")
-    with pytest.raises(RunError, match="holds a run of train; resume it as such a run"):
+    with pytest.raises(RunError, match="holds a run of train; resume it as a run of that kind"):
         meta_learning.resume(tmp_path / "train")
     with pytest.raises(RunError, match="holds no run"):
         meta_learning.resume(tmp_path / "nothing")
@@ -256,10 +256,13 @@ NOT_FITTING = {
     "unknown task": ({"tasks": "xorr"}, "did you mean 'xor'"),
     "one and several outputs": (
         {"wirings": [SMALL_WIRING, DIGITS], "tasks": ["xor", "digits"], "rule": "backprop"},
-        "the tasks xor, digits have different losses, of which the rule descends one; name it by rule.feedback",
+        "the tasks xor, digits have different losses, but the rule descends only one; name it with rule.feedback",
     ),
     "one genome of cma": ({"method": "cma", "genomes": 1}, "CMA-ES compares genomes; give 2 or more"),
-    "kept states": ({"rule__keep_states": True, "query_size": 5}, "batch_size is 4 and query_size 5; make them equal"),
+    "kept states": (
+        {"rule__keep_states": True, "query_size": 5},
+        "batch_size is 4 and query_size is 5; make them equal",
+    ),
     "too long unrolls": (
         {"curriculum__add": 2**31 - 1, "curriculum__every": 1},
         r"unrolls of 12,884,901,884 steps, more than the 2,147,483,647 that can be counted",
@@ -319,7 +322,7 @@ def test_the_rule_of_a_file_is_taken_unless_another_is_requested(tmp_path, drift
     assert search.config.initializer == "lecun_normal"
     search = prepared(genome=str(write_start(tmp_path / "plain.txt")))
     assert search.config.initializer == "glorot_uniform"
-    with pytest.raises(RuleError, match="2 states, n_states is 3; make them equal"):
+    with pytest.raises(RuleError, match="2 states, but n_states is 3; make them equal"):
         prepared(genome=str(path), n_states=3)
     rules.save({"a": some_rule(), "b": some_rule()}, tmp_path / "two.txt")
     with pytest.raises(RuleError, match="the file holds several"):

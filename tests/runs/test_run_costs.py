@@ -128,7 +128,7 @@ def test_a_damaged_file_is_told(tmp_path, keep):
     path = tmp_path / "run" / "costs_cpu.json"
     text = path.read_text()
     path.write_text(text[: int(len(text) * keep)])
-    for what in ("has changed since it was written; put it back as it was, or delete it", "cannot be read .*; put it"):
+    for what in ("has changed since it was written; restore it, or delete it", "cannot be read .*; restore it"):
         with pytest.raises(RunError, match=rf"costs_cpu\.json' {what}") as told:
             load(tmp_path / "run")
         assert "\n" not in str(told.value)
@@ -138,12 +138,12 @@ def test_a_damaged_file_is_told(tmp_path, keep):
 def test_a_cost_that_is_none_is_told_and_no_default_serves(tmp_path):
     path = tmp_path / "costs_cpu.json"
     path.write_text('{"version": 1, "max_rows": 0}')
-    with pytest.raises(RunError, match=r"costs_cpu\.json' has max_rows = 0, .* 16,777,216; put it back as it") as told:
+    with pytest.raises(RunError, match=r"costs_cpu\.json' has max_rows = 0, .* 16,777,216; restore it") as told:
         runs.read_costs(tmp_path)
     assert "\n" not in str(told.value)
     path.unlink()
     path.mkdir()
-    with pytest.raises(RunError, match=r"costs_cpu\.json' cannot be read \(Is a directory\); put it back"):
+    with pytest.raises(RunError, match=r"costs_cpu\.json' cannot be read \(Is a directory\); restore it"):
         runs.read_costs(tmp_path)
 
 

@@ -178,7 +178,7 @@ def test_more_steps_can_be_asked_for_and_are_kept(tmp_path):
         runs.load_checkpoint(cut).arrays["forward"].tobytes() == runs.load_checkpoint(whole).arrays["forward"].tobytes()
     )
     with pytest.raises(
-        RunError, match=f"has done {ODD['steps']} steps already, more than the 3 requested; give 60 or more"
+        RunError, match=f"has already done {ODD['steps']} steps, more than the 3 requested; give 60 or more"
     ):
         training.resume(cut, steps=3)
 
@@ -265,7 +265,7 @@ def test_a_loss_at_the_end_that_is_absurd_is_a_divergence(tmp_path, monkeypatch)
     """Were a thousandth of the loss before training absurd, this run would be."""
     run = started(tmp_path, steps=20, evaluate_every=10)
     monkeypatch.setattr(divergence, "ABSURD", 1e-3)
-    sentence = r"^training diverged: the test loss is \S+, where it was \S+ before training\. The synapses after"
+    sentence = r"^training diverged: the test loss is \S+, but was \S+ before training\. The synapses after"
     with pytest.raises(Divergence, match=sentence):
         list(loop(run))
     assert runs.load_checkpoint(tmp_path).step == 20
@@ -355,7 +355,7 @@ def halve(path, keep=0.5):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder, keep):
     paths = sorted((folder / "checkpoints").iterdir())
     halve(paths[-1], keep)
-    with pytest.warns(RunWarning, match=f"{paths[-1].name}.*truncated.*Step 52 is used in its place"):
+    with pytest.warns(RunWarning, match=f"{paths[-1].name}.*truncated.*The checkpoint of step 52 is used instead"):
         run = training.resume(folder)
     assert int(run.state.step) == 52
     before = runs.read_metrics(folder)
@@ -364,7 +364,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder, keep):
     assert int(runs.load_checkpoint(folder).step) == ODD["steps"]
     for path in paths:
         halve(path, keep)
-    with pytest.raises(RunError, match=r"truncated.*Nor can the 2 before it. Start the run anew"):
+    with pytest.raises(
+        RunError, match=r"truncated.*None of the checkpoints before it can be read, either. Start the run anew"
+    ):
         training.load(folder)
     with pytest.raises(RunError, match="truncated"):
         trained_topology(folder)
@@ -378,14 +380,14 @@ def test_a_checkpoint_of_another_run_does_not_fit(folder, tmp_path):
     with pytest.raises(RunError, match=r"does not fit the run: bias is float64 .*it must be float32"):
         training.load(folder)
     shutil.copy(folder / "topology.safetensors", latest)
-    with pytest.warns(RunWarning, match="does not say its step"):
+    with pytest.warns(RunWarning, match="does not record its step"):
         training.load(folder)
 
 
 BROKEN_CONFIGS = {
     "empty": ("", "damaged: it has no mapping 'train'"),
-    "not closed": ("train: {", "damaged in line 2: this is no YAML: while parsing"),
-    "a key twice": ("a: 1\na: 2\n", "damaged in line 2: the key 'a' is already there in line 1"),
+    "not closed": ("train: {", "damaged in line 2: this is not valid YAML: while parsing"),
+    "a key twice": ("a: 1\na: 2\n", "damaged in line 2: the key 'a' already appears in line 1"),
     "a list": ("- 1\n", "damaged: it has no mapping 'train'"),
     "a number for train": ("train: 3\nneurograph: 0.1.0\n", "damaged: it has no mapping 'train'"),
     "cut short": ("topology: a\ntrain: {steps: 3}\n", "damaged: it is cut short"),

@@ -87,7 +87,7 @@ def test_a_tracker_that_fails_is_told_once_and_left_alone(monkeypatch, tmp_path)
     monkeypatch.setitem(TRACKERS, "broken", lambda *_: Tracker(broken, lambda: calls.append("closed"), tmp_path))
     monkeypatch.setattr("neurograph.runs.trackers._PACKAGES", {"broken": "json"})
     tracker = open_tracker("broken", tmp_path, {}, 0)
-    with pytest.warns(RunWarning, match="'broken' has failed .OSError: disk full.; the run goes on"):
+    with pytest.warns(RunWarning, match="'broken' has failed .OSError: disk full.; the run continues"):
         tracker.log({"step": 1})
     tracker.log({"step": 2})
     tracker.close()

@@ -90,7 +90,7 @@ def test_a_whole_number_may_be_written_as_others_are(tmp_path, written, value, s
             "learning_rate",
             "1e39",
             1e39,
-            "learning_rate: 1e+39 is too large: float32 holds numbers up to 3.4e+38 only; giv",
+            "learning_rate: 1e+39 is too large: float32 holds only numbers up to 3.4e+38; giv",
         ),
         (
             "rule",
@@ -112,7 +112,9 @@ def test_a_wrong_number_is_told_alike_wherever_it_stands(tmp_path, key, written,
 def test_float64_holds_larger_numbers(tmp_path):
     given = {"learning_rate": 1e39, "dtype": "float64"}
     assert plain_config(given).learning_rate == 1e39
-    with pytest.raises(ConfigError, match=r"^command line: sigma: 1e\+39 is too large: float32 holds numbers up to"):
+    with pytest.raises(
+        ConfigError, match=r"^command line: sigma: 1e\+39 is too large: float32 holds only numbers up to"
+    ):
         meta_config({"sigma": 1e39})
     assert meta_config({"sigma": 1e39, "dtype": "float64", "meta_steps": 1e3, "curriculum.add": 5.0}).meta_steps == 1000
 
@@ -146,14 +148,14 @@ def test_a_topology_of_another_format_takes_defaults(tmp_path):
         ({"steps": 0}, "command line: steps: 0 is out of range"),
         ({"stps": 1}, "command line: stps: unknown key 'stps'; did you mean 'steps'?"),
         ({"rule.oja.frm": 1}, "command line: rule.oja.frm: unknown key 'frm'; did you mean 'form'?"),
-        ({"steps.x": 1}, "command line: steps.x: steps is no mapping"),
+        ({"steps.x": 1}, "command line: steps.x: steps is not a mapping"),
         (
             {"rule": "sgd"},
-            "command line: rule: 'sgd' is not known here; valid are 'backprop', 'momentum', 'rmsprop', ",
+            "command line: rule: 'sgd' is unknown; choose one of 'backprop', 'momentum', 'rmsprop', ",
         ),
         (
             {"rule": "mometum"},
-            "command line: rule: 'mometum' is not known here; did you mean 'momentum'? A class of your own must be "
+            "command line: rule: 'mometum' is unknown; did you mean 'momentum'? A class of your own must be "
             "defined before it is named: on the command line, give the Python file that defines it as --rules.",
         ),
     ],
@@ -186,9 +188,9 @@ def test_assignments():
         "seed": 4,
     }
     for wrong in ["steps", "=3", ""]:
-        with pytest.raises(ConfigError, match="is no assignment; write KEY=VALUE"):
+        with pytest.raises(ConfigError, match="is not an assignment; write KEY=VALUE"):
             parse_assignments([wrong])
-    with pytest.raises(ConfigError, match="this is no YAML"):
+    with pytest.raises(ConfigError, match="this is not valid YAML"):
         parse_assignments(["steps=[1"])
 
 
@@ -249,12 +251,12 @@ def test_every_option_of_the_schema_changes_the_rule(name):
 
 # The place that the message must name is marked by @.
 WRONG = {
-    "rule of learning": (MLP + "train: {rule: @backprob}", "train.rule: 'backprob' is not known here; did you mean"),
+    "rule of learning": (MLP + "train: {rule: @backprob}", "train.rule: 'backprob' is unknown; did you mean"),
     "option of the rule": (
         MLP + "train: {rule: {oja: {form: @weight}}}",
-        "train.rule.oja.form: 'weight' is not known here; did you mean 'weights'?",
+        "train.rule.oja.form: 'weight' is unknown; did you mean 'weights'?",
     ),
-    "word for an option": (MLP + "train: {rule: {saturation: @tan}}", "train.rule.saturation: 'tan' is not known here"),
+    "word for an option": (MLP + "train: {rule: {saturation: @tan}}", "train.rule.saturation: 'tan' is unknown"),
     "genome": (MLP + "train: {genome: @5}", "train.genome: 5 is a number; it must be text or a mapping"),
     "learning rate": (MLP + "train: {learning_rate: @0}", "train.learning_rate: 0 is out of range; it must be greater"),
     "key of train": (MLP + "train: {@stps: 1}", "train.stps: unknown key 'stps'; did you mean 'steps'?"),

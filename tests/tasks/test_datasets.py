@@ -96,7 +96,9 @@ def test_a_whole_set_of_files_of_one_kind_is_not_mixed_with_others(tmp_path):
     (tmp_path / "train-images.idx3-ubyte.gz").unlink()
     with pytest.raises(DataError) as error:
         load("mnist", tmp_path)
-    assert "has both 'train-labels-idx1-ubyte.gz' and 'train-labels.idx1-ubyte.gz', and its files" in str(error.value)
+    assert "has both 'train-labels-idx1-ubyte.gz' and 'train-labels.idx1-ubyte.gz', but its files do not share" in str(
+        error.value
+    )
     assert datasets.found_in(datasets.DATA_SETS["mnist"], tmp_path) is None
 
 

@@ -37,8 +37,8 @@ Change = Callable[[bytes], bytes]
 DAMAGE: dict[str, tuple[str, Change, str]] = {
     "truncated": (TRAIN_IMAGES, lambda b: b[:-1], "is truncated: it holds 47,039 of the 47,040 values"),
     "half a header": (TRAIN_IMAGES, lambda b: b[:9], "is truncated: it ends within its header"),
-    "empty": (TRAIN_LABELS, lambda b: b"", "begins with nothing, an IDX file of labels with 00 00 08 01"),
-    "trailing bytes": (TEST_LABELS, lambda b: b + b"\0", "goes on after the 30 values"),
+    "empty": (TRAIN_LABELS, lambda b: b"", "begins with nothing, but an IDX file of labels begins with 00 00 08 01"),
+    "trailing bytes": (TEST_LABELS, lambda b: b + b"\0", "continues after the 30 values"),
     "wrong magic": (TEST_IMAGES, lambda b: b"\1" + b[1:], "begins with 01 00 08 03"),
     "wrong type": (TRAIN_IMAGES, lambda b: b[:2] + b"\x0d" + b[3:], "holds float32 values; images must be uint8"),
     "labels for images": (TRAIN_IMAGES, lambda b: data_files.idx(LABELS), "holds labels where images are expected"),
@@ -61,7 +61,7 @@ DAMAGE: dict[str, tuple[str, Change, str]] = {
     "an absurd count": (
         TRAIN_IMAGES,
         lambda b: b[:4] + b"\xff\xff\xff\xff" + b[8:],
-        "announces 4,294,967,295 examples; at most 140,000 are read, twice as many as the whole",
+        "announces 4,294,967,295 examples; at most 140,000 are read, twice as many as the official data set has",
     ),
     "too few labels": (TRAIN_LABELS, lambda b: data_files.idx(LABELS[:-1]), "holds 60 images, but"),
     "label out of range": (
@@ -97,8 +97,8 @@ def test_damaged_idx_files_are_sentences(tmp_path, damage, compressed):
         (lambda b: b[:-9], "is damaged: it ends too early"),
         (lambda b: b[:40] + bytes(8) + b[48:], "is damaged: it cannot be unpacked"),
         (lambda b: b[:-5] + bytes([b[-5] ^ 1]) + b[-4:], "is damaged: it cannot be unpacked"),
-        (lambda b: gzip.decompress(b), "begins with 00 00, a gzip file with 1f 8b"),
-        (lambda b: b"<html>", "begins with 3c 68, a gzip file with 1f 8b"),
+        (lambda b: gzip.decompress(b), "begins with 00 00, but a gzip file begins with 1f 8b"),
+        (lambda b: b"<html>", "begins with 3c 68, but a gzip file begins with 1f 8b"),
     ],
 )
 def test_damaged_gzip_files_are_sentences(tmp_path, change, words):
@@ -119,7 +119,7 @@ def arrays() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"x_train": None}, "has the arrays y_train, x_test, y_test; 'x_train' is needed"),
+        ({"x_train": None}, "has the arrays y_train, x_test, y_test; it lacks 'x_train'"),
         ({"x_train": np.zeros((60, 28, 28))}, "'x_train' holds float64 values; images must be uint8"),
         ({"x_train": np.zeros((60, 784), np.uint8)}, "holds values of 2 axes where images are expected"),
         ({"x_train": np.zeros((60, 14, 14), np.uint8)}, "holds images of 14 x 14 pixels"),
@@ -179,7 +179,7 @@ def test_one_data_set_is_not_read_as_another(tmp_path, known):
     assert_same(load("mnist", tmp_path), *known)
     with pytest.raises(DataError) as error:
         load("fashion_mnist", tmp_path)
-    for words in (TRAIN_LABELS, "holds the training labels of MNIST", "'fashion_mnist' was asked for", "Fashion-MNIST"):
+    for words in (TRAIN_LABELS, "holds the training labels of MNIST", "'fashion_mnist' was requested", "Fashion-MNIST"):
         assert words in str(error.value)
     # a folder of its own is taken first, whatever lies beside it
     other = Half(255 - known[0].images, (known[0].labels + 1) % 10)
@@ -315,9 +315,15 @@ def test_omniglot_files_that_are_something_else(tmp_path):
             {"images": np.zeros((3, 2, 105, 105), bool), "labels": np.zeros((3, 1))},
             "has labels of type float64 and shape (3, 1)",
         ),
-        ({"images": np.zeros((2, 2, 105, 105), bool), "labels": np.array([[0, 0], [0, 0]])}, "its one label"),
-        ({"images": np.zeros((2, 2, 105, 105), bool), "labels": np.array([[0, 1], [1, 1]])}, "its one label"),
-        ({"labels": np.zeros((3, 2))}, "has the arrays labels; 'images' is needed"),
+        (
+            {"images": np.zeros((2, 2, 105, 105), bool), "labels": np.array([[0, 0], [0, 0]])},
+            "the same label, which no other character has",
+        ),
+        (
+            {"images": np.zeros((2, 2, 105, 105), bool), "labels": np.array([[0, 1], [1, 1]])},
+            "the same label, which no other character has",
+        ),
+        ({"labels": np.zeros((3, 2))}, "has the arrays labels; it lacks 'images'"),
     ],
 )
 def test_damaged_arrays_of_drawings_are_sentences(tmp_path, arrays, words):

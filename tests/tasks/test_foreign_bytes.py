@@ -108,7 +108,10 @@ MEMBERS: dict[str, tuple[bytes, str]] = {
     "announced long": (b"\x93NUMPY\2\0\xff\xff\xff\xff" + bytes(99), "it cannot be unpacked"),
     "no array": (b"GIF89a", "it cannot be unpacked"),
     "empty": (b"", "it cannot be unpacked"),
-    "version": (npy(announcing("|u1", (48,)), version=3), "its header has version 3.0, plain arrays 1.0 or 2.0"),
+    "version": (
+        npy(announcing("|u1", (48,)), version=3),
+        "its header has version 3.0, but plain arrays have 1.0 or 2.0",
+    ),
     "negative": (npy(announcing("|u1", (-48,))), "its header announces the shape (-48,)"),
     "absurd": (npy(announcing("|u1", (2**70,))), f"its header announces the shape ({2**70},)"),
     "no size": (npy(announcing("|S0", (2**40,))), f"its header announces the shape ({2**40},)"),
@@ -117,9 +120,9 @@ MEMBERS: dict[str, tuple[bytes, str]] = {
     "blocks": (npy(announcing(("|u1", (2,)), (24,))), "holds ('u1', (2,)) values; they must be"),
     "dates": (npy(announcing("<M8[s]", (6,))), "holds datetime64[s] values; they must be"),
     "complex": (npy(announcing("<c16", (3,))), "holds complex128 values; they must be"),
-    "too little": (npy(announcing("|u1", (49,))), "its header announces 49 bytes of values, and it holds 48"),
-    "too much": (npy(announcing("|u1", (47,))), "its header announces 47 bytes of values, and it holds 48"),
-    "vast": (npy(announcing("|u1", (10**5,))), "its header announces 100000 bytes of values, and it holds 48"),
+    "too little": (npy(announcing("|u1", (49,))), "its header announces 49 bytes of values, but it holds 48"),
+    "too much": (npy(announcing("|u1", (47,))), "its header announces 47 bytes of values, but it holds 48"),
+    "vast": (npy(announcing("|u1", (10**5,))), "its header announces 100000 bytes of values, but it holds 48"),
 }
 
 
@@ -154,16 +157,16 @@ def test_hostile_headers_are_sentences(tmp_path, read, hostile):
 
 FILES: dict[str, tuple[Callable[[tuple[str, ...]], bytes], str]] = {
     "encrypted": (lambda names: encrypted(zipped(GOOD, names)), "is encrypted"),
-    "bzip2": (lambda names: zipped(GOOD, names, zipfile.ZIP_BZIP2), "is compressed by method 12 of zip files"),
-    "unknown method": (lambda names: patched(zipped(GOOD, names), 8, 10, b"\x63"), "is compressed by method 99 of zip"),
+    "bzip2": (lambda names: zipped(GOOD, names, zipfile.ZIP_BZIP2), "is compressed by zip method 12, but"),
+    "unknown method": (lambda names: patched(zipped(GOOD, names), 8, 10, b"\x63"), "is compressed by zip method 99"),
     "later version": (lambda names: patched(zipped(GOOD, names), 4, 6, b"\xff"), "cannot be unpacked"),
     "other name": (lambda names: patched(zipped(GOOD, names), 30, 0, b"?"), "cannot be unpacked"),
     "flipped": (lambda names: zipped(GOOD, names, 0).replace(bytes(48), bytes(47) + b"\1"), "Bad CRC-32"),
     "cut": (lambda names: zipped(GOOD, names)[:-9], "is damaged: it cannot be unpacked"),
     "no archive": (lambda names: b"<html>", "is damaged: it cannot be unpacked (File is not a zip file)"),
-    "an array": (lambda names: GOOD, "holds a single array, and is not an .npz file"),
+    "an array": (lambda names: GOOD, "holds a single array, so it is not an .npz file"),
     "many": (lambda names: zipped(GOOD, tuple(f"{i:050}.npy" for i in range(99))), " has the arrays 0000"),
-    "other members": (lambda names: zipped(GOOD, ("x", "y_train", "\n.npy")), r" has the arrays \n; "),
+    "other members": (lambda names: zipped(GOOD, ("x", "y_train", "\n.npy")), r" has the arrays \n; it "),
 }
 
 
@@ -181,7 +184,7 @@ def test_hostile_archives_are_sentences(tmp_path, monkeypatch, read, hostile):
 def test_paths_that_cannot_be_files(tmp_path):
     with pytest.raises(tasks.TaskError, match=r"cannot be read: File name too long"):
         tasks.read_npz(tmp_path / ("x" * 999 + ".npz"))
-    with pytest.raises(tasks.TaskError, match=r"is no regular file; name a \.csv or \.npz file"):
+    with pytest.raises(tasks.TaskError, match=r"is not a regular file; name a \.csv or \.npz file"):
         tasks.load("npz:/dev/null")
     with pytest.raises(DataError, match="cannot be read: File name too long"):
         load("mnist", tmp_path / ("x" * 999))
@@ -238,9 +241,9 @@ def gzipped(start: bytes, bomb: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("count", "words"),
     [
-        (PLENTY // 784, "announces 38,265 examples; at most 300 are read, twice as many as the whole official"),
+        (PLENTY // 784, "announces 38,265 examples; at most 300 are read, twice as many as the official"),
         (2**32 - 1, "announces 4,294,967,295 examples; at most 300 are read"),
-        (60, "goes on after the 47,040 values"),
+        (60, "continues after the 47,040 values"),
     ],
 )
 def test_gzip_files_unpack_no_further_than_the_data_set(tmp_path, bomb, count, words):
@@ -268,7 +271,7 @@ def arrays_of(shape: tuple[int, ...], bomb: bytes, names: tuple[str, ...]) -> by
     ("shape", "words"),
     [
         ((PLENTY,), "announces 30,000,000 examples; at most 300 are read"),
-        ((60,), "is damaged: its header announces 60 bytes of values, and it holds 30000000"),
+        ((60,), "is damaged: its header announces 60 bytes of values, but it holds 30000000"),
     ],
 )
 def test_arrays_unpack_no_further_than_the_data_set(tmp_path, bomb, shape, words):
@@ -330,7 +333,7 @@ def test_hostile_drawings_are_sentences(tmp_path, hostile):
     ("change", "words"),
     [
         (encrypted, "is encrypted"),
-        (lambda content: patched(content, 8, 10, b"\x0c"), "is compressed by method 12 of zip files"),
+        (lambda content: patched(content, 8, 10, b"\x0c"), "is compressed by zip method 12, but"),
         (lambda content: patched(content, 14, 16, b"?"), "Bad CRC-32"),
     ],
 )

@@ -26,7 +26,9 @@ def features(task: tasks.Task) -> list:
 def test_they_are_read_as_their_makers_mean_them(name):
     path = str(CASES / f"{name}.csv")
     if "column" in name:
-        with pytest.warns(tasks.TaskWarning, match=f"{name}.csv', line 1: the first column has no name, as an index"):
+        with pytest.warns(
+            tasks.TaskWarning, match=f"{name}.csv', line 1: the first column has no name, so it is left out as an index"
+        ):
             task = tasks.load(path)
     else:
         task = tasks.load(path)
@@ -53,7 +55,7 @@ def test_tables_have_any_dialect(tmp_path, text):
 
 def test_a_header_of_numbers_is_told_and_can_be_denied(tmp_path):
     text = "0,1,2\n" + "0.5,1,7\n1.5,2,8\n2.5,3,2\n" * 3
-    with pytest.warns(tasks.TaskWarning, match="line 1: it numbers the columns from 0 and is taken for their names"):
+    with pytest.warns(tasks.TaskWarning, match="line 1: it numbers the columns from 0, so it is taken for their names"):
         assert len(features(of_text(tmp_path, text))) == 9
     assert len(features(of_text(tmp_path, text, header=False))) == 10
     with pytest.raises(tasks.TaskError, match="line 2: feature 'a' is 'b'"):
@@ -67,10 +69,12 @@ def test_a_first_example_is_no_header(tmp_path):
 
 def test_columns_are_left_out_by_name(tmp_path):
     text = "id,a,label\n" + "".join(f"{i},{i % 3}.5,{i % 2}\n" for i in range(8))
-    with pytest.warns(tasks.TaskWarning, match="the column 'id' numbers the examples; leave_out='id' if it is no"):
+    with pytest.warns(
+        tasks.TaskWarning, match="the column 'id' numbers the examples; if it is not a feature, give leave_out='id'"
+    ):
         assert of_text(tmp_path, text).n_inputs == 2
     assert of_text(tmp_path, text, leave_out="id").n_inputs == 1
-    for names, sentence in [("ids", "did you mean 'id'"), (["label"], "is left out, but is a label")]:
+    for names, sentence in [("ids", "did you mean 'id'"), (["label"], "is both left out and a label")]:
         with pytest.raises(tasks.TaskError, match=sentence):
             of_text(tmp_path, text, leave_out=names)
     with pytest.raises(tasks.TaskError, match="has no features: all columns are labels or left out"):
@@ -89,7 +93,7 @@ def test_labels_with_leading_zeros_are_text(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     {
-        "a;b;label\n0,5;1;x\n1.5;2;y\n": "line 3: the number '1.5', but '0,5' in line 2",
+        "a;b;label\n0,5;1;x\n1.5;2;y\n": "line 3: the number is '1.5', but '0,5' in line 2",
         "a,b,label\n1_000,1,x\n": "line 2: feature 'a' is '1_000'",
         "a,b,label\n1,1,x\n1,1,x,9\n": "line 3: it has 4 cells, but line 1 has 3",
         "a,b,\n1,1,x\n": "line 2: it has 3 cells, but line 1 has 2",

@@ -149,8 +149,8 @@ X, Y = np.arange(12.0).reshape(6, 2), np.arange(6) + 0.5
 @pytest.mark.parametrize(
     ("features", "values", "options", "sentence"),
     [
-        (X, Y[:2], {}, "there are 2 examples; a regression needs three or more"),
-        (X, np.array([]), {"kind": "regression"}, "there are 0 examples"),
+        (X, Y[:2], {}, "has 2 examples; a regression needs three or more"),
+        (X, np.array([]), {"kind": "regression"}, "has 0 examples; a regression needs"),
         (X, Y[:4], {}, "there are 4 labels"),
         (X, np.ones((6, 2, 2)) / 2, {}, r"the targets have shape \(6, 2, 2\)"),
         (X, np.ones((6, 0)), {"kind": "regression"}, r"the targets have shape \(6, 0\)"),
@@ -290,7 +290,7 @@ def test_episodes_and_trials_are_regressions_too(name):
 def test_one_output_is_all_that_one_value_has():
     for name in REGRESSIONS:
         assert tasks.load(name, n_outputs=1).n_outputs == 1
-        with pytest.raises(tasks.TaskError, match=f"'{name}' has 1 outputs, and cannot have 2"):
+        with pytest.raises(tasks.TaskError, match=f"'{name}' has 1 outputs, so it cannot have 2"):
             tasks.load(name, n_outputs=2)
 
 

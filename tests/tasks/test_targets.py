@@ -243,9 +243,9 @@ def test_a_function_may_stand_for_a_name():
     ("spec", "options", "sentence"),
     [
         (lambda: 3, {}, "returned a int; it must return a Task"),
-        (lambda: tasks.load("xor"), {"n_outputs": 2}, "'xor' has 1 outputs, and cannot have 2"),
-        (tasks.load("xor"), {"n_outputs": 2}, "'xor' has 1 outputs, and cannot have 2"),
-        (tasks.load("xor"), {"query_size": 2}, "'xor' is made already; leave out the options query_size"),
+        (lambda: tasks.load("xor"), {"n_outputs": 2}, "'xor' has 1 outputs, so it cannot have 2"),
+        (tasks.load("xor"), {"n_outputs": 2}, "'xor' has 1 outputs, so it cannot have 2"),
+        (tasks.load("xor"), {"query_size": 2}, "'xor' is already a Task; leave out the options query_size"),
     ],
 )
 def test_functions_that_do_not_fit_are_sentences(spec, options, sentence):

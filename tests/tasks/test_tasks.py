@@ -376,7 +376,7 @@ BAD_CSV = {
     "a,label\n1,\n": r"line 2: the label \(column 'label'\) is missing",
     "a,label\n1,x\n2,x\n": "all 2 examples are of class 'x'",
     "a,label\n1,x\n2,y\n3,y\n": "class 'x' has 1 example",
-    'a,label\n"1,x\n': "line 2: malformed CSV",
+    'a,label\n"1,x\n': "line 2: the CSV is malformed",
 }
 
 
@@ -450,11 +450,11 @@ def test_bad_arrays_are_sentences(features, labels, options, sentence):
     [
         ("digit", {}, "did you mean 'digits'"),
         ("two_moon", {}, "did you mean 'two_moons'"),
-        ("qqqq", {}, "known are digits"),
+        ("qqqq", {}, "choose one of digits"),
         ("xor", {"query_sice": 3}, "did you mean 'query_size'"),
         ("xor", {"query_size": 0}, "query_size is 0"),
         ("blobs", {"n_outputs": 1}, "5 outputs, one per class"),
-        ("digits", {"zzz": 1}, "known are classes, standardise"),
+        ("digits", {"zzz": 1}, "choose one of classes, standardise"),
         ("a.csv", {"labell": "x"}, "did you mean 'label'"),
         ("a.npz", {"label": "x"}, "there is no option 'label'"),
     ],

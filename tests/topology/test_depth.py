@@ -71,7 +71,9 @@ def test_what_is_wrong_deep_down_is_found_in_calls_that_grow_as_the_depth():
             from_arrays(np.append(steps, depth), np.append(steps + 1, depth - 2))
 
     def idle(depth):
-        with pytest.warns(TopologyWarning, match=f"{depth} hidden neurons on no path"):
+        with pytest.warns(
+            TopologyWarning, match=f"no path from an input to an output leads through {depth} hidden neurons"
+        ):
             from_arrays([*range(depth), 0], [*range(1, depth + 1), depth + 1], inputs=[0], outputs=[depth + 1])
 
     for wrong in (cycle, idle):

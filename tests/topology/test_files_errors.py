@@ -32,20 +32,20 @@ CSV = {
     "header only": (b"sender,receiver\n", "no lines below its header"),
     "no header": (b"a,b\nb,c\n", "line 1: the header lacks sender and receiver; it has a, b"),
     "column missing": (b"\nsender,weight\na,1\n", "line 2: the header lacks receiver"),
-    "column twice": (b"pre,source,receiver\na,b,c\n", "line 1: column sender is there twice"),
+    "column twice": (b"pre,source,receiver\na,b,c\n", "line 1: column sender appears twice"),
     "column with a slip": (
         b"sender,receiver,wieght\na,b,1\n",
         "line 1: column 'wieght' is unknown; did you mean 'weight'?",
     ),
     "ragged": (b'sender,receiver\na,"b\nb"\nc,d,e\n', "line 4: it has 3 cells, but line 1 has 2"),
     "cell missing": (b"sender,receiver\na,b\n,c\n", "line 3: the sender is missing"),
-    "quote open": (b'sender,receiver\na,"b\n', "line 2: malformed CSV"),
+    "quote open": (b'sender,receiver\na,"b\n', "line 2: the CSV is malformed"),
     "latin-1": ("sender,receiver\na,b\né,c\n".encode("latin-1"), "line 3: the file is not UTF-8 text"),
     "binary": (bytes(range(256)), "line 1: the file is not UTF-8|line 2: the file is not UTF-8"),
     "nan": (b"sender,receiver,weight\na,c,1\nb,c,nan\n", "line 3: weight is 'nan'; it must be a finite number"),
     "weight text": (b"sender,receiver,weight\na,c,1\nb,c,x\n", "line 3: weight is 'x'; it must be a number"),
     "weight missing": (b"sender,receiver,weight\na,c,1\nb,c,\n", "line 3 has no weight, but others have one"),
-    "parallel": (b"sender,receiver\na,c\n\nb,c\na,c\n", "a -> c is there twice, at line 2 and line 5"),
+    "parallel": (b"sender,receiver\na,c\n\nb,c\na,c\n", "a -> c appears twice, at line 2 and line 5"),
     "self-loop": (b"sender,receiver\na,c\nc,c\n", r"c -> c \(line 3\) is a self-loop"),
     "cycle": (b"sender,receiver\na,b\nb,c\nc,b\nc,d\n", "synapse c -> b closes the cycle b -> c -> b"),
 }
@@ -84,7 +84,7 @@ NODES = {
     "type": ("label,type\na,txt\nb,\nz,\n", "line 2 of edges.nodes.csv: a label's type is 'txt'; did you mean 'text'?"),
     "literal": (
         "label,type\na,literal\nb,\nz,\n",
-        "line 2 of edges.nodes.csv: the label a has type 'literal', but is no",
+        "line 2 of edges.nodes.csv: the label a has type 'literal', but is not a",
     ),
     "population order": ("label,population_index\na,x\nb,\nz,\n", "line 2 of edges.nodes.csv: population_index is 'x'"),
     "population": ("label,role,population\na,input,p\nb,input,q\nz,output,p\n", "population p mixes roles: line 4"),
@@ -118,14 +118,14 @@ def graphml(body: str, direction: str = "directed") -> str:
 EDGE = '<edge source="a" target="z"/>'
 GRAPHML = {
     "empty": ("", "the file is empty"),
-    "text": ("hello", "line 1: malformed XML"),
-    "open": ("<graphml>\n<graph>", "line 2: malformed XML"),
+    "text": ("hello", "line 1: the XML is malformed"),
+    "open": ("<graphml>\n<graph>", "line 2: the XML is malformed"),
     "other XML": ("<svg/>", "the file holds 0 graphs; save one graph"),
     "undirected": (graphml(EDGE, "undirected"), "the graph is undirected"),
-    "parallel": (graphml(EDGE + EDGE), "a -> z is there twice, as edges number 0 and 1"),
-    "no node": (graphml('<edge source="a" target="y"/>'), "an edge names 'y', which is no node"),
-    "no target": (graphml('<edge source="a"/>'), "an edge names 'None', which is no node"),
-    "no key": (graphml(f'{EDGE[:-2]}><data key="w">1</data></edge>'), "this is no GraphML that networkx reads"),
+    "parallel": (graphml(EDGE + EDGE), "a -> z appears twice, as edges number 0 and 1"),
+    "no node": (graphml('<edge source="a" target="y"/>'), "an edge names 'y', which is not a node"),
+    "no target": (graphml('<edge source="a"/>'), "an edge names 'None', which is not a node"),
+    "no key": (graphml(f'{EDGE[:-2]}><data key="w">1</data></edge>'), "networkx cannot read this GraphML"),
     "weight": (graphml(f'{EDGE[:-2]}><data key="weight">x</data></edge>'), "synapse number 0: weight is 'x'"),
 }
 
@@ -151,22 +151,22 @@ RIGHT = {
 }
 JSON = {
     "empty": ("", "the file is empty"),
-    "malformed": ('{"nodes": [\n  }', "line 2, column 3: malformed JSON"),
+    "malformed": ('{"nodes": [\n  }', "line 2, column 3: the JSON is malformed"),
     "deep": ("[" * 100_000, "nested too deeply"),
     "digits": ('{"nodes": [{"id": ' + "1" * 5000 + "}]}", "a whole number has more digits than can be read"),
     "list": ("[]", "the file holds a list"),
     "no nodes": ({"edges": []}, "no list 'nodes'"),
     "no edges": ({"nodes": []}, "no list 'edges' or 'links'"),
-    "node without id": (RIGHT | {"nodes": [*RIGHT["nodes"], {}]}, "nodes: number 2 has no id"),
-    "edge without target": (RIGHT | {"edges": [{"source": "a"}]}, "edges: number 0 has no source and target"),
+    "node without id": (RIGHT | {"nodes": [*RIGHT["nodes"], {}]}, "nodes: entry 2 lacks id"),
+    "edge without target": (RIGHT | {"edges": [{"source": "a"}]}, "edges: entry 0 lacks source or target"),
     "id": (RIGHT | {"nodes": [{"id": {}}]}, "a node's id is the object"),
     "id twice": (RIGHT | {"nodes": RIGHT["nodes"] * 2}, "are both called a"),
     "no node": (
         RIGHT | {"edges": [{"source": "a", "target": "y"}]},
-        "edge number 0 has the target 'y', which is no node",
+        "edge number 0 has the target 'y', which is not a node",
     ),
     "undirected": (RIGHT | {"directed": False}, "the graph is undirected"),
-    "parallel": (RIGHT | {"edges": RIGHT["edges"] * 2}, "a -> z is there twice, at edge number 0 and edge number 1"),
+    "parallel": (RIGHT | {"edges": RIGHT["edges"] * 2}, "a -> z appears twice, at edge number 0 and edge number 1"),
     "nan": (RIGHT | {"edges": [RIGHT["edges"][0] | {"weight": float("nan")}]}, "edge number 0: weight is nan"),
     "populations": (RIGHT | {"graph": {"populations": {"a": {"roel": 1}}}}, "did you mean 'role'?"),
 }
@@ -206,7 +206,7 @@ def test_paths_that_are_no_files_are_told(suffix: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("a.jsn", "did you mean '.json'"), ("a", "valid are '.yaml', '.yml', '.csv'")]
+    ("name", "hint"), [("a.jsn", "did you mean '.json'"), ("a", "choose one of '.yaml', '.yml', '.csv'")]
 )
 def test_an_unknown_suffix_is_told(name: str, hint: str, tmp_path: Path):
     (tmp_path / name).touch()

@@ -53,7 +53,7 @@ def test_they_are_read_as_their_makers_mean_them(name, expected):
     ("name", "sentence"),
     {
         "edges/type_undirected.csv": "line 2: the type of the synapse is Undirected, so it has no sender",
-        "graphs/parallel_edges_same_id.graphml": "p -> h is there twice, as edges number 0 and 1",
+        "graphs/parallel_edges_same_id.graphml": "p -> h appears twice, as edges number 0 and 1",
         "graphs/weight_of_400_digits.json": "edge number 0: weight is 10000.* ...; it must be a number below 1.8e308",
         "graphs/index_of_5000_digits.json": "a whole number has more digits than can be read",
     }.items(),
@@ -69,13 +69,13 @@ def test_attributes_of_other_programs_are_left_aside_with_a_warning():
         neat = files.load(CASES / "graphs/neat_attributes.graphml")
     assert synapses(neat) == [("-1", "5", 0.5), ("5", "0", -1.0)]
     assert [(p.activation, p.bias) for p in neat.populations] == [(None, True), ("sigmoid", True), ("tanh", True)]
-    assert "bias is left aside, since -0.37" in str(told[0].message)
-    assert "1 synapse with enabled=False left out" in str(told[1].message)
-    with pytest.warns(TopologyWarning, match="shape is left aside, since 'ellipse'"):
+    assert "bias is ignored, since -0.37" in str(told[0].message)
+    assert "enabled=False leaves out 1 synapse, the first" in str(told[1].message)
+    with pytest.warns(TopologyWarning, match="shape is ignored, since 'ellipse'"):
         assert files.load(CASES / "graphs/shape_attribute.graphml").populations[0].shape is None
     graph = nx.DiGraph([("a", "b")])
     graph.add_nodes_from(["a", "b"], population=126000)
-    with pytest.warns(TopologyWarning, match="population is left aside, since 126000"):
+    with pytest.warns(TopologyWarning, match="population is ignored, since 126000"):
         assert [p.name for p in from_networkx(graph).populations] == ["input", "output"]
     slip = nx.DiGraph([("a", "b")])
     slip.add_nodes_from(["a", "b"], activation="tanhh")
@@ -113,7 +113,7 @@ def test_edge_lists_of_numbers_need_no_header(tmp_path):
     ("text", "sentence"),
     {
         "sender,receiver\n3,4\n4,5\n3.0,5\n": "lines 2 and 4: 3 and 3.0 are the same number; if they are one neuron,",
-        "sender;receiver;weight\na;b;0,5\na;c;1.5\n": "line 3: the number '1.5', but '0,5' in line 2; write all",
+        "sender;receiver;weight\na;b;0,5\na;c;1.5\n": "line 3: the number is '1.5', but '0,5' in line 2; write all",
         "sender,receiver,weight\na,b,1_000\n": "line 2: weight is '1_000'; it must be a number",
         "sender,receiver,directed\na,b,false\n": "line 2: the directed of the synapse is false",
     }.items(),
@@ -124,7 +124,7 @@ def test_edge_lists_that_may_mean_two_things_are_refused(tmp_path, text, sentenc
 
 
 def test_a_comment_that_may_be_a_synapse_is_told(tmp_path):
-    with pytest.warns(TopologyWarning, match=r"'edges\.csv': line 3: it begins with # and is taken for a comment"):
+    with pytest.warns(TopologyWarning, match=r"'edges\.csv': line 3: it begins with #, so it is taken for a comment"):
         assert synapses(of_text(tmp_path, "sender,receiver\na,b\n#b,c\n")) == [("a", "b")]
     path = tmp_path / "kept.csv"
     files.save(from_networkx(nx.DiGraph([("#1", "b")])), path)
@@ -144,7 +144,7 @@ def test_a_table_of_neurons_with_ids_and_labels_goes_by_id(tmp_path):
         (NODES + '<edge source="a" target="b" directed="false"/>', "", r"edge number 0 \(a -> b\) is undirected"),
         (NODES + '<node id="a"/>' + EDGE, "", "two nodes have the id 'a'"),
         (f'<node id="g"><graph>{NODES}</graph></node><edge source="a" target="g"/>', "", "an edge joins the group 'g'"),
-        (NODES + EDGE + '<edge source="a" target="c"/>', "", "an edge names 'c', which is no node"),
+        (NODES + EDGE + '<edge source="a" target="c"/>', "", "an edge names 'c', which is not a node"),
     ],
 )
 def test_graphml_that_networkx_would_cut_is_refused(tmp_path, body, after, sentence):
@@ -154,13 +154,13 @@ def test_graphml_that_networkx_would_cut_is_refused(tmp_path, body, after, sente
 
 def test_graphml_with_an_unknown_encoding_or_a_number_without_end_is_told(tmp_path):
     text = GRAPHML.format(NODES + EDGE, "")
-    with pytest.raises(TopologyError, match="malformed XML"):
+    with pytest.raises(TopologyError, match="the XML is malformed"):
         of_text(tmp_path, f'<?xml version="1.0" encoding="klingon"?>{text}', "graph.graphml")
     key = '<key id="i" for="node" attr.name="index" attr.type="long"/>'
     long = text.replace("<graph ", f"{key}<graph ").replace(
         '<node id="a"/>', f'<node id="a"><data key="i">{"9" * 5000}</data></node>'
     )
-    with pytest.raises(TopologyError, match="this is no GraphML that networkx reads: ValueError"):
+    with pytest.raises(TopologyError, match="networkx cannot read this GraphML: ValueError"):
         of_text(tmp_path, long, "graph.graphml")
 
 
@@ -175,7 +175,7 @@ def test_names_of_graphml_come_from_labels_where_ids_say_nothing(tmp_path):
 
 
 def test_ports_are_told(tmp_path):
-    with pytest.warns(TopologyWarning, match="nodes have ports, which are left aside"):
+    with pytest.warns(TopologyWarning, match="nodes have ports, which are ignored"):
         of_text(tmp_path, GRAPHML.format('<node id="a"><port name="p"/></node><node id="b"/>' + EDGE, ""), "g.graphml")
 
 
@@ -229,7 +229,7 @@ def test_a_matrix_keeps_its_numbers():
     assert synapses(from_adjacency(counts)) == [("0", "1", 3), ("0", "2", 1), ("1", "2", 7)]
     assert from_adjacency((counts > 0).astype(int)).weights is None
     assert from_adjacency(counts > 0).weights is None
-    with pytest.raises(TopologyError, match="holds complex128; it must hold real numbers"):
+    with pytest.raises(TopologyError, match="has type complex128; it must hold real numbers"):
         from_adjacency(counts + 1j)
     with pytest.raises(TopologyError, match="has masked entries"):
         from_adjacency(np.ma.masked_less(counts, 2))

@@ -216,7 +216,7 @@ def test_streams_are_independent_and_seeds_count():
         (lambda rng: projections.local(Sheet(8, 8), Sheet(8, 8), (3, 3), padding="full"), "padding 'full'"),
         (lambda rng: projections.explicit([[0, 2]], 2, 2), r"\[0, 2\], has receiver 2, .* numbered 0 to 1"),
         (lambda rng: projections.explicit([[-1, 0]], 2, 2), "has sender -1"),
-        (lambda rng: projections.explicit([[0.5, 1.0]], 2, 2), "the pairs are float64"),
+        (lambda rng: projections.explicit([[0.5, 1.0]], 2, 2), "the pairs have type float64"),
     ],
 )
 def test_wrong_parameters_are_told(call, message):

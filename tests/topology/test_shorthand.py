@@ -27,11 +27,11 @@ def test_layers_are_joined_all_to_all(sizes):
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("mlp:", "'' is no list of layers; give their sizes, inputs first, as in mlp:64-128-10"),
-        ("mlp:64", "'64' is no list of layers"),
-        ("mlp:64-", "'64-' is no list of layers"),
-        ("mlp:64-x-10", "'64-x-10' is no list of layers"),
-        ("mlp:-4-2", "'-4-2' is no list of layers"),
+        ("mlp:", "'' is not a list of layers; give their sizes, inputs first, as in mlp:64-128-10"),
+        ("mlp:64", "'64' is not a list of layers"),
+        ("mlp:64-", "'64-' is not a list of layers"),
+        ("mlp:64-x-10", "'64-x-10' is not a list of layers"),
+        ("mlp:-4-2", "'-4-2' is not a list of layers"),
         ("mlp:4-0-2", "0 is out of range; it must be at least 1"),
     ],
 )
@@ -59,4 +59,4 @@ def test_it_stands_on_the_command_line(run):
         "evaluate", "mlp:64-8-10", "--genome", "backprop", "--task", "digits", "--steps", "1", "--draws", "2", "--json"
     )
     assert json.loads(found.out)["topology"] == "mlp:64-8-10"
-    assert_complains(run("train", "mlp:64-10-", "--task", "digits"), "mlp:64-10-: '64-10-' is no list of layers")
+    assert_complains(run("train", "mlp:64-10-", "--task", "digits"), "mlp:64-10-: '64-10-' is not a list of layers")

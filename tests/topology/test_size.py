@@ -144,7 +144,7 @@ def test_the_count_of_layers_is_exact(monkeypatch):
     memory(monkeypatch, n_bytes - 1)
     words = r"topology 'three layers': about 1,230 synapses and 71 neurons take 118\.8 kB of memory to build, but this "
     with pytest.raises(
-        TopologyError, match=words + r"computer has 118\.8 kB; choose fewer neurons, or join them by fewer"
+        TopologyError, match=words + r"computer has 118\.8 kB; choose fewer neurons, or join them with fewer"
     ):
         generators.mlp([40, 30, 1], name="three layers")
 

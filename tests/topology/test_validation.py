@@ -70,15 +70,15 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     "self-loop": (lambda: named("x h, h h, h y"), "h -> h (synapse number 1) is a self-loop"),
     "parallel": (
         lambda: named("x h, h y, x h"),
-        "x -> h is there twice, at synapse number 0 and synapse number 2: two neurons have at most one",
+        "x -> h appears twice, at synapse number 0 and synapse number 2: two neurons have at most one",
     ),
     "parallel in a multigraph": (
         lambda: from_networkx(graph_of(("a", "z"), ("a", "z"), kind=nx.MultiDiGraph)),
-        "a -> z is there twice, at synapse number 0 and synapse number 1",
+        "a -> z appears twice, at synapse number 0 and synapse number 1",
     ),
     "parallel in a sparse matrix": (
         lambda: from_adjacency(scipy.sparse.coo_array(([1, 1], ([0, 0], [1, 1])), shape=(2, 2)), name="net.yaml"),
-        "0 -> 1 is there twice, at stored entry number 0 and stored entry number 1",
+        "0 -> 1 appears twice, at stored entry number 0 and stored entry number 1",
     ),
     "undirected": (
         lambda: from_networkx(graph_of(("a", "z"), kind=nx.Graph)),
@@ -90,7 +90,7 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "unknown role of a node": (
         lambda: from_networkx(graph_of(("a", "z"), z={"role": "motor"})),
-        "neuron z has role 'motor', which is unknown; valid are 'input', 'hidden', 'output'.",
+        "neuron z has role 'motor', which is unknown; choose one of 'input', 'hidden', 'output'.",
     ),
     "unknown role of a population": (
         lambda: build([0], [1], [(Population("in", "inpt"), 1), (OUT, 1)], name="net.yaml"),
@@ -110,11 +110,11 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "input and output": (
         lambda: from_arrays([0, 1], [1, 2], inputs=[0], outputs=[0, 2], name="net.yaml"),
-        "neuron number 0 is both in inputs and in outputs",
+        "neuron number 0 is both in inputs and in outputs; remove it from one",
     ),
     "inputs incomplete": (
         lambda: from_arrays([0, 1], [2, 2], roles=[0, 0, 2], inputs=[1], name="net.yaml"),
-        "inputs lists 1 row that are not exactly the 2 neurons of role 'input'",
+        "inputs lists 1 row that are not exactly the 2 neurons with role 'input'",
     ),
     "index twice": (
         lambda: from_networkx(
@@ -163,7 +163,7 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         lambda: from_networkx(
             graph_of(("a", "z"), a={"role": "input", "population": "in"}, z={"role": "output", "population": 3})
         ),
-        "neuron z: population is 3; the name of a population is text.",
+        "neuron z: population is 3; a population's name must be text.",
     ),
     "population twice": (lambda: layers(IN, Population("in", "output")), "two populations are called in"),
     "population empty": (
@@ -175,7 +175,7 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     "population of size 0": (lambda: build([], [], [(IN, 0)], name="net.yaml"), "population in has 0 neurons"),
     "population unknown": (
         lambda: from_arrays([0], [1], populations=[IN], population_of=[0, 1], name="net.yaml"),
-        "neuron number 1 is in population number 1, but there are 1 populations.",
+        "neuron number 1 is in population number 1; populations are numbered 0 to 0.",
     ),
     "population with a strange name": (lambda: layers(Population(" in", "input"), OUT), "it must be printable text"),
     "shape": (
@@ -215,10 +215,10 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "channels with a gap": (
         lambda: from_networkx(graph_of(("a", "z", {"weight_1": 1, "weight_3": 1}))),
-        "there are weight_1, weight_3; channels are weight or else weight_1, weight_2.",
+        "there are weight_1, weight_3; number them weight_1, weight_2.",
     ),
     "weights of another size": (lambda: named("x y", weights=[1, 2]), "weights has shape (1, 2)"),
-    "weights ragged": (lambda: named("x y", weights=[[1], [1, 2]]), "weights holds something that is no number"),
+    "weights ragged": (lambda: named("x y", weights=[[1], [1, 2]]), "weights holds a value that is not a number"),
     "sender out of range": (
         lambda: from_arrays([0, 7], [1, 1], roles=[0, 2], name="net.yaml"),
         "synapse number 1 has sender 7, but neurons are numbered 0 to 1.",
@@ -232,14 +232,17 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     "labels twice": (lambda: relabel(named("x y"), ["x", "x"]), "neurons number 0 and 1 are both called x"),
     "labels equal": (lambda: relabel(named("x y"), [1, True]), "neurons number 0 and 1 are both called True"),
     "label not hashable": (lambda: relabel(named("x y"), [["x"], "y"]), "which is not hashable"),  # type: ignore[list-item]
-    "label nan": (lambda: relabel(named("x y"), [float("nan"), "y"]), "which equals nothing"),
+    "label nan": (lambda: relabel(named("x y"), [float("nan"), "y"]), "which is not equal to itself"),
     "labels too few": (lambda: relabel(named("x y"), ["x"]), "there are 2 neurons but 1 labels"),
     "matrix not square": (lambda: from_adjacency(np.ones((2, 3)), name="net.yaml"), "shape (2, 3); it must be square"),
     "matrix of text": (lambda: from_adjacency(np.array([["a"]]), name="net.yaml"), "it must hold real numbers"),
-    "no such channel": (lambda: to_adjacency(named("x y", weights=[1]), channel=1), "there is no channel 1"),
+    "no such channel": (
+        lambda: to_adjacency(named("x y", weights=[1]), channel=1),
+        "weights have no channel 1; their channels are numbered 0 to 0.",
+    ),
     "not a graph": (lambda: from_networkx("x y", name="net.yaml"), "object of type str"),  # type: ignore[arg-type]
     "node None": (lambda: to_networkx(relabel(named("x y"), [None, "y"])), "a neuron is called None"),
-    "no permutation": (lambda: permute(named("x y"), [0, 0], [0]), "neuron_order is no permutation of 0 to 1."),
+    "no permutation": (lambda: permute(named("x y"), [0, 0], [0]), "neuron_order is not a permutation of 0 to 1."),
     "populations with a slip": (
         lambda: from_networkx(nx.DiGraph([("a", "z")], name="net.yaml", populations={"p": {"roel": "input"}})),
         "population p has an attribute 'roel'; did you mean 'role'?",
@@ -250,7 +253,7 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "populations no JSON": (
         lambda: from_networkx(nx.DiGraph([("a", "z")], name="net.yaml", populations="{p")),
-        "which is no JSON",
+        "which is not JSON",
     ),
 }
 
@@ -285,7 +288,8 @@ def test_a_hidden_neuron_on_no_path_is_kept_with_a_warning():
     with pytest.warns(TopologyWarning) as caught:
         topology = named(edges, roles={"x": "input", "y": "output"})
     assert len(caught) == 1
-    expected = "topology 'net.yaml': 7 hidden neurons on no path from an input to an output (d0, d1, d2, d3, d4, ...)"
+    idle = "7 hidden neurons (d0, d1, d2, d3, d4, ...)"
+    expected = f"topology 'net.yaml': no path from an input to an output leads through {idle}"
     assert str(caught[0].message).startswith(expected)
     assert set(topology.names) == {"x", "y", *dead}
 

@@ -16,14 +16,14 @@ MLP = "generator: {kind: mlp, sizes: [2, 3, 1]}\n"
 # The place that the message must name is marked by @.
 WRONG = {
     "unknown key": ("@nmae: x\n" + MLP, "nmae: unknown key 'nmae'; did you mean 'name'?"),
-    "far key": (MLP + "@zzz: 1", "zzz: unknown key 'zzz'; valid are 'name', 'description'"),
+    "far key": (MLP + "@zzz: 1", "zzz: unknown key 'zzz'; choose one of 'name', 'description'"),
     "unknown key below": (
         "generator: {kind: mlp, sizes: [2, 1], @activation: tanh}",
         "generator.activation: unknown key 'activation'; did you mean 'activations'?",
     ),
     "key of another rule": (
         HEAD + "projections: [{from: a, to: b, rule: local, kernel: 2, @p: 1}]",
-        "projections[0].p: unknown key 'p'; valid are",
+        "projections[0].p: unknown key 'p'; choose one of",
     ),
     "missing key": (
         HEAD + "projections: [@{from: a, to: b, rule: local}]",
@@ -32,16 +32,16 @@ WRONG = {
     "missing rule": (HEAD + "projections: [@{from: a, to: b}]", "projections[0]: the key 'rule' is missing"),
     "unknown rule": (
         HEAD + "projections: [@{from: a, to: b, rule: all_to_al}]",
-        "projections[0]: rule 'all_to_al' is not known; did you mean 'all_to_all'?",
+        "projections[0]: rule 'all_to_al' is unknown; did you mean 'all_to_all'?",
     ),
-    "unknown kind": ("generator: @{kind: mlpp}", "generator: kind 'mlpp' is not known; did you mean 'mlp'?"),
+    "unknown kind": ("generator: @{kind: mlpp}", "generator: kind 'mlpp' is unknown; did you mean 'mlp'?"),
     "unknown population": (
         HEAD + "projections: [{from: @aa, to: b, rule: all_to_all}]",
         "projections[0].from: there is no population 'aa'; did you mean 'a'?",
     ),
     "unknown role": (
         "populations: [{name: a, role: @inputs, size: 1}]\nedges: []",
-        "populations[0].role: 'inputs' is not known here; did you mean 'input'?",
+        "populations[0].role: 'inputs' is unknown; did you mean 'input'?",
     ),
     "unknown activation": (
         "populations: [{name: a, activation: @tahn, size: 1}]\nedges: []",
@@ -80,13 +80,13 @@ WRONG = {
     "no size": ("populations: [@{name: a}]\nedges: []", "populations[0]: the population has neither size nor shape"),
     "flat shape": (
         "populations: [{name: a, shape: @[4]}]\nedges: []",
-        "there are 1 entries; there must be at least 2.",
+        "the number of entries is 1; it must be at least 2.",
     ),
     "same name": (
         "populations: [{name: a, size: 1}, {name: @a, size: 1}]\nedges: []",
         "populations[1].name: populations 0 and 1 are both called 'a'",
     ),
-    "key twice": ("name: a\n@name: b\n" + MLP, "name: the key 'name' is already there in line 1"),
+    "key twice": ("name: a\n@name: b\n" + MLP, "name: the key 'name' already appears in line 1"),
     "two ways": (MLP + HEAD + "edges: @[]", "edges: generator and edges both say how neurons are joined"),
     "no way": ("@name: a", "nothing says how neurons are joined"),
     "generator and populations": (MLP + "populations: @[{name: a, size: 1}]", "populations: a generator makes a whole"),
@@ -117,7 +117,7 @@ WRONG = {
     ),
     "pairs and file": (
         HEAD + "projections: [@{from: a, to: b, rule: edges, pairs: [], file: x}]",
-        "projections[0]: there are pairs and file of pairs, file; give one of them.",
+        "projections[0]: pairs and file are given together; give one of pairs, file.",
     ),
     "unknown neuron": (LABELLED + "edges: [[x, @h]]", "edges[0][1]: there is no neuron labelled 'h'; did you mean 'h"),
     "number out of range": (HEAD + "edges: [[0, @6]]", "edges[0][1]: there is no neuron 6; without labels"),
@@ -125,7 +125,7 @@ WRONG = {
     "label within": (LABELLED.replace("h2", "@[b, {a: 1}]") + "edges: []", "labels[3]: a mapping cannot be a label"),
     "too few labels": (HEAD + "labels: @[x, y]\nedges: []", "labels: there are 2 labels for 6 neurons"),
     "unknown output": (LABELLED + "outputs: [@p]\nedges: []", "outputs[0]: there is no neuron labelled 'p'"),
-    "text for a weight": (LABELLED + "edges: [[x, o, @heavy]]", "edges[0][2]: the weight 'heavy' is no number."),
+    "text for a weight": (LABELLED + "edges: [[x, o, @heavy]]", "edges[0][2]: the weight 'heavy' is not a number."),
     "infinite weight": (LABELLED + "edges: [[x, o, @.inf]]", "edges[0][2]: the weight is inf"),
     "some weights": (LABELLED + "edges: [[x, o, 1], @[y, o]]", "edges[1]: some synapses have a weight and some"),
     "unknown column": (
@@ -135,19 +135,19 @@ WRONG = {
     "no sender": (HEAD + "edges: {columns: @[receiver, weight], rows: ''}", "there is no column 'sender'"),
     "column twice": (
         HEAD + "edges: {columns: @[sender, receiver, sender], rows: ''}",
-        "column 'sender' is there twice",
+        "column 'sender' appears twice",
     ),
     "channel left out": (HEAD + "edges: {columns: @[sender, receiver, weight_2], rows: ''}", "weight are [2]"),
     "columns alone": (HEAD + "edges: @{columns: [sender, receiver]}", "columns and rows go together"),
-    "members": (HEAD + "members: @2*0 3*x\nedges: []", "members: '3*x' is no run length"),
-    "too few members": (HEAD + "members: @2*0\nedges: []", "members: 2 neurons are listed, but populations have 6"),
+    "members": (HEAD + "members: @2*0 3*x\nedges: []", "members: '3*x' is not a run length"),
+    "too few members": (HEAD + "members: @2*0\nedges: []", "members: 2 neurons are listed, but the populations have 6"),
     "other members": (HEAD + "members: @3*0 2*1 2\nedges: []", "population 'a' has size 2, but 3 neurons are listed"),
-    "biases": (HEAD + "biases: @1 2 3\nedges: []", "biases: these are not lines of 6 numbers each"),
+    "biases": (HEAD + "biases: @1 2 3\nedges: []", "biases: the lines do not have 6 numbers each"),
     "train": (MLP + "train: @[steps]", "train: ['steps'] is not a mapping of keys to values"),
-    "list as a file": ("@[1, 2]", "a topology file is a mapping"),
-    "text as a file": ("@hello", "a topology file is a mapping"),
-    "malformed": ("name: a\npopulations: [1, 2\nseed@: 3", "this is no YAML: "),
-    "tab": ("@\tname: a", "a tab indents this line, but YAML takes spaces alone; write spaces in its place."),
+    "list as a file": ("@[1, 2]", "a topology file must be a mapping"),
+    "text as a file": ("@hello", "a topology file must be a mapping"),
+    "malformed": ("name: a\npopulations: [1, 2\nseed@: 3", "this is not valid YAML: "),
+    "tab": ("@\tname: a", "a tab indents this line, but YAML allows only spaces; write spaces instead."),
     "tab within": (HEAD + "projections:\n@\t- {from: a, to: b, rule: all_to_all}", "a tab indents this line"),
     "no-break spaces": (
         "generator:\n@\xa0\xa0kind: mlp",
@@ -191,21 +191,21 @@ WRONG = {
     ),
     "truth values as labels": (
         LABELLED.replace("x, y", "no, @off") + "edges: []",
-        "labels[1]: YAML reads a word such as yes, no, on or off as false, and so takes labels 0 and 1 for the same",
+        "labels[1]: YAML reads a word such as yes, no, on or off as false, so it takes labels 0 and 1 for the same",
     ),
     "a truth value and a number": (
         LABELLED.replace("x, y", "1, @yes") + "edges: []",
-        "off as true, and so takes labels",
+        "off as true, so it takes labels",
     ),
     "label that is no number": (
         LABELLED.replace("x,", "@.nan,") + "edges: []",
-        "labels[0]: nan is no name of a neuron",
+        "labels[0]: nan cannot be a neuron's name",
     ),
     "place written as a fraction": (
         HEAD + "projections: [{from: a, to: b, rule: edges, pairs: [[0, @1.0]]}]",
         "pairs[0][1]: 1.0 is not written as a whole number; write 1.",
     ),
-    "two documents": (MLP + "@---\nname: a", "this is no YAML: "),
+    "two documents": (MLP + "@---\nname: a", "this is not valid YAML: "),
     "python object": ("name: @!!python/object:os.system x", "the tag 'tag:yaml.org,2002:python/object:os.system'"),
     "anchor within itself": ("labels: &a [@*a]", "an anchor contains itself; remove the alias."),
     "key that is a list": ("@[a, b]: c", "a key is a list or a mapping"),
@@ -240,10 +240,10 @@ def test_whole_numbers_may_be_written_as_other_numbers():
 @pytest.mark.parametrize(
     ("rows", "line", "message"),
     [
-        ("0 2 1\n    1 2 x", 5, "'x' is no number"),
+        ("0 2 1\n    1 2 x", 5, "'x' is not a number"),
         ("0 2 1\n    # a comment\n\n    1 2", 7, "this line has 2 numbers, but there are 3 columns"),
-        ("# a comment\n    0.5 2 1", 5, "0.5 and 2 are no numbers of two neurons"),
-        ("0 6 1", 4, "0 and 6 are no numbers of two neurons; they are whole numbers from 0 to 5."),
+        ("# a comment\n    0.5 2 1", 5, "0.5 and 2 are not the numbers of two neurons"),
+        ("0 6 1", 4, "0 and 6 are not the numbers of two neurons; these are whole numbers from 0 to 5."),
     ],
 )
 def test_lines_of_a_table_are_told(rows, line, message):
@@ -261,8 +261,8 @@ def test_lines_of_a_table_are_told(rows, line, message):
         ("sender,reciever\n0,2\n", "edges.csv:1: unknown column 'reciever'; did you mean 'receiver'?"),
         ("sender,receiver\n0,2\n1,nine\n", "edges.csv:3: there is no neuron 'nine'"),
         ("sender,receiver,weight\n0,2,nan\n", "edges.csv:2: the weight is nan"),
-        ("sender,receiver,weight\n0,2,\n", "edges.csv:2: the weight '' is no number"),
-        ('sender,receiver\n0,"2\n', "edges.csv:2: malformed CSV, "),
+        ("sender,receiver,weight\n0,2,\n", "edges.csv:2: the weight '' is not a number"),
+        ('sender,receiver\n0,"2\n', "edges.csv:2: the CSV is malformed: "),
         (b"sender,receiver\n0,\xff\n", "edges.csv: line 2: the file is not UTF-8 text"),
         (None, "edges.csv: there is no such file"),
     ],

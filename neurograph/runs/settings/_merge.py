@@ -110,7 +110,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            sentence = f"{assignment!r} is no assignment; write KEY=VALUE, as steps=100."
+            sentence = f"{assignment!r} is not an assignment; write KEY=VALUE, such as steps=100."
             raise ConfigError([Problem(COMMAND_LINE, "", sentence)])
         values[key.strip()] = parse(text, COMMAND_LINE).data
     return values
@@ -129,7 +129,7 @@ def merge(section: dict[str, Any], changes: Mapping[tuple[str, ...], Any]) -> No
     problems = []
     for keys in sorted(changes, key=len):
         if not _assign(section, keys, changes[keys]):
-            sentence = f"{'.'.join(keys[:-1])} is no mapping; give all of it."
+            sentence = f"{'.'.join(keys[:-1])} is not a mapping; give the whole of it."
             problems.append(Problem(COMMAND_LINE, ".".join(keys), sentence))
     if problems:
         raise ConfigError(problems)

@@ -59,8 +59,8 @@ class OfDtype(BaseModel):
         """Refuses a number that the dtype would take for infinite: those of float32 end at 3.4e38."""
         name = self.__dict__["dtype"]
         largest = float(np.finfo(name).max)
-        words = f"{name} holds numbers up to {largest:.2g} only; give a smaller one" + (
-            ", or take the dtype float64." if name == "float32" else "."
+        words = f"{name} holds only numbers up to {largest:.2g}; give a smaller one" + (
+            ", or use the dtype float64." if name == "float32" else "."
         )
         beyond = [
             InitErrorDetails(

@@ -61,8 +61,8 @@ def place_of(data_dir: Path | None = None) -> Place:
     cache = cache_folder()
     if cache is None:
         raise DataError(
-            "data sets are kept in the cache folder, and there is none: NEUROGRAPH_CACHE is off, or you have no home "
-            f"folder; name a folder with --data-dir or {VARIABLE}, or have NEUROGRAPH_CACHE name one."
+            "data sets are kept in the cache folder, but there is none: NEUROGRAPH_CACHE is off, or you have no home "
+            f"folder; name a folder with --data-dir or {VARIABLE}, or set NEUROGRAPH_CACHE to one."
         )
     return Place(cache / "data", False)
 
@@ -184,6 +184,6 @@ def data_set(name: str) -> DataSet:
     """
     known = DATA_SETS.get(name.strip().lower().replace("-", "_"))
     if known is None:
-        fix = nearest(name, DATA_SETS, f"known are {', '.join(DATA_SETS)}.")
+        fix = nearest(name, DATA_SETS, f"choose one of {', '.join(DATA_SETS)}.")
         raise DataError(f"there is no data set '{name}'; {fix}")
     return known

@@ -58,8 +58,8 @@ def _opened(source: Source) -> Iterator[Stream]:
             stream = Stream(cast(IO[bytes], gzip.GzipFile(fileobj=stream.raw)), about)
         elif (source.member or source.path.name).endswith(".gz"):
             raise DataError(
-                f"{shown(source)} begins with {_hex(head)}, a gzip file with {_hex(_GZIP)}; get a fresh copy, or, "
-                "where it is unpacked already, leave out '.gz' from its name."
+                f"{shown(source)} begins with {_hex(head)}, but a gzip file begins with {_hex(_GZIP)}; get a "
+                "fresh copy, or, if it is already unpacked, remove '.gz' from its name."
             )
         yield stream
 
@@ -68,8 +68,8 @@ def _read(source: Source, stream: Stream, n_axes: int, shape: tuple[int, ...], m
     head = stream.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES:
         raise DataError(
-            f"{shown(source)} begins with {_hex(head) or 'nothing'}, an IDX file of {KINDS[n_axes]} with "
-            f"{_hex(bytes((0, 0, UNSIGNED_BYTE, n_axes)))}; it is not an IDX file: get a fresh copy."
+            f"{shown(source)} is not an IDX file: it begins with {_hex(head) or 'nothing'}, but an IDX file of "
+            f"{KINDS[n_axes]} begins with {_hex(bytes((0, 0, UNSIGNED_BYTE, n_axes)))}; get a fresh copy."
         )
     if head[2] != UNSIGNED_BYTE:
         raise DataError(
@@ -79,7 +79,7 @@ def _read(source: Source, stream: Stream, n_axes: int, shape: tuple[int, ...], m
         found = KINDS.get(head[3], f"values of {head[3]} axes")
         raise DataError(
             f"{shown(source)} holds {found} where {KINDS[n_axes]} are expected; are the files of images and labels "
-            "interchanged?"
+            "swapped?"
         )
     header = stream.read(4 * n_axes)
     if len(header) < 4 * n_axes:
@@ -98,7 +98,7 @@ def _read(source: Source, stream: Stream, n_axes: int, shape: tuple[int, ...], m
         )
     if stream.read(1):
         raise DataError(
-            f"{shown(source)} goes on after the {expected:,} values that its header announces; get a fresh copy."
+            f"{shown(source)} continues after the {expected:,} values that its header announces; get a fresh copy."
         )
     return np.frombuffer(values, np.uint8).reshape(n, *shape)
 
@@ -118,7 +118,7 @@ def check_shape(source: Source, found: tuple[int, ...], shape: tuple[int, ...], 
         raise DataError(f"{shown(source)} holds no examples; get the official file.")
     if found[0] > most:
         raise DataError(
-            f"{shown(source)} announces {found[0]:,} examples; at most {most:,} are read, twice as many as the whole "
+            f"{shown(source)} announces {found[0]:,} examples; at most {most:,} are read, twice as many as the "
             "official data set has: get the official file."
         )
 

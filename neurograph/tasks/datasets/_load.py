@@ -101,12 +101,12 @@ def located(data: DataSet, data_dir: Path | None = None) -> dict[str, Source]:
     folder, missing = what_is_missing(data, place.folder)
     if both := unclear(data, folder):
         raise DataError(
-            f"data set '{data.name}': '{folder}' has both '{both[0]}' and '{both[1]}', and its files do not all have "
-            "names of one kind; keep those that belong together."
+            f"data set '{data.name}': '{folder}' has both '{both[0]}' and '{both[1]}', but its files do not share "
+            "one form of name; keep those that belong together."
         )
     raise DataError(
-        f"data set '{data.name}': '{folder}' lacks {', '.join(missing)}; put what is missing there, or have it "
-        f"downloaded: neurograph data fetch {data.name} --data-dir '{place.folder}'."
+        f"data set '{data.name}': '{folder}' lacks {', '.join(missing)}; put what is missing there, or download "
+        f"it: neurograph data fetch {data.name} --data-dir '{place.folder}'."
     )
 
 
@@ -161,7 +161,7 @@ def check_counts(images_source: Source, images: np.ndarray, labels_source: Sourc
     if len(images) != len(labels):
         raise DataError(
             f"{shown(images_source)} holds {len(images):,} images, but {shown(labels_source)} holds {len(labels):,} "
-            "labels; there must be one for each image: get fresh copies of both files."
+            "labels; there must be one label for each image: get fresh copies of both files."
         )
 
 
@@ -179,13 +179,13 @@ def _check_identity(data: DataSet, role: str, source: Source, values: np.ndarray
     owner, part = KNOWN.get(contents_sha256(values), (data, role))
     if owner.name != data.name:
         raise DataError(
-            f"{shown(source)} holds the {part} of {owner.title}, but data set '{data.name}' was asked for; name the "
-            f"folder of {data.title}, or ask for '{owner.name}'."
+            f"{shown(source)} holds the {part} of {owner.title}, but data set '{data.name}' was requested; name the "
+            f"folder of {data.title}, or request '{owner.name}'."
         )
     if part != role:
         raise DataError(
-            f"{shown(source)} holds the {part} of {owner.title} where the {role} are expected; give the files their "
-            "official names back."
+            f"{shown(source)} holds the {part} of {owner.title} where the {role} are expected; restore the files' "
+            "official names."
         )
 
 

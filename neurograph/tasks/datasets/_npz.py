@@ -23,7 +23,7 @@ def read_array(source: Source, check: Callable[[Header], None]) -> np.ndarray:
     with opened_arrays(source.path, foreign(Source(source.path))) as arrays:
         if source.member not in arrays.names:
             raise DataError(
-                f"'{source.path}' has the arrays {arrays.listed}; '{source.member}' is needed: get the official file."
+                f"'{source.path}' has the arrays {arrays.listed}; it lacks '{source.member}': get the official file."
             )
         header = arrays.header(source.member)
         check(header)

@@ -54,8 +54,8 @@ def _check_role(source: Source, role: str, data: DataSet) -> None:
     found = known.get(sha256_of(source.path), role)
     if found != role:
         raise DataError(
-            f"{shown(source)} holds the {found} of {data.title} where the {role} is expected; give the files their "
-            "official names back."
+            f"{shown(source)} holds the {found} of {data.title} where the {role} is expected; restore the files' "
+            "official names."
         )
 
 
@@ -66,7 +66,7 @@ def _of_arrays(source: Source, data: DataSet, size: int) -> np.ndarray:
     if np.any(labels != labels[:, :1]) or np.unique(labels[:, 0]).size < len(labels):
         raise DataError(
             f"{shown(source)} has labels that do not fit its {characters[0]} characters; all drawings of a character "
-            "must have its one label, and no other character's."
+            "must have the same label, which no other character has."
         )
     return np.stack([_prepared(drawings, size) for drawings in images])
 
@@ -76,8 +76,8 @@ def _check_images(source: Source, header: Header, data: DataSet) -> None:
     if header.dtype != bool or len(shape) != 4 or shape[2:] != data.shape or 0 in shape:
         rows, columns = data.shape
         raise DataError(
-            f"{shown(source)} holds images of type {header.kind} and shape {quoted(shape)}; they must be bool of shape "
-            f"(characters, drawings, {rows}, {columns}), False where there is ink."
+            f"{shown(source)} holds images of type {header.kind} and shape {quoted(shape)}; they must be bool and have "
+            f"shape (characters, drawings, {rows}, {columns}), with False where there is ink."
         )
     _check_number(source, shape[0] * shape[1], data)
 
@@ -85,8 +85,8 @@ def _check_images(source: Source, header: Header, data: DataSet) -> None:
 def _check_labels(source: Source, header: Header, characters: tuple[int, ...]) -> None:
     if header.dtype.kind not in "biuf" or header.shape != characters:
         raise DataError(
-            f"{shown(source)} has labels of type {header.kind} and shape {quoted(header.shape)} for {characters} "
-            "characters and drawings; they must be numbers, one for each drawing."
+            f"{shown(source)} has labels of type {header.kind} and shape {quoted(header.shape)}; they must be "
+            f"numbers of shape {characters}, one for each drawing."
         )
 
 
@@ -94,7 +94,7 @@ def _check_number(source: Source, n_drawings: int, data: DataSet) -> None:
     if n_drawings > data.most_examples:
         raise DataError(
             f"{shown(source)} announces {n_drawings:,} drawings; at most {data.most_examples:,} are read, twice as "
-            "many as the whole official data set has: get the official file."
+            "many as the official data set has: get the official file."
         )
 
 
@@ -122,7 +122,7 @@ def _of_pictures(source: Source, archive: zipfile.ZipFile, top: str, data: DataS
         if len(drawings) != len(of_first):
             raise DataError(
                 f"{shown(source)} has {len(of_first)} drawings of character {first} and {len(drawings)} of character "
-                f"{number}; all must have as many: get the official file."
+                f"{number}; all must have the same number: get the official file."
             )
     return np.stack(
         [

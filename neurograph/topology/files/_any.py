@@ -64,8 +64,8 @@ def load(what: str | os.PathLike[str], *, schema: type[TopologyFile] = TopologyF
     if suffix in _IN_PYTHON:
         raise fail(
             path.name,
-            f"{suffix} is read in Python: topology.files.save(topology.{_IN_PYTHON[suffix]}, 'wiring.yaml') makes a "
-            "file that is read everywhere.",
+            f"a {suffix} file is read in Python: topology.files.save(topology.{_IN_PYTHON[suffix]}, 'wiring.yaml') "
+            "makes a file that can be given everywhere.",
         )
     suffix = _suffix(path)
     return yaml.read(path, schema) if suffix in _YAML else _OTHERS[suffix].read(path)

@@ -58,7 +58,7 @@ def read(path: Path) -> Topology:
     """Reads an edge list and the file beside it, if there is one."""
     if path.stem.endswith(".nodes"):
         edges = path.stem.removesuffix(".nodes") + path.suffix
-        raise fail(path.name, f"this file holds neurons, no synapses; give the edge list beside it, {edges}.")
+        raise fail(path.name, f"this file holds neurons, not synapses; give the edge list beside it, {edges}.")
     edges = _columns(path, read_edges, ("sender", "receiver"), is_edge_column, ("weight", "backward_weight"))
     beside = nodes_path(path)
     if beside.exists():
@@ -142,7 +142,7 @@ def _ends(edges: _Columns, name: str) -> list[str | None]:
             raise fail(
                 name,
                 f"lines {lines}: {whole} and {label} are the same number; if they are one neuron, write both as "
-                f"{whole} (of a data frame: .astype('Int64')), or else give them names that differ.",
+                f"{whole} (in a data frame: .astype('Int64')), or else give them different names.",
             )
     return list(first)
 
@@ -175,10 +175,10 @@ def _columns(
 
     table = reader(text, is_value_column, lambda line, sentence: fail(path.name, f"line {line}: {sentence}"), warn)
     if table is None:
-        raise fail(path.name, "the file has no header.")
+        raise fail(path.name, "the file has no header; begin it with a line that names the columns.")
     _check_header(table, required, is_column, optional, path.name)
     if not table.rows:
-        raise fail(path.name, "the file has no lines below its header.")
+        raise fail(path.name, "the file has no lines below its header; add some.")
     columns = {
         key: [cell.strip() or None for cell in column]
         for key, column in zip(table.header, zip(*table.rows, strict=True), strict=True)
@@ -196,12 +196,12 @@ def _check_header(
     header, here = table.header, f"line {table.header_line}"
     for key in header:
         if key and header.count(key) > 1:
-            raise fail(name, f"{here}: column {key} is there twice; remove one of them.")
+            raise fail(name, f"{here}: column {key} appears twice; remove one of them.")
     missing = [key for key in required if key not in header]
     if missing:
         raise fail(
             name,
-            f"{here}: the header lacks {' and '.join(missing)}; it has {listed(header)}, and needs at least "
+            f"{here}: the header lacks {' and '.join(missing)}; it has {listed(header)}, but needs at least "
             f"{', '.join(required)}.",
         )
     for key in header:

@@ -38,16 +38,16 @@ def read(path: Path) -> Topology:
     try:
         root = ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
-        raise fail(name, f"line {error.position[0]}: malformed XML, {error}.") from None
+        raise fail(name, f"line {error.position[0]}: the XML is malformed: {error}.") from None
     except (LookupError, ValueError) as error:  # of an encoding that is not known
-        raise fail(name, f"malformed XML, {error}.") from None
+        raise fail(name, f"the XML is malformed: {error}.") from None
     groups = _check(root, name)
     graph = _parsed(root, name)
     nodes = {node.get("id") for node in root.iterfind(".//{*}node")}
     for node in graph:
         if node not in nodes:
             # networkx would add it, so that a slip in a name makes a neuron.
-            raise fail(name, f"an edge names {shown(node)}, which is no node; add it to the nodes.")
+            raise fail(name, f"an edge names {shown(node)}, which is not a node; add it to the nodes.")
     for group in groups:
         if graph.degree(group):
             raise fail(name, f"an edge joins the group {shown(group)}; join the neurons in it instead.")
@@ -78,12 +78,12 @@ def _check(root: ElementTree.Element, name: str) -> list[str]:
     """Refuses what networkx would not tell of; marks groups as it knows them, and gives their ids."""
     n_graphs = len(root.findall("{*}graph"))
     if n_graphs != 1:
-        raise fail(name, f"the file holds {count(n_graphs, 'graph')}; save one graph, with all neurons, in a file.")
+        raise fail(name, f"the file holds {count(n_graphs, 'graph')}; save one graph with all neurons.")
     if root.find(".//{*}hyperedge") is not None:
-        raise fail(name, "the file has a hyperedge; a synapse has one sender and one receiver: save it as edges.")
+        raise fail(name, "the file has a hyperedge, but a synapse has one sender and one receiver; save it as edges.")
     if root.find(".//{*}port") is not None:
         warnings.warn(
-            f"topology {name!r}: nodes have ports, which are left aside: an edge to a port leads to its node.",
+            f"topology {name!r}: nodes have ports, which are ignored: an edge to a port leads to its node.",
             TopologyWarning,
             stacklevel=4,
         )
@@ -115,7 +115,7 @@ def _check_edges(root: ElementTree.Element, name: str) -> None:
         if first != number:
             raise fail(
                 name,
-                f"{ends[0]} -> {ends[1]} is there twice, as edges number {first} and {number}: two neurons have at "
+                f"{ends[0]} -> {ends[1]} appears twice, as edges number {first} and {number}: two neurons have at "
                 "most one synapse in a direction; remove one of them.",
             )
 
@@ -136,7 +136,7 @@ def _parsed(root: ElementTree.Element, name: str) -> "nx.Graph":
         TypeError,
         ValueError,
     ) as e:
-        raise fail(name, f"this is no GraphML that networkx reads: {type(e).__name__}, {shown(str(e), 200)}.") from None
+        raise fail(name, f"networkx cannot read this GraphML: {type(e).__name__}, {shown(str(e), 200)}.") from None
 
 
 def _names(graph: "nx.Graph") -> list[str] | None:

@@ -37,8 +37,8 @@ def read(path: Path) -> Topology:
     if "elements" in data and "nodes" not in data:
         raise fail(
             name,
-            "this is Cytoscape's JSON; in Python, networkx.cytoscape_graph(json.load(open(path))) reads it, and "
-            "neurograph.topology.from_networkx takes what that gives.",
+            "this is Cytoscape's JSON; read it in Python with networkx.cytoscape_graph(json.load(open(path))), and "
+            "give the result to neurograph.topology.from_networkx.",
         )
     if not data.get("directed", True):
         raise fail(name, "the graph is undirected, so no synapse has a sender and a receiver; save a directed graph.")
@@ -71,14 +71,16 @@ def _parsed(path: Path) -> Any:
     try:
         return json.loads(text, object_pairs_hook=functools.partial(_object, name=path.name))
     except json.JSONDecodeError as error:
-        raise fail(path.name, f"line {error.lineno}, column {error.colno}: malformed JSON, {error.msg}.") from None
+        raise fail(
+            path.name, f"line {error.lineno}, column {error.colno}: the JSON is malformed: {error.msg}."
+        ) from None
     except RecursionError:
         raise fail(path.name, "the JSON is nested too deeply.") from None
     except TopologyError:
         raise
     except ValueError:  # Python's limit for the digits of an integer
         raise fail(
-            path.name, "a whole number has more digits than can be read; put it in quotes where it is a name."
+            path.name, "a whole number has more digits than can be read; if it is a name, put it in quotes."
         ) from None
 
 
@@ -131,7 +133,7 @@ def _records(data: dict[str, Any], keys: tuple[str, ...], needed: tuple[str, ...
         raise fail(name, f"the object has no list {' or '.join(map(repr, keys))}; save it as node-link data.")
     for i, record in enumerate(records):
         if not isinstance(record, dict) or not all(key in record for key in needed):
-            raise fail(name, f"{keys[0]}: number {i} has no {' and '.join(needed)}.")
+            raise fail(name, f"{keys[0]}: entry {i} lacks {' or '.join(needed)}; add it.")
     return records
 
 
@@ -148,6 +150,6 @@ def _rows(edges: list[dict[str, Any]], key: str, row: dict[Hashable, int], name:
     for e, edge in enumerate(edges):
         label = _label(edge[key], name)
         if label not in row:
-            raise fail(name, f"edge number {e} has the {key} {shown(label)}, which is no node; add it to the nodes.")
+            raise fail(name, f"edge number {e} has the {key} {shown(label)}, which is not a node; add it to the nodes.")
         rows[e] = row[label]
     return rows

@@ -49,7 +49,7 @@ def label_of(key: str, kind: str | None, place: str, name: str) -> Hashable:
     try:
         label = ast.literal_eval(key)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        raise fail(name, f"{place}: the label {key} has type 'literal', but is no Python literal.") from None
+        raise fail(name, f"{place}: the label {key} has type 'literal', but is not a Python literal.") from None
     check_label(label, name)
     return label
 

@@ -85,7 +85,7 @@ def _layers(
     sizes: Sequence[int], activations: Sequence[Activation | None] | None, bias: bool, name: str
 ) -> list[tuple[Population, int]]:
     if len(sizes) < 2:
-        raise fail(name, f"sizes lists {len(sizes)} layers; there are at least inputs and outputs.")
+        raise fail(name, f"sizes lists {len(sizes)} layers; it must list at least inputs and outputs.")
     check_counts(name, **{f"sizes[{i}]": size for i, size in enumerate(sizes)})
     if activations is None:
         activations = [None] * (len(sizes) - 1)

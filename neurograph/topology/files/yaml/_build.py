@@ -258,12 +258,14 @@ def _members(file: TopologyFile, document: Document, sizes: list[int]) -> np.nda
     if not all(runs):
         wrong = file.members.split()[runs.index(None)]
         raise _error(
-            document, ("members",), f"{wrong!r} is no run length; write `3*0` for three neurons of population 0."
+            document, ("members",), f"{wrong!r} is not a run length; write `3*0` for three neurons of population 0."
         )
     lengths = [int(run[1] or 1) for run in runs if run]
     if sum(lengths) != sum(sizes):
         raise _error(
-            document, ("members",), f"{sum(lengths)} neurons are listed, but populations have {sum(sizes)}; list each."
+            document,
+            ("members",),
+            f"{sum(lengths)} neurons are listed, but the populations have {sum(sizes)}; list each.",
         )
     members = np.repeat([int(run[2] or run[3]) for run in runs if run], lengths)
     found = np.bincount(members[members < len(sizes)], minlength=len(sizes))
@@ -272,7 +274,8 @@ def _members(file: TopologyFile, document: Document, sizes: list[int]) -> np.nda
             raise _error(
                 document,
                 ("members",),
-                f"population {population.name!r} has size {size}, but {own} neurons are listed for it.",
+                f"population {population.name!r} has size {size}, but {own} neurons are listed for it; "
+                "make the two agree.",
             )
     return members
 
@@ -285,5 +288,5 @@ def _biases(file: TopologyFile, document: Document, n_neurons: int) -> np.ndarra
             -1, n_neurons
         )
     except ValueError:
-        sentence = f"these are not lines of {n_neurons} numbers each, one line for each channel."
+        sentence = f"the lines do not have {n_neurons} numbers each; give one such line for each channel."
         raise _error(document, ("biases",), sentence) from None

@@ -85,14 +85,14 @@ def _labels(labels: list[Any]) -> Iterator[tuple[Path, str]]:
     first: dict[Any, int] = {}
     for index, label in enumerate(labels):
         if isinstance(label, float) and not isfinite(label):
-            yield ("labels", index), f"{label} is no name of a neuron; put it in quotes where it is one."
+            yield ("labels", index), f"{label} cannot be a neuron's name; if it is meant as one, put it in quotes."
         elif isinstance(label, (bool, int, float)):
             other = first.setdefault(label, index)
             if other != index and (isinstance(label, bool) or isinstance(labels[other], bool)):
                 word = str(label if isinstance(label, bool) else labels[other]).lower()
                 yield (
                     ("labels", index),
-                    f"YAML reads a word such as yes, no, on or off as {word}, and so takes labels {other} and {index} "
+                    f"YAML reads a word such as yes, no, on or off as {word}, so it takes labels {other} and {index} "
                     "for the same; put such words in quotes.",
                 )
 
@@ -100,8 +100,8 @@ def _labels(labels: list[Any]) -> Iterator[tuple[Path, str]]:
 def _one_of(mapping: dict[str, Any], path: Path, *keys: str) -> Iterator[tuple[Path, str]]:
     given = [key for key in keys if mapping.get(key) is not None]
     if len(given) != 1:
-        found = f"there are {' and '.join(given)}" if given else "there is none"
-        yield path, f"{found} of {', '.join(keys)}; give one of them."
+        found = f"{' and '.join(given)} are given together" if given else "no synapses are given"
+        yield path, f"{found}; give one of {', '.join(keys)}."
 
 
 def _list(data: dict[str, Any], key: str) -> list[Any]:

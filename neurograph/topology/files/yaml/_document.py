@@ -110,12 +110,12 @@ class Document:
             if key.tag == MERGE:
                 for part in child.value if isinstance(child, SequenceNode) else [child]:
                     if not isinstance(part, MappingNode):
-                        self._problem(part, path, "<< merges only mappings; give an alias of one.")
+                        self._problem(part, path, "<< merges only mappings; give an alias for a mapping.")
                         continue
                     merged = {**self._plain(part, path), **merged}
                 continue
             if not isinstance(key, ScalarNode):
-                self._problem(key, path, "a key is a list or a mapping; keys are words.")
+                self._problem(key, path, "a key is a list or a mapping; it must be a word.")
                 continue
             if key.value in own:
                 self._problem(key, (*path, key.value), twice(key.value, lines[key.value]))
@@ -141,9 +141,9 @@ class Document:
             self._problem(node, path, str(error.problem))
             return None
         except ValueError:
-            self._problem(node, path, f"{shown(text)} is no {tag.rsplit(':', 1)[-1]}.")
+            self._problem(node, path, f"{shown(text)} is not a valid {tag.rsplit(':', 1)[-1]}.")
             return None
-        self._problem(node, path, f"the tag {shown(tag, 100)} is not known here; remove it.")
+        self._problem(node, path, f"the tag {shown(tag, 100)} is unknown; remove it.")
         return None
 
 

@@ -60,7 +60,7 @@ class Names:
             if type(number) is int and 0 <= number < self.n_neurons:
                 return number
             raise UserError(
-                f"there is no neuron {shown(name)}; without labels neurons are numbered 0 to {self.n_neurons - 1}."
+                f"there is no neuron {shown(name)}; without labels, neurons are numbered 0 to {self.n_neurons - 1}."
             )
         try:
             row = (self._texts if is_text else self._rows).get(label(name))
@@ -128,7 +128,7 @@ def from_rows(columns: list[str], rows: str, n_neurons: int, document: Document,
     wrong = np.flatnonzero(~np.all((ends >= 0) & (ends < n_neurons) & (ends == np.floor(ends)), axis=0))
     if wrong.size:
         found = " and ".join(f"{end:g}" for end in ends[:, wrong[0]])
-        sentence = f"{found} are no numbers of two neurons; they are whole numbers from 0 to {n_neurons - 1}."
+        sentence = f"{found} are not the numbers of two neurons; these are whole numbers from 0 to {n_neurons - 1}."
         raise ConfigError([problem(held[wrong[0]], sentence)])
     senders, receivers = ends.astype(np.int64)
     weights, backward_weights = (
@@ -182,7 +182,7 @@ def _finite(given: Any, what: str) -> float:
     try:
         value = float("-" if isinstance(given, bool) else given)
     except (TypeError, ValueError, OverflowError):
-        raise UserError(f"the {what} {shown(given)} is no number.") from None
+        raise UserError(f"the {what} {shown(given)} is not a number.") from None
     if not math.isfinite(value):
         raise UserError(f"the {what} is {value}; it must be a finite number.")
     return value
@@ -199,14 +199,14 @@ def _layout(columns: Sequence[str], problem: Callable[[str], Problem]) -> Mappin
             raise ConfigError([problem(f"unknown column {column!r}; {nearest(column, valid)}")])
         channel = int(found[2]) if found and found[2] else 1
         if channel in channels.setdefault(key, {}):
-            raise ConfigError([problem(f"the column {column!r} is there twice; remove one of them.")])
+            raise ConfigError([problem(f"the column {column!r} appears twice; remove one of them.")])
         channels[key][channel] = position
     for needed in ("sender", "receiver"):
         if needed not in channels:
             raise ConfigError([problem(f"there is no column {needed!r} among {listed(columns)}; add it.")])
     for key, positions in channels.items():
         if sorted(positions) != list(range(1, len(positions) + 1)):
-            raise ConfigError([problem(f"the channels of {key} are {sorted(positions)}; number them from 1.")])
+            raise ConfigError([problem(f"the channels of {key} are {sorted(positions)}; number them 1, 2 and so on.")])
     return {key: [positions[channel] for channel in sorted(positions)] for key, positions in channels.items()}
 
 
@@ -220,5 +220,5 @@ def _bad_row(rows: str, n_columns: int) -> tuple[int, str]:
             try:
                 float(word)
             except ValueError:
-                return index, f"{shown(word)} is no number."
+                return index, f"{shown(word)} is not a number."
     return 0, f"the lines do not have {n_columns} numbers each."

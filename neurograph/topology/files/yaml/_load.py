@@ -76,7 +76,7 @@ def checked_file(document: Document, data: Any, given: Iterable[Path] = (), *, s
     if data is None:
         raise ConfigError([Problem(document.name, "", "the file is empty; give a generator, or populations.")])
     if not isinstance(data, dict):
-        sentence = "a topology file is a mapping of keys to values, such as `generator: ...`."
+        sentence = "a topology file must be a mapping of keys to values, such as `generator: ...`."
         raise ConfigError([document.problem((), sentence)])
     return checked(schema, {key: value for key, value in data.items() if not key.startswith("x-")}, document, given)
 

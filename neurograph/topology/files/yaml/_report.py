@@ -90,10 +90,10 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
         return f"unknown key {shown(loc[-1])}; {nearest(loc[-1], keys_at(model, loc[:-1]))}"
     if kind == "literal_error":
         known = nearest(value, _QUOTED.findall(context["expected"]))
-        return f"{shown(value)} is not known here; {known}{context.get('further', '')}"
+        return f"{shown(value)} is unknown; {known}{context.get('further', '')}"
     if kind == "union_tag_invalid":
         expected = _QUOTED.findall(context["expected_tags"])
-        return f"{discriminator} {shown(context['tag'])} is not known; {nearest(context['tag'], expected)}"
+        return f"{discriminator} {shown(context['tag'])} is unknown; {nearest(context['tag'], expected)}"
     if kind == "union_tag_not_found":
         return f"the key {discriminator!r} is missing; add it."
     if kind in _BOUNDS:
@@ -104,11 +104,11 @@ def _sentence(item: Any, model: type[BaseModel]) -> str:
     if kind in ("too_short", "too_long"):
         least = kind == "too_short"
         return (
-            f"there are {context['actual_length']} entries; there must be "
+            f"the number of entries is {context['actual_length']}; it must be "
             f"{'at least' if least else 'at most'} {context['min_length' if least else 'max_length']}."
         )
     if kind == "string_too_short":
-        return "the text is empty; give some."
+        return "the text is empty; give at least one character."
     return f"{item['msg']}; found {shown(value)}."
 
 

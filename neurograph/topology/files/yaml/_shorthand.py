@@ -28,7 +28,7 @@ def spelled_out(what: str) -> str:
     """
     sizes = what.removeprefix(PREFIX)
     if not re.fullmatch(r"[0-9]+(-[0-9]+)+", sizes):
-        sentence = f"{sizes!r} is no list of layers; give their sizes, inputs first, as in mlp:64-128-10."
+        sentence = f"{sizes!r} is not a list of layers; give their sizes, inputs first, as in mlp:64-128-10."
         raise ConfigError([Problem(what, "", sentence)])
     layers = ", ".join(str(int(size)) for size in sizes.split("-"))
     return f"name: mlp {sizes}\ngenerator: {{kind: mlp, sizes: [{layers}]}}"
