@@ -118,7 +118,7 @@ def compare(
     if not genome and not rule:
         raise typer.BadParameter("there is nothing to compare; give at least one --genome or --rule.")
     contests = {one: _contest(topology, _rule_of(one), given, []) for one in genome or []}
-    of_rules = {one: _contest(topology, _rule_of(one), given, []) for one in rule or []}
+    of_rules = {one: _contest(topology, _rule_of(one, "rule"), given, []) for one in rule or []}
     for contest in of_rules.values():
         contest.check_rate()  # before anything is computed
     from ..learning import BASELINES, Entry
@@ -321,10 +321,10 @@ def _with_curve(tuned: "Tuned") -> "tuple[Curve, Tuned]":
     return tuned.curve, tuned
 
 
-def _rule_of(what: str) -> dict[str, str]:
+def _rule_of(what: str, unknown: str = "genome") -> dict[str, str]:
     from ..runs.listing import settings_of
 
-    return settings_of(what)
+    return settings_of(what, unknown)
 
 
 def _contest(topology: str, rule: dict[str, Any], given: dict[str, Any], assignments: list[str]) -> "Contest":

@@ -110,11 +110,17 @@ def shadowed(module: types.ModuleType) -> list[tuple[str, str, str]]:
     return found
 
 
-def settings_of(what: str) -> dict[str, str]:
-    """The settings of `train` that stand for a rule: by its name, by a genome's name, or by the path of its file."""
+def settings_of(what: str, unknown: str = "genome") -> dict[str, str]:
+    """The settings of `train` that stand for a rule: by its name, by a genome's name, or by the path of its file.
+
+    Args:
+        what: the name or path.
+        unknown: what a name is taken for that is neither, "rule" or "genome", so that the message tells of these.
+    """
     if what in COMPUTED:
         return {"genome": what}
-    if what in {one.name for one in catalogue()} or (files.find(what) is None and not pathlib.Path(what).is_dir()):
+    is_file = files.find(what) is not None or pathlib.Path(what).is_dir()
+    if what in {one.name for one in catalogue()} or (unknown == "rule" and not is_file):
         return {"rule": what, "genome": usual_genome(what)}
     return {"genome": what}
 

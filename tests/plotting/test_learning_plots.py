@@ -37,8 +37,13 @@ def curves(**options: Any) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+TRIED = "each learning rate tried,\non held-out examples"
+
+
 def named(axes: Axes) -> dict[str, Any]:
-    return {str(line.get_label()): line for line in axes.get_lines() if not str(line.get_label()).startswith("_")}
+    """The lines of learners, by name."""
+    labels = {line: str(line.get_label()) for line in axes.get_lines()}
+    return {label: line for line, label in labels.items() if not label.startswith("_") and label != TRIED}
 
 
 def texts(axes: Axes) -> list[str]:
@@ -71,11 +76,12 @@ def test_each_learner_has_a_line_and_a_band():
                 assert (heights[at][0], heights[at][-1]) == (low, high)
 
 
-def test_other_rates_are_faint_lines_without_a_name():
+def test_other_rates_are_faint_lines_with_one_name():
     _, axes = curves()
     faint = [line for line in axes.get_lines() if line not in named(axes).values()]
     assert [set(np.asarray(line.get_ydata()).tolist()) for line in faint] == [{0.2}, {0.25}]
     front = min(line.get_zorder() for line in named(axes).values())
+    assert [line.get_label() == TRIED for line in faint] == [True, False]
     assert all((line.get_alpha() or 1) < 0.5 and line.get_zorder() < front for line in faint)
 
 
@@ -88,7 +94,7 @@ def test_axes_and_legend_of_learning_curves(tmp_path: pathlib.Path):
     assert low <= 0 < 1 <= high
     legend = axes.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == list(MEANS)
+    assert [text.get_text() for text in legend.get_texts()] == [*MEANS, TRIED]
     assert figure.get_suptitle() == "digits, mlp"
     for words in (*MEANS, "digits, mlp", "learning steps"):
         assert words in path.read_text()

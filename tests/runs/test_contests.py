@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_a_sentence(file):
     for error, words, values in (
         (TopologyError, "64", {"task": "digits"}),
         (RuleError, "did you mean 'backprop'", {"genome": "bakprop"}),
-        (RuleError, "has 3 states, n_states is 2", {"genome": file, "n_states": 2}),
+        (RuleError, "has 3 states, but n_states is 2", {"genome": file, "n_states": 2}),
         (tasks.TaskError, "did you mean 'xor'", {"task": "xro"}),
         (ConfigError, "batch_size: 0 is out of range", {"batch_size": 0}),
         (ConfigError, "task: the text is empty", {"task": ""}),
