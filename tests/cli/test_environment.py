@@ -93,7 +93,7 @@ def test_what_a_seed_depends_on_is_pinned(name, other, monkeypatch):
     assert not _environment.prepare()
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_a_seed_gives_the_same_run_under_every_flag(tmp_path):
     """And a run is resumed bit by bit under another."""
     steps = ("train", "xor", "--steps", "20", "--out")
@@ -120,8 +120,13 @@ SWITCHES = {
 }
 
 
-@pytest.mark.ci
-@pytest.mark.parametrize("variables", [POSIX, SWITCHES], ids=("POSIX", "switches"))
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param(POSIX, id="POSIX", marks=pytest.mark.slow),
+        pytest.param(SWITCHES, id="switches", marks=pytest.mark.ci),
+    ],
+)
 def test_commands_run_all_the_same(variables, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pathlib.Path("größe.yaml").write_text(NAMES, encoding="utf-8")

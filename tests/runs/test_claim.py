@@ -91,7 +91,7 @@ def contents(folder: str) -> list[bytes]:
     return [file.read_bytes() for file in files]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_two_at_once_leave_the_run_of_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = ("--steps", "3000", "--set", "checkpoint_every=50")
