@@ -11,7 +11,7 @@ from ..rules import Blur, Rule, Rules, files
 from ..runs import environment
 from ..runs.listing import in_short
 from ..topology import Topology
-from .page import Block, Code, Facts, Grid, Page, Section, Text, picture
+from .page import Block, Code, Facts, Grid, Page, Section, Text, command_lines, picture
 from .run import numbers, wiring_blocks
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def of_comparison(
         Section("Wiring", list(wiring_blocks(topology))),
         Section("Settings", [Facts([(name, str(value)) for name, value in settings.items()])]),
         Section("Provenance", [Facts(list(environment.found().items()))], is_open=False),
-        Section("To do it again", [Code(command)]),
+        Section("To do it again", [Code(command_lines(command))]),
     ]
     title = f"{', '.join(entry.name for entry in entries)} on {topology.name}"
     return Page(title, sentences(ahead), [section for section in sections if section.blocks])

@@ -5,6 +5,7 @@ import functools
 import importlib.resources
 import os
 import pathlib
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,6 +109,25 @@ def picture(draw: Callable[[], "Figure"], about: str) -> Picture:
     from ..plotting.figures import as_png
 
     return Picture(as_png(draw()), about)
+
+
+def command_lines(command: str, width: int = 96) -> str:
+    """A command as it can be typed, a long one over several lines that are broken before options.
+
+    >>> print(command_lines("neurograph compare xor --rule 'my rule' --steps 5", width=40))
+    neurograph compare xor --rule 'my rule' \\
+        --steps 5
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # quotes that do not close: not a line that was typed
+        return command
+    lines = [""]
+    for word in words:
+        if len(lines[-1]) + len(shlex.quote(word)) > width - 4 and word.startswith("-"):
+            lines.append("   ")
+        lines[-1] += f" {shlex.quote(word)}"
+    return " \\\n".join(lines).strip()
 
 
 def render(page: Page) -> str:

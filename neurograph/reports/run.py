@@ -16,7 +16,7 @@ from ..runs.checkpoint_files import latest_step
 from ..runs.config import kind_of
 from ..runs.listing import in_short
 from ..topology import Topology, levels
-from .page import Block, Code, Facts, Grid, Page, Picture, Section, Text, picture
+from .page import Block, Code, Facts, Grid, Page, Picture, Section, Text, command_lines, picture
 
 WIRING = (11.0, 6.4)
 """The size of the picture of a wiring, inches."""
@@ -186,7 +186,7 @@ def numbers(text: str, place: str) -> Block:
 
 def _provenance(folder: pathlib.Path, document: Mapping[str, Any]) -> Iterator[Block]:
     if document.get("command"):
-        yield Code(str(document["command"]))
+        yield Code(command_lines(str(document["command"])))
     processes = environment.recorded(folder)
     if processes:
         names = list(dict.fromkeys(name for line in processes for name in line if name not in ("step", "crc32")))
