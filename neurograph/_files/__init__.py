@@ -25,6 +25,22 @@ _NO_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
+def check_place(path: pathlib.Path) -> None:
+    """Checks that a file can be written there, by a new one beside it that is removed at once.
+
+    Raises:
+        OSError: it cannot.
+    """
+    temporary = _beside(path)
+    os.close(os.open(temporary, _NEW, 0o666))
+    temporary.unlink()
+
+
+def _beside(path: pathlib.Path) -> pathlib.Path:
+    """A new name in the same folder, which cannot be foreseen."""
+    return path.with_name(f".{path.name[:40]}.{os.urandom(8).hex()}.partial")
+
+
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a temporary file in the same folder; what is written there takes the place of `path` at the end.
@@ -40,7 +56,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
         OSError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name[:40]}.{os.urandom(8).hex()}.partial")
+    temporary = _beside(path)
     descriptor = os.open(temporary, _NEW, 0o666)
     permissions = stat.S_IMODE(os.fstat(descriptor).st_mode)
     os.close(descriptor)

@@ -146,6 +146,8 @@ def compare(
             entries.append(Entry(name, *learnt(), is_baseline=number >= len(names) - len(wanted)))
             bars.advance(bar)
     if not entries:
+        if report is not None:
+            say(f"Nothing was finished, so '{report}' was not written.")
         raise typer.Exit(EXIT_INTERRUPTED)
     for entry in entries:
         _say_divergence(entry.name, entry.curve, first)
@@ -156,12 +158,14 @@ def compare(
         "seed": seed,
         "activation": activation,
     }
+    _show_comparison(entries, about, f"{first.resolved.task.name}, {wiring.name}", output, as_json=json)
     if report is not None:
         settings = {**about, "batch size": batch_size, "steps": steps}
         names_of = dict(zip(names, [*contests.values(), *of_rules.values()], strict=False))
         compared = {name: contest.resolved.rule for name, contest in names_of.items()}
-        _write_report(entries, wiring, settings, first.resolved.task.score_name, compared, report)
-    _show_comparison(entries, about, f"{first.resolved.task.name}, {wiring.name}", output, as_json=json)
+        _write_report(
+            entries, wiring, settings, first.resolved.task.score_name, compared, names[len(entries) :], report
+        )
     if stopped:
         raise typer.Exit(EXIT_INTERRUPTED)
 
@@ -169,7 +173,7 @@ def compare(
 def _show_comparison(
     entries: "list[Entry]", about: dict[str, Any], title: str, output: pathlib.Path | None, *, as_json: bool
 ) -> None:
-    from ..learning import at_the_edge, sentences
+    from ..learning import at_the_edge, rates_of, sentences
     from ..learning import leads as leads_of
     from ..plotting.figures import save
     from ..reports import curves_of
@@ -192,7 +196,7 @@ def _show_comparison(
         console.print(table)
     for entry in entries:
         if entry.tuned:
-            console.print(f"{entry.name}: learning rates {', '.join(f'{rate:g}' for rate in entry.tuned.rates)}")
+            console.print(f"{entry.name}: learning rates {', '.join(rates_of(entry))}")
         if (edge := at_the_edge(entry)) is not None:
             console.print(f"{entry.name}: {edge}.")
     for sentence in sentences(leads):
@@ -205,11 +209,12 @@ def _write_report(
     settings: dict[str, Any],
     score: str,
     rules: "dict[str, Rules]",
+    missing: list[str],
     path: pathlib.Path,
 ) -> None:
     from .. import reports
 
-    reports.write(reports.of_comparison(entries, wiring, settings, typed_command(), score, rules), path)
+    reports.write(reports.of_comparison(entries, wiring, settings, typed_command(), score, rules, missing), path)
     say(f"report: {path}")
 
 

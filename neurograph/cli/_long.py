@@ -143,7 +143,12 @@ def define_rules(files: list[pathlib.Path] | None) -> None:
     """Runs Python files of the user's that define classes of rules, so that names and files can stand for them."""
     import importlib.util
 
-    for number, file in enumerate(files or []):
+    if not files:
+        return
+    from ..runs.listing import own_rules
+
+    modules: dict[pathlib.Path, Any] = {}
+    for number, file in enumerate(files):
         if not file.exists():
             raise UserError(f"--rules is '{file}', which does not exist; give a Python file with a class of rules.")
         # the last part is what files name its classes by, where several have one name
@@ -158,14 +163,13 @@ def define_rules(files: list[pathlib.Path] | None) -> None:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
             raise UserError(f"--rules is '{file}', which fails: {type(error).__name__}: {error}.") from error
-        if not any(isinstance(value, type) and value.__module__ == spec.name for value in vars(module).values()):
-            raise UserError(
-                f"--rules is '{file}', which defines no class; give a file with one derived from neurograph.rules.Rule."
-            )
-        from ..runs.listing import shadowed
-
-        for cls, name, instead in shadowed(module):
-            say(f"in '{file}', {cls} has the name of a rule of neurograph, {name!r}; it is known as {instead!r} here.")
+        modules[file] = module
+        if not own_rules(module):
+            raise UserError(f"--rules is '{file}', which defines no class that is derived from neurograph.rules.Rule.")
+    for file, module in modules.items():
+        for name, cls in own_rules(module).items():
+            if ":" in name:
+                say(f"{cls} of '{file}' has the name of another rule; it is known as {name!r} here.")
 
 
 def typed_command() -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .._files import check_place
 from .._text import UserError
 from ._long import RuleFiles, define_rules, say, with_rules
 
@@ -44,7 +45,14 @@ def check_page(path: pathlib.Path | None, option: str = "--report") -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"{option} is '{path}'; a report is an HTML file, so its name must end in .html.")
     if path.is_dir() or not path.parent.is_dir():
-        raise typer.BadParameter(f"{option} is '{path}'; name a file in an existing directory.")
+        what = "which is a directory" if path.is_dir() else f"and there is no directory '{path.parent}'"
+        raise typer.BadParameter(f"{option} is '{path}', {what}; name a file in an existing directory.")
+    try:
+        check_place(path)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{option} is '{path}', which cannot be written: {error.strerror or error}."
+        ) from error
 
 
 def _file() -> str:

@@ -112,6 +112,8 @@ def train(
         raise typer.BadParameter("give a TOPOLOGY to train, or a run folder with --resume.")
     else:
         training = _start(topology, given, set_ or [], out, console)
+        if rules and training.resolved.has_presets and "rule" not in given and genome is None:
+            say(f"the rule is {training.config.rule.name}; name one of '{rules[0]}' by --rule.")
     farewell = f"interrupted; {how_to_continue('train', training.folder, rules)}"
     try:
         # from here on the run can be resumed: an interrupt, also one while JAX compiles, is noted and raises nothing

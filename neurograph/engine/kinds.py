@@ -58,6 +58,8 @@ def check_initializer(given: Any) -> None:
         ValueError: it does not; it may be a name.
     """
     if not (callable(getattr(given, "synapses", None)) and callable(getattr(given, "biases", None))):
+        if given in (*INITIALIZERS,):
+            raise UserError(f"initializer is the name {given!r}; give neurograph.engine.initializers.{given} itself.")
         valid = ", ".join(INITIALIZERS)
         raise UserError(f"initializer is {shown(given)}; give one of neurograph.engine.initializers: {valid}.")
 
@@ -74,4 +76,9 @@ def float_type(dtype: Any) -> jnp.dtype:
         found = None
     if found is None or not jnp.issubdtype(found, jnp.floating):
         raise UserError(f"dtype is {shown(dtype)}; give a type of floating-point numbers, such as 'float32'.")
+    if found == jnp.float64 and not jax.config.read("jax_enable_x64"):
+        raise UserError(
+            "dtype is float64, which JAX has switched off; call jax.config.update('jax_enable_x64', True) at the start "
+            "of the program."
+        )
     return found

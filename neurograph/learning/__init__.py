@@ -10,6 +10,7 @@ from .comparison import Tuned as Tuned
 from .comparison import at_the_edge as at_the_edge
 from .comparison import distinct_names as distinct_names
 from .comparison import leads as leads
+from .comparison import rates_of as rates_of
 from .comparison import sentences as sentences
 from .comparison import tune as tune
 from .divergence import Divergence as Divergence

@@ -88,7 +88,7 @@ def learner(rule: Any, dtype: Any) -> Any:
     if not isinstance(rule, Rule | Mapping | Descent):
         optimizes = callable(getattr(rule, "init", None)) and callable(getattr(rule, "update", None))
         if not optimizes or isinstance(rule, type):
-            raise RuleError(f"what is to learn is {shown(rule)}; {_instead(rule)}.")
+            raise RuleError(f"rule is {shown(rule)}; {_instead(rule)}.")
         rule = Descent(rule)
     found = as_arrays(rule, dtype)
     for path, leaf in jax.tree_util.tree_leaves_with_path(found):
@@ -103,7 +103,7 @@ def _instead(what: Any) -> str:
     if isinstance(what, type) and issubclass(what, Rule):
         return f"that is a class: make a rule of it, such as {what.__name__}()"
     if isinstance(what, type) or callable(what):
-        return "make an object of it, such as optax.adam(1e-3) of optax.adam"
+        return "give what it makes, such as optax.adam(1e-3) in place of optax.adam"
     return "give a rule, such as ng.rules.backprop(0.1), or an optimizer, such as optax.adam(1e-3)"
 
 
@@ -169,6 +169,10 @@ class Rated:
     per_decade: int = 4
 
     def __post_init__(self):
+        if not callable(self.make):
+            raise UserError(f"make is {shown(self.make)}; give a function of a learning rate, such as optax.adam.")
+        if not all(isinstance(value, int | float) for value in (self.low, self.high, self.per_decade)):
+            raise UserError("low, high and per_decade must be numbers.")
         if not (0 < self.low <= self.high < float("inf") and self.per_decade >= 1):
             raise UserError(
                 f"low is {shown(self.low)}, high {shown(self.high)} and per_decade {shown(self.per_decade)}; learning "

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
-from ..engine.kinds import check_key
+from ..engine.kinds import check_key, check_whole
 from ..rules.base import Activation
 from ..tasks import Task
 from .baselines import Rated
@@ -89,6 +89,7 @@ def tune(
             f"rated is {shown(rated)}; give what learns at a rate, and the rates to try: one of learning.BASELINES, or "
             "learning.Rated(make, low, high)."
         )
+    check_whole("n_choosing", n_choosing)
     rates, common = rated.rates, {"batch_size": batch_size, "steps": tuple(steps), "initializer": initializer}
 
     def at(rate: float) -> Any:
@@ -153,6 +154,14 @@ def sentences(found: Sequence[Lead]) -> list[str]:
     return lines
 
 
+def rates_of(entry: Entry) -> list[str]:
+    """The learning rates chosen, in short; before learning there is none."""
+    if entry.tuned is None:
+        return []
+    chosen = zip(entry.curve.steps, entry.tuned.rates, strict=True)
+    return [f"{rate:g}" if step > 0 else "-" for step, rate in chosen]
+
+
 def at_the_edge(entry: Entry) -> str | None:
     """Says after how many steps the best learning rate was the smallest or the largest that was tried; None: never."""
     if entry.tuned is None:
@@ -160,7 +169,9 @@ def at_the_edge(entry: Entry) -> str | None:
     chosen = zip(entry.curve.steps, entry.tuned.rates, strict=True)
     tried = [rate for rate, _ in entry.tuned.tried]
     edges = {tried[0]: "smallest", tried[-1]: "largest"}
-    found = [(step, rate) for step, rate in chosen if step > 0 and rate in edges]
+    healthy = np.any(np.isfinite(entry.curve.loss), axis=0).tolist()  # where all have diverged no rate is the best
+    found = [pair for pair, is_finite in zip(chosen, healthy, strict=True) if pair[0] > 0 and is_finite]
+    found = [(step, rate) for step, rate in found if rate in edges]
     if not found or len(tried) == 1:
         return None
     parts = []

@@ -119,6 +119,10 @@ def evaluate(
     _check_task(task)
     check_whole("n_draws", n_draws)
     check_whole("batch_size", batch_size)
+    if not isinstance(steps, Sequence) and not isinstance(steps, np.ndarray):
+        raise UserError(f"steps is {shown(steps)}; give the numbers of steps to look at, such as (10, 100).")
+    for step in steps:
+        check_whole("each of steps", step, -(2**31))  # that they are whole; how they ascend comes next
     steps = tuple(int(step) for step in steps)
     if not steps or steps[0] < 0 or any(b <= a for a, b in itertools.pairwise(steps)):
         raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers, each 0 or more.")

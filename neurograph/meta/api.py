@@ -11,7 +11,7 @@ from jaxtyping import Array, Key
 from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
-from ..engine.kinds import check_key, check_net
+from ..engine.kinds import check_key, check_net, check_whole
 from ..rules import Rule, RuleError, as_arrays
 from ..rules.losses import Loss
 from ..tasks import Task, TaskError
@@ -110,7 +110,12 @@ def gradient(
         import optax
 
         optimizer = optax.adam(1e-2)
+    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+        raise UserError(f"optimizer is {shown(optimizer)}; give one of optax, such as optax.adam(1e-2).")
+    if loss is not None and not callable(loss):
+        raise UserError(f"loss is {shown(loss)}; give a function, such as rules.squared_error.")
     check_key(key)
+    _check_counts(meta_steps=meta_steps, unroll=unroll, size=size, draws=draws, replicas=replicas)
     problems = pair(nets, tasks)
     curriculum = Curriculum(unroll, last=unroll) if curriculum is None else curriculum
     objective = Objective(initializer, curriculum.last, batch_size, query_size, replicas, loss, online, warm_up)
@@ -159,6 +164,7 @@ def evolve(
         ValueError: there is one rule alone.
     """
     check_key(key)
+    _check_counts(generations=generations, unroll=unroll, size=size, draws=draws, replicas=replicas)
     problems = pair(nets, tasks)
     founders = stack(jax.random.fold_in(key, _FOUNDERS), rules, size, noise, _dtype(problems))
     if size_of(founders) < 2:
@@ -256,6 +262,12 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
                 "rules of one structure, and search from the others in separate calls."
             )
     return stacked(members)
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, value in counts.items():
+        if value is not None:
+            check_whole(name, value)
 
 
 def _each(given: Any) -> list[Any]:

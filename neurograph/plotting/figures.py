@@ -119,3 +119,7 @@ def check_path(path: Path) -> None:
         raise PlotError(f"'{path}' is a directory; name a file in it.")
     if not has_place:
         raise PlotError(f"'{path}' cannot be written: there is no directory '{path.parent}'.")
+    try:
+        _files.check_place(path)
+    except OSError as error:
+        raise PlotError(f"'{path}' cannot be written: {error.strerror or error}.") from error

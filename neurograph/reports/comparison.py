@@ -1,18 +1,17 @@
 """The report of a comparison: who learns how fast, and how each was tuned."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .._text import UserError
-from ..learning import at_the_edge, bands, interval, leads, sentences
+from ..learning import at_the_edge, bands, interval, leads, rates_of, sentences
 from ..learning.comparison import best_rate_curves
-from ..rules import Blur, Rule, Rules, files
+from ..rules import Rules, files
 from ..runs import environment
 from ..runs.listing import in_short
 from ..topology import Topology
 from .page import Block, Code, Facts, Grid, Page, Section, Text, command_lines, picture
-from .run import numbers, wiring_blocks
+from .run import in_short_numbers, numbers, wiring_blocks, words_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +29,7 @@ def of_comparison(
     command: str,
     score: str,
     rules: Mapping[str, Rules] | None = None,
+    missing: Sequence[str] = (),
 ) -> Page:
     """The report of rules and baselines on one wiring and task.
 
@@ -40,6 +40,7 @@ def of_comparison(
         command: that compared them.
         score: what is drawn and listed, such as accuracy.
         rules: the rules that were compared, by name.
+        missing: names of those that an interrupt left out.
     """
     ahead = leads(entries)
     tuned = [entry for entry in entries if entry.tuned is not None]
@@ -48,21 +49,22 @@ def of_comparison(
     rates: list[Block] = [
         Grid(
             ["learning rate for steps", *steps],
-            [[entry.name, *(f"{rate:g}" for rate in entry.tuned.rates)] for entry in tuned if entry.tuned is not None],
+            [[entry.name, *rates_of(entry)] for entry in tuned],
         )
     ]
     rates += [Text(f"{entry.name}: {edge}.") for entry in tuned if (edge := at_the_edge(entry)) is not None]
     sections = [
         Section(f"Test {score}, mean and 95 % interval over draws", results),
         Section("Learning rates, chosen on held-out support examples", rates if tuned else []),
-        Section("Rules", [block for name, rule in (rules or {}).items() for block in _rule(name, rule)], is_open=False),
+        Section("Rules", [block for entry in entries for block in _rule(entry, rules or {})], is_open=False),
         Section("Wiring", list(wiring_blocks(topology))),
         Section("Settings", [Facts([(name, str(value)) for name, value in settings.items()])]),
         Section("Provenance", [Facts(list(environment.found().items()))], is_open=False),
         Section("To do it again", [Code(command_lines(command))]),
     ]
     title = f"{', '.join(entry.name for entry in entries)} on {topology.name}"
-    return Page(title, sentences(ahead), [section for section in sections if section.blocks])
+    lead = [f"The comparison was interrupted before {', '.join(missing)}."] if missing else []
+    return Page(title, [*lead, *sentences(ahead)], [section for section in sections if section.blocks])
 
 
 def curves_of(entries: "Sequence[Entry]", title: str = "") -> "Figure":
@@ -78,14 +80,16 @@ def curves_of(entries: "Sequence[Entry]", title: str = "") -> "Figure":
     )
 
 
-def _rule(name: str, rule: Rules) -> Iterator[Block]:
-    """A rule's class, what it says of itself, and its numbers; a tuned learning rate stands elsewhere."""
-    some = rule if isinstance(rule, Rule) else next(iter(rule.values()))
-    yield Text(f"{name}: {in_short(rule)}.")
-    if (words := inspect.getdoc(type(some))) and not isinstance(some, Blur):
-        yield Code(words)
+def _rule(entry: "Entry", rules: Mapping[str, Rules]) -> Iterator[Block]:
+    """A rule's class, what it says of itself, and its numbers."""
+    if entry.name not in rules:
+        return
+    rule, what = rules[entry.name], in_short(rules[entry.name])
+    tuned = "" if entry.tuned is None else " Its learning rates are those of the table above."
+    yield Text((f"{what}." if what == entry.name else f"{entry.name}: {what}.") + tuned)
+    yield from words_of(rule)
     try:
-        yield numbers(files.dumps(rule), "its file")
+        yield numbers(files.dumps(in_short_numbers(rule)), "its file")
     except UserError as error:  # an option that no file can hold
         yield Text(str(error))
 

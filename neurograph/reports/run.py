@@ -1,5 +1,6 @@
 """The report of a run, made of what its folder holds."""
 
+import inspect
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -174,9 +175,22 @@ def _rule(folder: pathlib.Path) -> Iterator[Block]:
         yield Text(str(error))
     else:
         yield Text(f"{in_short(file.rule)}.")
+        yield from words_of(file.rule)
         if any(np.size(leaf) > 1 for leaf in jax.tree.leaves(file.rule)):  # single numbers are read, not looked at
             yield picture(lambda: genome_map(file.rule), f"The numbers of the rule {in_short(file.rule)}")
     yield numbers(path.read_text(encoding="utf-8"), path.name)
+
+
+def words_of(rule: rules.Rules) -> Iterator[Block]:
+    """What a class of rules says of itself; that of the presets is described on a page of its own."""
+    some = rule if isinstance(rule, rules.Rule) else next(iter(rule.values()))
+    if (words := inspect.getdoc(type(some))) and not isinstance(some, rules.Blur):
+        yield Code(words)
+
+
+def in_short_numbers(rule: rules.Rules) -> rules.Rules:
+    """The rule with its numbers as they are read best: 0.1 for the float32 next to it."""
+    return jax.tree.map(lambda leaf: np.array(np.asarray(leaf).astype(str), np.float64), rule)
 
 
 def numbers(text: str, place: str) -> Block:

@@ -295,11 +295,22 @@ def as_arrays(rule: Any, dtype: Any) -> Any:
                 check_held(leaf, dtype, f"the rule's field {where!r}")
             return jnp.asarray(leaf, dtype)
         raise RuleError(
-            f"the rule's field {where!r} is {shown(leaf)}, which is no floating-point number; write a number of the "
-            "genome as a float or an array of floats, and declare any other option eqx.field(static=True)."
+            f"the rule's field {where!r} is {shown(leaf)}, which is not a floating-point number; "
+            f"{_instead(where, leaf)}."
         )
 
     return jax.tree_util.tree_map_with_path(convert, rule)
+
+
+def _instead(name: str, value: Any) -> str:
+    """The end of a message about a field that is no number of the genome."""
+    if name in vars(Rule):
+        return f"write this constant of the class without an annotation, `{name} = {shown(value)}`"
+    number = f" ({value}.0)" if type(value) is int else ""
+    return (
+        f"write a number of the genome as a float{number} or an array of floats, and declare any other option "
+        "eqx.field(static=True)"
+    )
 
 
 def check_held(numbers: Any, dtype: Any, what: str) -> None:

@@ -6,6 +6,7 @@ The methods are called on shapes alone, once for each rule.
 
 import dataclasses
 import functools
+import inspect
 import pathlib
 import traceback
 import types
@@ -51,7 +52,9 @@ def check(rule: Any, *, outputs_feed_on: bool = True, n_outputs: int = OUTPUTS) 
     Raises:
         RuleError: the rule, the method, what it returns and what it must return.
     """
-    if type(rule).__module__.partition(".")[0] == __name__.partition(".")[0]:
+    if type(rule) is Rule:
+        raise RuleError("Rule() is no learning rule; give an instance of a class that is derived from it.")
+    if _is_known(rule):
         return
     for field in dataclasses.fields(rule):
         try:
@@ -63,9 +66,24 @@ def check(rule: Any, *, outputs_feed_on: bool = True, n_outputs: int = OUTPUTS) 
                 "compiled programs must be; give a tuple in place of a list or an array.",
             ) from error
     leaves, structure = jax.tree.flatten(rule)
-    _check(
-        structure, tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves), outputs_feed_on, n_outputs
-    )
+    # of float32 whatever they are, as the arrays that methods are called with
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, jnp.float32) for leaf in leaves)
+    _check(structure, shapes, outputs_feed_on, n_outputs)
+
+
+def check_options(rule: Rule) -> None:
+    """Checks the constants and options of a rule of one's own, which compiling and planning read.
+
+    Raises:
+        RuleError: the option, its value and what it must be.
+    """
+    if not _is_known(rule):
+        _check_options(rule)
+
+
+def _is_known(rule: Any) -> bool:
+    """Whether it is of the package, whose rules are known to work."""
+    return type(rule).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 @functools.lru_cache(maxsize=256)
@@ -117,6 +135,9 @@ def _check_options(rule: Rule) -> None:
     for name in _SWITCHES:
         if not isinstance(value := getattr(rule, name), bool):
             raise _error(rule, f"{name} is {shown(value)}; it must be True or False.")
+    early = inspect.getattr_static(rule, "early")
+    if not isinstance(early, Rule | property | None):
+        raise _error(rule, f"early is {shown(early)}; it must be a rule or None, or a property that gives one.")
     if rule.normalization not in _NORMALIZATIONS:
         valid = ", ".join(map(repr, _NORMALIZATIONS))
         raise _error(rule, f"normalization is {shown(rule.normalization)}; valid are {valid}.")
@@ -172,9 +193,11 @@ def _shown(tree: Any) -> str:
         return f"[{', '.join(map(str, tree.shape))}]"
     if tree is None:
         return "None"
+    if isinstance(tree, Synapses | Seen | Neurons):  # what there is, by name
+        parts = {name: part for name, part in tree._asdict().items() if part is not None and part != ()}
+        return f"{type(tree).__name__}({', '.join(f'{name}={_shown(part)}' for name, part in parts.items())})"
     if isinstance(tree, (tuple, list)):
-        inner = ", ".join(_shown(part) for part in tree)
-        return f"{type(tree).__name__}({inner})" if hasattr(tree, "_fields") else f"({inner})"
+        return f"({', '.join(map(_shown, tree))})"
     return str(jax.tree.map(_shown, tree))
 
 
@@ -298,4 +321,5 @@ def _same(rule: Rule, name: str, found: Any, wanted: Any, words: str) -> None:
         one.shape == other.shape for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
     )
     if not alike:
-        raise _error(rule, f"{name} gives {_shown(found)}; it must give {_shown(wanted)}, {words}.")
+        fix = " Return synapses._replace(forward=...)." if name == "update" else ""
+        raise _error(rule, f"{name} gives {_shown(found)}; it must give {_shown(wanted)}, {words}.{fix}")

@@ -90,7 +90,7 @@ def read(what: str | os.PathLike[str], like: Rule | None = None) -> RuleFile:
         if pathlib.Path(what).is_dir():
             raise RuleError(f"'{what}' is a folder without a genome.txt; give a rule's file, or the folder of a run.")
         raise RuleError(
-            f"there is no rule '{what}'; {nearest(str(what), names())} The path of a file or run serves, too."
+            f"there is no rule '{what}'; {nearest(str(what), names())} The path of a file or run is valid, too."
         )
     return _of_document(document(path), f"rule file '{path}'", like)
 

@@ -90,7 +90,13 @@ def mean(loss: Loss, prediction: Float[Array, "outputs batch"], target: Any) -> 
 
 
 def each(loss: Loss, prediction: Float[Array, "outputs batch"], target: Any) -> Float[Array, " batch"]:
-    """The loss of each example."""
+    """The loss of each example.
+
+    Raises:
+        ValueError: the loss is a name or something else that cannot be called.
+    """
+    if not callable(loss):
+        raise UserError(f"the loss is {shown(loss)}; give a function, such as rules.losses.softmax_cross_entropy.")
     return jax.vmap(lambda y, t: jnp.sum(loss(y, t)), in_axes=-1)(prediction, target)
 
 

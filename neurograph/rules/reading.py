@@ -16,7 +16,7 @@ import numpy as np
 from .._text import nearest, shown, whole
 from ._names import class_of, declared_class
 from .activations import ACTIVATIONS
-from .base import RuleError, check_held
+from .base import Rule, RuleError, check_held
 from .losses import LOSSES
 from .parts import Part
 
@@ -43,6 +43,8 @@ def module(document: Any, declared: type | None, base: type, like: Any, here: st
     entries = dict(document)
     named = entries.pop("class", None)
     cls = type(like) if like is not None else declared if named is None else class_of(named, base, here)
+    if like is not None and named is not None and base is Rule and class_of(named, base, here) is not type(like):
+        raise RuleError(f"{here}: the class is {named!r}, but `like` is of the class {type(like).__name__}.")
     if cls is None:
         raise RuleError(f"{here}: the key 'class' is missing; add the name of its class.")
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
@@ -58,7 +60,7 @@ def module(document: Any, declared: type | None, base: type, like: Any, here: st
         elif name not in entries:
             has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
             if not has_default:
-                raise RuleError(f"{here}: {name} is missing; add it.")
+                raise RuleError(f"{here}: {name} of {cls.__name__} has no default, and is missing; add it.")
         elif static:
             given[name] = _option(entries[name], field.default, _takes(cls, name), place)
         elif entries[name] is None:

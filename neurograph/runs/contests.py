@@ -90,7 +90,13 @@ class Contest(NamedTuple):
         """
         rule = self.resolved.rule
         is_preset = isinstance(rule, Blur) and self.resolved.config.genome in COMPUTED
-        if not is_preset and not hasattr(rule, "learning_rate"):
+        fields = [field.name for field in dataclasses.fields(rule)] if isinstance(rule, Rule) else []
+        if not is_preset and "learning_rate" not in fields:
+            if isinstance(constant := getattr(rule, "learning_rate", None), float):
+                raise RuleError(
+                    f"{type(rule).__name__}.learning_rate has no annotation, which makes it a constant of the class, "
+                    f"so it cannot be tuned; write `learning_rate: float = {constant:g}`."
+                )
             name, _ = described(rule) if isinstance(rule, Rule) else ("one for each population", ())
             raise RuleError(
                 f"the rule ({name}) has no field learning_rate, which is what a comparison tunes; give that name "

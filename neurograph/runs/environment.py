@@ -5,6 +5,7 @@ that a run which goes on with others may differ in the last digits from one that
 """
 
 import importlib.metadata
+import inspect
 import os
 import pathlib
 import platform
@@ -16,6 +17,8 @@ import numpy as np
 
 from .. import __version__
 from .._text import shown
+from ..rules import Rule
+from . import checksums
 from .atomic import append
 from .errors import RunWarning
 from .lines import as_line, read_lines, tell_damaged
@@ -30,12 +33,17 @@ _WHAT = {
     "processor": "processor",
     "flags": "XLA_FLAGS",
     "random": "random numbers of JAX",
+    "rule": "source code of the rule",
 }
 """What is compared, in words."""
 
 
-def found() -> dict[str, str]:
-    """This process's."""
+def found(rule: Any = None) -> dict[str, str]:
+    """This process's.
+
+    Args:
+        rule: what learns, of whose source code a checksum is kept where it is a class of the user's.
+    """
     config: Any = jax.config
     return {
         "neurograph": __version__,
@@ -48,21 +56,22 @@ def found() -> dict[str, str]:
         "processor": _processor(),
         "flags": os.environ.get("XLA_FLAGS", ""),
         "random": f"{config.jax_default_prng_impl}, partitionable: {bool(config.jax_threefry_partitionable)}",
+        "rule": _code_of(rule),
     }
 
 
-def record(folder: pathlib.Path, step: int) -> None:
-    """Adds a line for this process, which goes on from a step.
+def record(folder: pathlib.Path, step: int, rule: Any = None) -> None:
+    """Adds a line for this process, which goes on from a step; for the rule see `found`.
 
     Raises:
         RunError: it cannot be written.
     """
-    append(folder / FILE, as_line({"step": step, **found()}))
+    append(folder / FILE, as_line({"step": step, **found(rule)}))
 
 
-def compare(folder: pathlib.Path) -> None:
-    """Warns with a `RunWarning` of all that differs from what the run was computed by last."""
-    before, now = last(folder), found()
+def compare(folder: pathlib.Path, rule: Any = None) -> None:
+    """Warns with a `RunWarning` of all that differs from what computed the run last; for the rule see `found`."""
+    before, now = last(folder), found(rule)
     if before is None:  # of a version that kept none
         return
     other = [
@@ -101,6 +110,19 @@ def last(folder: pathlib.Path) -> dict[str, Any] | None:
     whole = [number for number, line in enumerate(lines) if line.record is not None]
     tell_damaged(folder / FILE, lines[whole[-1] :] if whole else lines)
     return lines[whole[-1]].record if whole else None
+
+
+def _code_of(rule: Any) -> str:
+    """A checksum of the source code of the user's classes that a rule, or each of a mapping, is derived from; or ""."""
+    own = [cls for one in (rule.values() if isinstance(rule, dict) else [rule]) for cls in type(one).__mro__]
+    texts = []
+    for cls in dict.fromkeys(own):
+        if issubclass(cls, Rule) and cls.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            try:
+                texts.append(inspect.getsource(cls))
+            except (OSError, TypeError):  # typed into an interpreter, which keeps no text
+                texts.append(cls.__qualname__)
+    return checksums.of("\n".join(texts).encode())[:12] if texts else ""
 
 
 def _processor() -> str:

@@ -95,19 +95,14 @@ def _computed(name: str) -> RuleFile:
     return RuleFile(rules.blur(jax.random.fold_in(jax.random.key(0), 1), 2), about)
 
 
-def shadowed(module: types.ModuleType) -> list[tuple[str, str, str]]:
-    """The rules of a user's module that have the name of one that comes along, which that name then stands for.
-
-    Returns:
-        For each its class, the name, and the name that it is known by instead.
-    """
+def own_rules(module: types.ModuleType) -> dict[str, str]:
+    """The rules that a user's module defines: the names that they are known by, each with that of its class."""
     own = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Rule)]
-    found = []
-    for cls in own:
-        short, known = snake(cls.__name__), name_of(cls)
-        if cls.__module__ == module.__name__ and (known != short or short in PRESET_OPTIONS):
-            found.append((cls.__name__, short, place_of(cls)))
-    return found
+    return {_known_as(cls): cls.__name__ for cls in own if cls.__module__ == module.__name__}
+
+
+def _known_as(cls: type[Rule]) -> str:
+    return place_of(cls) if snake(cls.__name__) in PRESET_OPTIONS else name_of(cls)
 
 
 def settings_of(what: str, unknown: str = "genome") -> dict[str, str]:

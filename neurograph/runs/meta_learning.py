@@ -144,6 +144,10 @@ class MetaLearning:
         assert self._standing is not None
         return Status(self.step, self._standing, steps_per_second)
 
+    @property
+    def rule(self) -> Any:
+        return self.learner.start
+
     def arrays(self) -> dict[str, Any]:
         return self.learner.arrays()
 

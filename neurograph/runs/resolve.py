@@ -10,11 +10,12 @@ import jax.numpy as jnp
 
 from .. import rules, tasks
 from .._files import absolute, expanded
-from .._text import UserError, nearest
+from .._text import UserError, nearest, shown
 from ..compile import CompiledGraph, compile_topology
 from ..compile.costs import Costs, known
 from ..engine.initializers import INITIALIZERS, Initializer
 from ..rules import Blur, Hebbian, Rule, RuleError, Rules, files
+from ..rules.checks import check_options
 from ..rules.options import PRESET_OPTIONS, with_options
 from ..tasks import Task, datasets
 from ..topology import Topology, check_fits
@@ -196,6 +197,8 @@ def resolve_rule(config: TrainConfig, task: Task, topology: Topology) -> files.R
         if len({(member.n_channels, member.first_channel_down) for member in members.values()}) > 1:
             members = _members(genome, config, task, lean=False)  # all synapses have the same channels
         found = files.RuleFile(members)
+    for one in [found.rule] if isinstance(found.rule, Rule) else found.rule.values():
+        check_options(one)
     some = found.rule if isinstance(found.rule, Rule) else next(iter(found.rule.values()))
     if config.n_states not in (None, some.n_states):
         raise RuleError(
@@ -327,6 +330,11 @@ def _as_preset(rule: Rule, settings: RuleConfig, given: dict[str, Any], task: Ta
 def _of_class(settings: RuleConfig, rate: float | None, task: Task | None) -> Rule:
     """A rule of another class, by its name, with the fields that `rule.options` gives; a loss is that of the task."""
     fields = {} if rate is None else {"learning_rate": rate}
+    if rate is not None and "learning_rate" in settings.options:
+        raise RuleError(
+            f"learning_rate is {rate:g}, but rule.options.learning_rate is {shown(settings.options['learning_rate'])}; "
+            "give one of them."
+        )
     rule = files.from_entries({"class": settings.name, **fields, **settings.options}, "rule")
     takes_loss = any(field.name == "loss" for field in dataclasses.fields(rule))
     if takes_loss and "loss" not in settings.options and task is not None:

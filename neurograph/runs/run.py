@@ -51,6 +51,11 @@ class Process(Protocol):
     def step(self) -> int: ...
     @property
     def n_steps(self) -> int: ...
+    @property
+    def rule(self) -> Any:
+        """Returns what learns, or what the search began with."""
+        ...
+
     def about(self) -> Mapping[str, Any]:
         """Returns the run's settings, with what the config says beside them."""
         ...
@@ -114,7 +119,7 @@ def open_run(process: Process, folder: pathlib.Path) -> None:
         folders.remove_partial(folder)
         process.folder = folder
         process.write()
-        environment.record(folder, process.step)
+        environment.record(folder, process.step, process.rule)
         metrics.rewind(folder, process.step)
         save(process)
         write_config(process)  # last: a folder with a config is a run that can be resumed
@@ -184,8 +189,8 @@ def reopen(process: Process, folder: pathlib.Path, *, is_changed: bool) -> None:
             steps=process.step,
         )
     folders.remove_partial(folder)
-    environment.compare(folder)
-    written(folder, lambda: environment.record(folder, process.step))
+    environment.compare(folder, process.rule)
+    written(folder, lambda: environment.record(folder, process.step, process.rule))
     written(folder, lambda: metrics.rewind(folder, process.step))
     if costs_file.read_costs(folder) is None:
         written(folder, lambda: costs_file.write_costs(folder, process.costs))

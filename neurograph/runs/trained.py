@@ -18,7 +18,7 @@ def trained_topology(folder: pathlib.Path) -> Topology:
     Raises:
         RunError: the folder holds no run, or a damaged one.
     """
-    read_config(folder)
+    read_config(folder, of_rule=False)
     topology, checkpoint = read_topology(folder), load_checkpoint(folder)
     wide = {name: values.astype(np.float64) for name, values in checkpoint.arrays.items()}
     for name, size in (("forward", topology.n_synapses), ("bias", topology.n_neurons)):

@@ -210,6 +210,10 @@ class Training:
         loss, accuracy = float(self._leg.loss.mean()), float(self._leg.accuracy.mean())
         return Status(self._step, loss, accuracy, steps_per_second, self._query_accuracy)
 
+    @property
+    def rule(self) -> Any:
+        return self.resolved.rule
+
     def arrays(self) -> dict[str, np.ndarray]:
         return to_arrays(self.net, self.state)
 

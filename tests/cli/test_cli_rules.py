@@ -1,6 +1,7 @@
 """Rules on the command line: by name, by a class of one's own, and one for each population."""
 
 import json
+import linecache
 import pathlib
 
 import numpy as np
@@ -176,7 +177,7 @@ def test_a_file_of_rules_that_does_not_work_is_a_sentence(run):
     pathlib.Path("empty.py").write_text("from neurograph.rules import Rule\n")
     for file, words in (
         ("broken.py", "fails: ZeroDivisionError"),
-        ("empty.py", "defines no class; give a file with one derived from neurograph.rules.Rule"),
+        ("empty.py", "defines no class that is derived from neurograph.rules.Rule"),
         ("stops.py", "fails: SystemExit: 3"),
         ("none.py", "which does not exist; give a Python file"),
         (".", "no Python file"),
@@ -206,8 +207,58 @@ def test_a_run_whose_class_is_not_defined_is_not_called_damaged(run, monkeypatch
 def test_a_class_with_the_name_of_a_rule_of_the_package_is_told(run):
     pathlib.Path("my_rules.py").write_text(MINE.replace("BoundedDescent", "Adam"))
     told = run("rules", "list", "--rules", "my_rules.py")
-    assert "Adam has the name of a rule of neurograph, 'adam'; it is known as 'my_rules:Adam' here." in told.err
+    assert "Adam of 'my_rules.py' has the name of another rule; it is known as 'my_rules:Adam' here." in told.err
     assert "my_rules:Adam" in told.out
+
+
+@pytest.mark.usefixtures("mine")
+def test_the_wiring_of_a_run_is_read_without_its_class(run, monkeypatch):
+    assert run("train", "xor", *SHORT, *OWN, "--out", "r").code == 0
+    monkeypatch.setattr("neurograph.rules.files.classes", lambda: {})
+    assert run("convert", "r", "trained.graphml").code == 0
+    assert pathlib.Path("trained.graphml").stat().st_size > 0
+
+
+def test_two_classes_of_one_name_are_told_apart(run):
+    for name in ("one", "other"):
+        pathlib.Path(f"{name}.py").write_text(MINE.replace("BoundedDescent", "TwiceDefined"))
+    told = run("rules", "list", "--rules", "one.py", "--rules", "other.py").err
+    for name in ("one", "other"):
+        assert f"TwiceDefined of '{name}.py' has the name of another rule; it is known as '{name}:TwiceDefined'" in told
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_run_that_goes_on_by_other_code_of_its_rule_warns(run):
+    assert run("train", "xor", *SHORT, *OWN, "--out", "r").code == 0
+    again = ("train", "--resume", "r", "--rules", "my_rules.py", "--steps")
+    assert "source code" not in run(*again, 30).err
+    pathlib.Path("my_rules.py").write_text(MINE.replace("jnp.tanh(self.gain", "jnp.sin(self.gain"))
+    linecache.checkcache()
+    assert "continues with another source code of the rule" in run(*again, 40).err
+
+
+@pytest.mark.usefixtures("mine")
+def test_what_compare_cannot_tune_is_told(run):
+    few = ("compare", "mlp:2-2-1", "--task", "xor", "--steps", 1, "--draws", 1, "--baselines", "none", *OWN)
+    pathlib.Path("my_rules.py").write_text(MINE.replace("learning_rate: float = 0.1", "learning_rate = 0.1"))
+    assert_complains(run(*few), "learning_rate has no annotation", "write `learning_rate: float = 0.1`")
+    pathlib.Path("my_rules.py").write_text(MINE.replace("    gain: float", "    n_states = 2.0\n    gain: float"))
+    assert_complains(run(*few), "n_states is 2.0; it must be an integer")
+    for place in ("/proc/page.html", "nowhere/page.html"):
+        assert run(*few, "--report", place).code == 2
+    assert_complains(run(*few, "-o", "/proc/page.png"), "'/proc/page.png' cannot be written")
+
+
+@pytest.mark.usefixtures("mine")
+def test_rules_that_are_defined_but_not_named_are_told(run):
+    assert (
+        "the rule is backprop; name one of 'my_rules.py' by --rule."
+        in run("train", "xor", *SHORT, "--rules", "my_rules.py", "--out", "r").err
+    )
+    both = ("--learning-rate", 0.2, "--set", "rule.options.learning_rate=0.3")
+    assert_complains(
+        run("train", "xor", *SHORT, *OWN, *both), "learning_rate is 0.2, but rule.options.learning_rate is"
+    )
 
 
 @pytest.mark.usefixtures("mine")

@@ -23,6 +23,7 @@ from neurograph.learning import (
     evaluate,
     interval,
     leads,
+    rates_of,
     sentences,
     tune,
 )
@@ -109,6 +110,10 @@ def test_a_best_rate_at_the_edge_is_told():
         "smallest, 0.1; one beyond may be better"
     )
     assert at_the_edge(Entry("sgd", curve, Tuned((0.1,) * 4, curve, tried[:1]))) is None, "there is no other"
+    gone = curve._replace(loss=np.full((3, 4), np.nan))
+    assert at_the_edge(Entry("sgd", gone, Tuned((0.1,) * 4, gone, tried))) is None, "all have diverged"
+    assert rates_of(Entry("sgd", curve, Tuned((0.1, 10.0, 0.1, 1.0), curve, tried))) == ["-", "10", "0.1", "1"]
+    assert rates_of(Entry("sgd", curve)) == []
 
 
 def test_curves_of_all_rates_are_means_over_draws():

@@ -194,13 +194,16 @@ def test_steps_that_do_not_ascend_from_0_are_an_error(steps):
         ({"key": 0}, "key is 0, which is not a random key of JAX; give jax.random.key(0)"),
         ({"net": "mlp:4-3"}, "net is 'mlp:4-3'; give the network"),
         ({"task": "digits"}, "task is 'digits'; give a task"),
-        ({"rule": "backprop"}, "what is to learn is 'backprop'; give a rule"),
+        ({"rule": "backprop"}, "rule is 'backprop'; give a rule"),
         ({"rule": Associator}, "make a rule of it, such as Associator()"),
-        ({"rule": optax.sgd}, "make an object of it, such as optax.adam(1e-3)"),
+        ({"rule": optax.sgd}, "give what it makes, such as optax.adam(1e-3)"),
         ({"rule": Associator(float("nan"))}, "'rate' holds a number that is not finite"),
         ({"n_draws": 0}, "n_draws is 0; give a whole number of 1 or more"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"initializer": "he"}, "initializer is 'he'"),
+        ({"initializer": "he_normal"}, "give neurograph.engine.initializers.he_normal itself"),
+        ({"steps": 10}, "steps is 10; give the numbers of steps to look at"),
+        ({"steps": (1, 2.5)}, "each of steps is 2.5"),
     ],
 )
 def test_what_cannot_be_evaluated_is_a_sentence(given, words):

@@ -142,18 +142,22 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "memory without axes": ("synapse_memory", lambda self, w: jnp.zeros(3), "synapse_memory gives [3]"),
     "memory of neurons": ("neuron_memory", lambda self, a: jnp.zeros(3), "neuron_memory gives [3]"),
     "another memory": ("remember", lambda self, n: n.forward[:, :, 0], "remember gives [2, 5]; it must give ()"),
-    "an array": ("update", _update(lambda new, seen: new.forward), "update gives [1, 6]; it must give Synapses([1, 6]"),
+    "an array": (
+        "update",
+        _update(lambda new, seen: new.forward),
+        "update gives [1, 6]; it must give Synapses(forward=[1, 6]",
+    ),
     "no synapses": ("update", lambda self, s, seen: None, "update gives None"),
     "memory from nowhere": ("update", _update(lambda new, seen: new._replace(memory=new.forward)), "update gives Syn"),
     "one number for all": (
         "update",
         _update(lambda new, seen: new._replace(forward=seen.sums[0].sum())),
-        "Synapses([]",
+        "Synapses(forward=[]",
     ),
     "no way back left out": (
         "update",
         lambda self, s, seen: Synapses(s.forward, s.backward - seen.sums[0], s.memory),
-        "of test_checks.py, given arrays of shape Synapses([1, 6], None, ())",
+        "of test_checks.py, given arrays of shape Synapses(forward=[1, 6])",
     ),
     "no integer": ("n_states", 2.0, "n_states is 2.0; it must be an integer of 1 or more"),
     "no states": ("n_states", 0, "n_states is 0"),
@@ -220,6 +224,21 @@ def test_a_helper_that_is_called_may_have_any_name():
         init(Helped())
     with pytest.warns(RuleWarning, match="has a method sender, which nothing calls.* did you mean 'send_"):
         init(changed("sender", Mirrored.send_up))
+
+
+def test_the_interface_itself_is_no_rule():
+    with pytest.raises(RuleError, match=r"Rule\(\) is no learning rule; give an instance of a class"):
+        init(Rule())
+    with pytest.raises(RuleError, match="early is 'yes'; it must be a rule or None"):
+        init(changed("early", "yes"))
+
+
+def test_a_constant_with_an_annotation_is_told_to_lose_it():
+    class Annotated(Mirrored):
+        n_channels: int = 1
+
+    with pytest.raises(RuleError, match="write this constant of the class without an annotation, `n_channels = 1`"):
+        init(Annotated())
 
 
 def test_options_that_cannot_be_hashed():
