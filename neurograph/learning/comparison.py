@@ -136,7 +136,10 @@ def leads(entries: Sequence[Entry]) -> list[Lead]:
 
 
 def sentences(found: Sequence[Lead]) -> list[str]:
-    """Says in words who is ahead, and after how many steps: whoever's 95 % interval of the difference excludes 0."""
+    """Says in words who is ahead, and after how many steps: whoever's 95 % interval of the difference excludes 0.
+
+    Compared are the best of each after each number of steps; they are named where they stay the same.
+    """
     groups: dict[str, list[Lead]] = {"ahead": [], "behind": [], "level": []}
     found = [lead for lead in found if lead.step > 0]
     if found and all(math.isnan(lead.difference.half) for lead in found):
@@ -150,7 +153,15 @@ def sentences(found: Sequence[Lead]) -> list[str]:
             steps = ", ".join(f"{lead.step:,}" for lead in groups[group])
             steps += " step" if steps == "1" else " steps"
             points = ", ".join(f"{100 * lead.difference.mean:+.1f}" for lead in groups[group])
-            lines.append(f"The best rule {what} the best baseline after {steps} ({points} points).")
+            rule, baseline = (
+                alike.pop() if len(alike) == 1 else f"the best {kind}"
+                for kind, alike in (
+                    ("rule", {lead.rule for lead in groups[group]}),
+                    ("baseline", {lead.baseline for lead in groups[group]}),
+                )
+            )
+            line = f"{rule} {what} {baseline} after {steps} ({points} points)."
+            lines.append(line if rule != "the best rule" else line.replace("the", "The", 1))
     return lines
 
 

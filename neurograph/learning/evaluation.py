@@ -119,11 +119,7 @@ def evaluate(
     _check_task(task)
     check_whole("n_draws", n_draws)
     check_whole("batch_size", batch_size)
-    if not isinstance(steps, Sequence) and not isinstance(steps, np.ndarray):
-        raise UserError(f"steps is {shown(steps)}; give the numbers of steps to look at, such as (10, 100).")
-    for step in steps:
-        check_whole("each of steps", step, -(2**31))  # that they are whole; how they ascend comes next
-    steps = tuple(int(step) for step in steps)
+    steps = _whole(steps)
     if not steps or steps[0] < 0 or any(b <= a for a, b in itertools.pairwise(steps)):
         raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers, each 0 or more.")
     rule = learner(rule, task.dtype)
@@ -131,6 +127,14 @@ def evaluate(
     found = _curve(key, net, rule, task, numbers, points, n_marks, held_out, batch_size, initializer)
     loss, score = np.moveaxis(np.asarray(found, np.float64), 1, 0)
     return Curve(steps, loss, score)
+
+
+def _whole(steps: Any) -> tuple[int, ...]:
+    if not isinstance(steps, Sequence) and not isinstance(steps, np.ndarray):
+        raise UserError(f"steps is {shown(steps)}; give the numbers of steps to look at, such as (10, 100).")
+    for step in steps:
+        check_whole("each of steps", step, -(2**31))  # that they ascend from 0 is checked next
+    return tuple(int(step) for step in steps)
 
 
 def _check_task(task: Any) -> None:

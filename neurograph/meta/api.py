@@ -110,10 +110,7 @@ def gradient(
         import optax
 
         optimizer = optax.adam(1e-2)
-    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
-        raise UserError(f"optimizer is {shown(optimizer)}; give one of optax, such as optax.adam(1e-2).")
-    if loss is not None and not callable(loss):
-        raise UserError(f"loss is {shown(loss)}; give a function, such as rules.squared_error.")
+    _check_callables(optimizer, loss)
     check_key(key)
     _check_counts(meta_steps=meta_steps, unroll=unroll, size=size, draws=draws, replicas=replicas)
     problems = pair(nets, tasks)
@@ -262,6 +259,13 @@ def stack(key: Key[Array, ""], rules: Rule | Sequence[Rule], size: int | None, n
                 "rules of one structure, and search from the others in separate calls."
             )
     return stacked(members)
+
+
+def _check_callables(optimizer: Any, loss: Any) -> None:
+    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+        raise UserError(f"optimizer is {shown(optimizer)}; give one of optax, such as optax.adam(1e-2).")
+    if loss is not None and not callable(loss):
+        raise UserError(f"loss is {shown(loss)}; give a function, such as rules.squared_error.")
 
 
 def _check_counts(**counts: Any) -> None:

@@ -32,6 +32,7 @@ _COUNTS = {
 }
 """The least value of each option that is an integer."""
 _SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")
+_FIXES = {"update": " Return synapses._replace(forward=...)."}
 _NORMALIZATIONS = (None, "within_sums", "persistent")
 _METHODS = tuple(name for name, value in vars(Rule).items() if not name.startswith("_") and callable(value))
 _CONSTANTS = tuple(name for name in vars(Rule) if not name.startswith("_") and name not in _METHODS)
@@ -321,5 +322,6 @@ def _same(rule: Rule, name: str, found: Any, wanted: Any, words: str) -> None:
         one.shape == other.shape for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
     )
     if not alike:
-        fix = " Return synapses._replace(forward=...)." if name == "update" else ""
-        raise _error(rule, f"{name} gives {_shown(found)}; it must give {_shown(wanted)}, {words}.{fix}")
+        raise _error(
+            rule, f"{name} gives {_shown(found)}; it must give {_shown(wanted)}, {words}.{_FIXES.get(name, '')}"
+        )

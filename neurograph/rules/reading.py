@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._text import nearest, shown, whole
-from ._names import class_of, declared_class
+from ._names import class_of, declared_class, place_of
 from .activations import ACTIVATIONS
 from .base import Rule, RuleError, check_held
 from .losses import LOSSES
@@ -43,7 +43,12 @@ def module(document: Any, declared: type | None, base: type, like: Any, here: st
     entries = dict(document)
     named = entries.pop("class", None)
     cls = type(like) if like is not None else declared if named is None else class_of(named, base, here)
-    if like is not None and named is not None and base is Rule and class_of(named, base, here) is not type(like):
+    if (
+        like is not None
+        and named is not None
+        and base is Rule
+        and place_of(class_of(named, base, here)) != place_of(type(like))
+    ):
         raise RuleError(f"{here}: the class is {named!r}, but `like` is of the class {type(like).__name__}.")
     if cls is None:
         raise RuleError(f"{here}: the key 'class' is missing; add the name of its class.")

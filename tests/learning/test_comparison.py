@@ -89,12 +89,15 @@ def test_sentences_say_who_is_ahead_and_where():
     assert sentences([lead(0, 0.5, 0.1)]) == [], "nothing is learnt at step 0"
     found = [lead(1, 0.2, 0.1), lead(2, 0.05, 0.1), lead(5, -0.02, 0.01), lead(10, 0.123, 0.12), lead(20, 0.0, 0.0)]
     assert sentences(found) == [
-        "The best rule is ahead of the best baseline after 1, 10 steps (+20.0, +12.3 points).",
-        "The best rule is level with the best baseline after 2, 20 steps (+5.0, +0.0 points).",
-        "The best rule is behind the best baseline after 5 steps (-2.0 points).",
+        "g is ahead of b after 1, 10 steps (+20.0, +12.3 points).",
+        "g is level with b after 2, 20 steps (+5.0, +0.0 points).",
+        "g is behind b after 5 steps (-2.0 points).",
     ]
-    assert sentences([lead(0, 0.1, 0.1), lead(1, 0.05, 0.1)]) == [
-        "The best rule is level with the best baseline after 1 step (+5.0 points)."
+    assert sentences([lead(0, 0.1, 0.1), lead(1, 0.05, 0.1)]) == ["g is level with b after 1 step (+5.0 points)."]
+    changing = [lead(1, 0.5, 0.1), lead(2, 0.5, 0.1)._replace(rule="h"), lead(5, -0.5, 0.1)._replace(baseline="c")]
+    assert sentences([*changing, lead(10, -0.5, 0.1)]) == [
+        "The best rule is ahead of b after 1, 2 steps (+50.0, +50.0 points).",
+        "g is behind the best baseline after 5, 10 steps (-50.0, -50.0 points).",
     ]
     (alone,) = sentences([lead(1, 0.9, float("nan"))])
     assert alone == "Who is ahead cannot be told from one draw; take 2 or more."

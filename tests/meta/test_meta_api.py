@@ -228,13 +228,14 @@ def test_what_has_no_partner_is_a_sentence():
             api.pair(nets, wanted)  # pyright: ignore[reportArgumentType]
     with pytest.raises(RuleError, match=r"each for all populations, but .*Scaled.* is given; give a rule, such as one"):
         meta.gradient(KEY, net, Scaled, task)  # pyright: ignore[reportArgumentType]
-    for options, words in (
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
         ({"meta_steps": 0}, "meta_steps is 0"),
         ({"unroll": 0}, "unroll is 0"),
         ({"size": 0}, "size is 0"),
         ({"optimizer": 0.01}, "optimizer is 0.01; give one of optax"),
         ({"loss": "softmax"}, "loss is 'softmax'; give a function"),
-    ):
+    )
+    for options, words in refused:
         with pytest.raises(ValueError, match=words):
             meta.gradient(KEY, net, Scaled(jnp.ones(2)), task, **options)
     with pytest.raises(ValueError, match="generations is 0"):

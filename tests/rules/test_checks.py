@@ -145,7 +145,7 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "an array": (
         "update",
         _update(lambda new, seen: new.forward),
-        "update gives [1, 6]; it must give Synapses(forward=[1, 6]",
+        "update gives [1, 6]; it must give Synapses(forw",
     ),
     "no synapses": ("update", lambda self, s, seen: None, "update gives None"),
     "memory from nowhere": ("update", _update(lambda new, seen: new._replace(memory=new.forward)), "update gives Syn"),

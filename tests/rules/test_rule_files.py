@@ -352,7 +352,10 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, old, new, complaint):
         ("rules: 3", "'rules' must map population names (or '*') to rules; found 3"),
         ("rules: {hidden: 3}", "rules.hidden: expected a mapping of names to values; found 3"),
         ("rule: {class: no_such_rule}", "no rule is called 'no_such_rule'"),
-        ("rule: {class: blur, mu: [[1.0]], hebbian: {pre: [[1.0]], post: [[1.0]]}}", "rule: nu is missing; add it"),
+        (
+            "rule: {class: blur, mu: [[1.0]], hebbian: {pre: [[1.0]], post: [[1.0]]}}",
+            "rule: nu of Blur has no def",
+        ),
         (
             "rule: {class: blur, nu: [[1.0, 0.0], [0.0, 1.0]], mu: [[1.0, 0.0], [0.0, 1.0]], "
             "hebbian: {pre: [[1.0]], post: [[1.0]]}}",

@@ -104,8 +104,8 @@ def test_a_number_that_is_no_floating_point_number():
     with pytest.raises(RuleError) as caught:
         start(SHARED, WithAnInteger())
     assert str(caught.value) == (
-        "the rule's field 'steps' is 3, which is no floating-point number; write a number of the genome as a float "
-        "or an array of floats, and declare any other option eqx.field(static=True)."
+        "the rule's field 'steps' is 3, which is not a floating-point number; write a number of the genome as a float "
+        "(3.0) or an array of floats, and declare any other option eqx.field(static=True)."
     )
     with pytest.raises(RuleError, match=r"the rule's field 'rate' is Array\(3"):
         start(SHARED, WithAnOption(rate=jnp.array(3)))  # pyright: ignore[reportArgumentType]

@@ -5,6 +5,7 @@ import json
 import jax
 import pytest
 
+from neurograph import rules
 from neurograph.runs import RunWarning, environment
 
 
@@ -54,15 +55,34 @@ def test_nothing_is_said_where_nothing_differs_or_was_kept(tmp_path, recwarn):
 def test_what_differs_is_named(tmp_path, monkeypatch, name):
     environment.record(tmp_path, 0)
     now = environment.found() | {name: "something else"}
-    monkeypatch.setattr(environment, "found", lambda: now)
+    monkeypatch.setattr(environment, "found", lambda rule: now)
     with pytest.warns(RunWarning, match=f"continues with another {environment._WHAT[name]} .* 'something else' now"):
         environment.compare(tmp_path)
+
+
+def test_the_code_of_a_users_class_has_a_checksum(tmp_path, recwarn):
+    class Mine(rules.SignSymmetric):
+        """A class of the user's."""
+
+    code = environment.found(Mine())["rule"]
+    assert len(code) == 12
+    assert environment.found({"*": Mine()})["rule"] == code
+    assert environment.found(rules.SignSymmetric())["rule"] == environment.found()["rule"] == ""
+    environment.record(tmp_path, 0, Mine())
+    environment.compare(tmp_path, Mine())
+    assert not recwarn.list
+
+    class Other(rules.SignSymmetric):
+        """Another one."""
+
+    with pytest.warns(RunWarning, match="continues with another source code of the rule"):
+        environment.compare(tmp_path, Other())
 
 
 def test_python_and_the_system_may_differ(tmp_path, monkeypatch, recwarn):
     environment.record(tmp_path, 0)
     now = environment.found() | {"python": "4.0", "system": "another", "numpy": "3.0"}
-    monkeypatch.setattr(environment, "found", lambda: now)
+    monkeypatch.setattr(environment, "found", lambda rule: now)
     environment.compare(tmp_path)
     assert not recwarn.list
 
