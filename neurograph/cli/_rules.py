@@ -48,8 +48,10 @@ def show_rule(
     print(one.text)
     if text is not None:
         print(f"\nIts numbers by default, as a file has them:\n\n{text}")
+    if one.options:
+        print("Its options by default:\n\n" + "".join(f"  {name}: {value}\n" for name, value in one.options.items()))
     print(with_rules(f"neurograph train small_world --rule {name}", rules))
 
 
 def _plain(one: Any) -> dict[str, object]:
-    return {"name": one.name, "numbers": one.numbers, "summary": one.summary, "text": one.text}
+    return {"name": one.name, "numbers": one.numbers, "summary": one.summary, "text": one.text, "options": one.options}

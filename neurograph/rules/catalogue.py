@@ -10,6 +10,7 @@ from . import presets
 from ._names import classes, place_of
 from .base import Rule
 from .blur import Blur
+from .files import options_of
 from .options import PRESET_OPTIONS
 
 _PRESETS = {
@@ -39,6 +40,11 @@ class Named(NamedTuple):
     summary: str
     text: str
     rule: Rule | None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Its options and their defaults, as a file has them."""
+        return {} if self.rule is None else options_of(self.rule)
 
     @property
     def numbers(self) -> int | None:

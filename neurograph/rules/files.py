@@ -177,6 +177,19 @@ def described(rule: Rule) -> tuple[str, list[str]]:
     return name_of(type(rule)), options
 
 
+def options_of(rule: Rule) -> dict[str, str]:
+    """The options of a rule, which are no numbers of the genome, by name and as a file has them."""
+    found = {}
+    for field in dataclasses.fields(rule):
+        value = getattr(rule, field.name)
+        if field.metadata.get("static", False) and value is not None:
+            try:
+                found[field.name] = _option(value, field.name)
+            except RuleError:  # a function of the user's, which no file can hold
+                found[field.name] = shown(value)
+    return found
+
+
 def save(
     rule: Rules,
     path: str | os.PathLike[str],

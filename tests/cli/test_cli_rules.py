@@ -192,6 +192,7 @@ def test_a_file_of_rules_may_import_its_neighbours(run):
     pathlib.Path("rules_here/my_rules.py").write_text(text)
     shown = run("rules", "show", "bounded_descent", "--rules", "rules_here/my_rules.py")
     assert "gain: 3.0" in shown.out, shown.err
+    assert "loss: softmax_cross_entropy" in shown.out, "its options, too"
 
 
 @pytest.mark.usefixtures("mine")
