@@ -46,10 +46,12 @@ def show_rule(
         print(json_module.dumps(_plain(one), indent=2))
         return
     print(one.text)
+    if one.options:
+        print("\nIts options by default:\n")
+        for option, value in one.options.items():
+            print(f"  {option}: {value}")
     if text is not None:
         print(f"\nIts numbers by default, as a file has them:\n\n{text}")
-    if one.options:
-        print("Its options by default:\n\n" + "".join(f"  {name}: {value}\n" for name, value in one.options.items()))
     print(with_rules(f"neurograph train small_world --rule {name}", rules))
 
 
