@@ -112,7 +112,8 @@ def gradient(
         optimizer = optax.adam(1e-2)
     _check_callables(optimizer, loss)
     check_key(key)
-    _check_counts(meta_steps=meta_steps, unroll=unroll, size=size, draws=draws, replicas=replicas)
+    check_whole("meta_steps", meta_steps, 0)
+    _check_counts(unroll=unroll, size=size, draws=draws, replicas=replicas)
     problems = pair(nets, tasks)
     curriculum = Curriculum(unroll, last=unroll) if curriculum is None else curriculum
     objective = Objective(initializer, curriculum.last, batch_size, query_size, replicas, loss, online, warm_up)
@@ -161,7 +162,8 @@ def evolve(
         ValueError: there is one rule alone.
     """
     check_key(key)
-    _check_counts(generations=generations, unroll=unroll, size=size, draws=draws, replicas=replicas)
+    check_whole("generations", generations, 0)
+    _check_counts(unroll=unroll, size=size, draws=draws, replicas=replicas)
     problems = pair(nets, tasks)
     founders = stack(jax.random.fold_in(key, _FOUNDERS), rules, size, noise, _dtype(problems))
     if size_of(founders) < 2:

@@ -256,11 +256,18 @@ def test_an_interrupted_comparison_shows_what_is_done(run: Run, contests, monkey
     monkeypatch.setattr(Contest, "curve", interrupted)
     for command, few in (("compare", FEW), ("transfer", ("--at", 2, *FEW[2:]))):
         turns = iter(range(9))
-        outcome = run(command, "w.yaml", "--genome", "mine.txt", "--genome", "backprop", "--task", "xor", *few)
+        page = ("--report", "page.html") if command == "compare" else ()
+        outcome = run(command, "w.yaml", "--genome", "mine.txt", "--genome", "backprop", "--task", "xor", *few, *page)
         assert outcome.code == 130
         assert "interrupted." in outcome.err
         assert ("mine" in outcome.out) == bool(done)
         assert "backprop" not in outcome.out
+        if page and done:
+            text = pathlib.Path("page.html").read_text()
+            assert "The comparison was interrupted before backprop, sgd, momentum, adam." in text
+        elif page:
+            assert "Nothing was finished, so 'page.html' was not written." in outcome.err
+            assert not pathlib.Path("page.html").exists()
 
 
 def test_genomes_of_one_name_are_told_apart_and_baselines_may_be_left_out(run: Run, contests, tuned):

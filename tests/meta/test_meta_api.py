@@ -229,7 +229,7 @@ def test_what_has_no_partner_is_a_sentence():
     with pytest.raises(RuleError, match=r"each for all populations, but .*Scaled.* is given; give a rule, such as one"):
         meta.gradient(KEY, net, Scaled, task)  # pyright: ignore[reportArgumentType]
     refused: tuple[tuple[dict[str, Any], str], ...] = (
-        ({"meta_steps": 0}, "meta_steps is 0"),
+        ({"meta_steps": -1}, "meta_steps is -1"),
         ({"unroll": 0}, "unroll is 0"),
         ({"size": 0}, "size is 0"),
         ({"optimizer": 0.01}, "optimizer is 0.01; give one of optax"),
@@ -238,8 +238,8 @@ def test_what_has_no_partner_is_a_sentence():
     for options, words in refused:
         with pytest.raises(ValueError, match=words):
             meta.gradient(KEY, net, Scaled(jnp.ones(2)), task, **options)
-    with pytest.raises(ValueError, match="generations is 0"):
-        meta.evolve(KEY, net, Scaled(jnp.ones(2)), task, generations=0)
+    with pytest.raises(ValueError, match="generations is -1"):
+        meta.evolve(KEY, net, Scaled(jnp.ones(2)), task, generations=-1)
     with pytest.raises(ValueError, match="key is 12"):
         meta.gradient(12, net, Scaled(jnp.ones(2)), task)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TaskError, match="there is no graph and no task"):
