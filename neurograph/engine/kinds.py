@@ -76,7 +76,8 @@ def float_type(dtype: Any) -> jnp.dtype:
         found = None
     if found is None or not jnp.issubdtype(found, jnp.floating):
         raise UserError(f"dtype is {shown(dtype)}; give a type of floating-point numbers, such as 'float32'.")
-    if found == jnp.float64 and not jax.config.read("jax_enable_x64"):
+    config: Any = jax.config
+    if found == jnp.float64 and not config.jax_enable_x64:  # also that of `with jax.enable_x64(True)`
         raise UserError(
             "dtype is float64, which JAX has switched off; call jax.config.update('jax_enable_x64', True) at the start "
             "of the program."

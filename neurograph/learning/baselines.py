@@ -1,6 +1,7 @@
 """Baselines: optimizers of optax on the same compiled graph, by `jax.grad` of the engine's forward pass."""
 
 import dataclasses
+import numbers
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -171,9 +172,9 @@ class Rated:
     def __post_init__(self):
         if not callable(self.make):
             raise UserError(f"make is {shown(self.make)}; give a function of a learning rate, such as optax.adam.")
-        if not all(isinstance(value, int | float) for value in (self.low, self.high, self.per_decade)):
-            raise UserError("low, high and per_decade must be numbers.")
-        if not (0 < self.low <= self.high < float("inf") and self.per_decade >= 1):
+        given = (self.low, self.high, self.per_decade)
+        are_numbers = all(isinstance(value, numbers.Real) for value in given)
+        if not (are_numbers and 0 < self.low <= self.high < float("inf") and self.per_decade >= 1):
             raise UserError(
                 f"low is {shown(self.low)}, high {shown(self.high)} and per_decade {shown(self.per_decade)}; learning "
                 "rates go up from low to high, both greater than 0, and at least one is tried in each decade."

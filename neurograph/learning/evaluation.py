@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from .. import engine
-from .._text import UserError, shown
+from .._text import UserError, shown, whole
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
 from ..engine.kinds import check_initializer, check_key, check_net, check_whole
@@ -133,7 +134,8 @@ def _whole(steps: Any) -> tuple[int, ...]:
     if not isinstance(steps, Sequence) and not isinstance(steps, np.ndarray):
         raise UserError(f"steps is {shown(steps)}; give the numbers of steps to look at, such as (10, 100).")
     for step in steps:
-        check_whole("each of steps", step, -(2**31))  # that they ascend from 0 is checked next
+        if not isinstance(whole(step), numbers.Integral):
+            raise UserError(f"steps has {shown(step)}, which is not a whole number; give the numbers of steps.")
     return tuple(int(step) for step in steps)
 
 

@@ -203,7 +203,7 @@ def test_steps_that_do_not_ascend_from_0_are_an_error(steps):
         ({"initializer": "he"}, "initializer is 'he'"),
         ({"initializer": "he_normal"}, "give neurograph.engine.initializers.he_normal itself"),
         ({"steps": 10}, "steps is 10; give the numbers of steps to look at"),
-        ({"steps": (1, 2.5)}, "each of steps is 2.5"),
+        ({"steps": (1, 2.5)}, "steps has 2.5, which is not a whole number"),
     ],
 )
 def test_what_cannot_be_evaluated_is_a_sentence(given, words):
@@ -219,9 +219,10 @@ def test_what_cannot_be_tuned_is_a_sentence():
     for rated in wrong:
         with pytest.raises(ValueError, match="give what learns at a rate, and the rates to try"):
             learning.tune(rated, KEY, net_of(task), task, steps=(1,))
-    for low, high in ((0.0, 1.0), (1.0, 0.1), (0.1, float("inf")), (float("nan"), 1.0)):
+    ends: tuple[tuple[Any, Any], ...] = (("0.1", 1.0), (0.0, 1.0), (1.0, 0.1), (0.1, float("inf")), (float("nan"), 1.0))
+    for low, high in ends:
         with pytest.raises(ValueError, match="learning rates go up from low to high, both greater than 0"):
-            learning.Rated(Associator, low, high)
+            learning.Rated(Associator, low, high)  # pyright: ignore[reportArgumentType]
 
 
 def test_one_program_serves_all_numbers_of_a_rule_and_all_steps():

@@ -145,7 +145,7 @@ MISTAKES: dict[str, tuple[str, Any, str]] = {
     "an array": (
         "update",
         _update(lambda new, seen: new.forward),
-        "update gives [1, 6]; it must give Synapses(forw",
+        "update gives [1, 6]; it must give Synapses(forward=[1, 6], backward=[1, 6])",
     ),
     "no synapses": ("update", lambda self, s, seen: None, "update gives None"),
     "memory from nowhere": ("update", _update(lambda new, seen: new._replace(memory=new.forward)), "update gives Syn"),
@@ -178,6 +178,7 @@ def test_a_mistake_is_a_sentence(name):
     with pytest.raises(RuleError) as found:
         init(changed(attribute, value))
     assert str(found.value).startswith("the rule Changed does not work: ")
+    assert attribute in str(found.value)
     assert words in str(found.value)
 
 

@@ -354,7 +354,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, old, new, complaint):
         ("rule: {class: no_such_rule}", "no rule is called 'no_such_rule'"),
         (
             "rule: {class: blur, mu: [[1.0]], hebbian: {pre: [[1.0]], post: [[1.0]]}}",
-            "rule: nu of Blur has no def",
+            "rule: nu of Blur has no default, and is missing; add it",
         ),
         (
             "rule: {class: blur, nu: [[1.0, 0.0], [0.0, 1.0]], mu: [[1.0, 0.0], [0.0, 1.0]], "
