@@ -75,7 +75,8 @@ def _stacked(parts: Any) -> dict[str, np.ndarray]:
     return {"sums": np.stack([np.asarray(part) for part in parts])}
 
 
-def _torch_device() -> str:
+def torch_device() -> str:
+    """Where PyTorch computes; it gets all cores."""
     import torch
 
     torch.set_num_threads(os.cpu_count() or 1)
@@ -88,7 +89,7 @@ def torch_csr(matrices: list[Any], states: np.ndarray) -> Entrant:
     """PyTorch, into memory that is there already."""
     import torch
 
-    device = _torch_device()
+    device = torch_device()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that CSR is in beta state
         sparse_ = [
@@ -114,7 +115,7 @@ def torch_index_add(problem: Problem, states: np.ndarray) -> Entrant:
     """PyTorch: messages along all synapses, added up at the receivers."""
     import torch
 
-    device = _torch_device()
+    device = torch_device()
     receiving, row = np.unique(problem.wiring.receivers, return_inverse=True)
     a = torch.tensor(np.ascontiguousarray(np.moveaxis(states, 0, 1)), device=device)
     w = torch.tensor(np.ascontiguousarray(problem.synapses.forward.T), device=device)[:, :, None]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ..compile import kernels
 from ..rules import Rule, blur, squared_error
 from ..rules.losses import Loss
 from ..topology import Topology, levels, permute
@@ -22,6 +23,7 @@ VARIANTS = (
     ("one loop over all levels", {"schedule": "scan"}),
     ("level by level", {"lowering": "padded_gather", "schedule": "unrolled"}),
     ("matmuls", {"lowering": "dense"}),
+    ("kernels", {"lowering": "csr"}),
     ("segment_sum", {"lowering": "segment_sum"}),
 )
 """Names, and arguments of `compile_topology`; each is compared with the compiler's own choice."""
@@ -102,6 +104,8 @@ def variants(
         announce(f"{case.name}: {change}")
         if change in ("level by level", "matmuls", "segment_sum") and n_levels > MAX_UNROLLED:
             yield VariantRow(case.name, change, None, f"{n_levels:,} levels would be compiled one by one")
+        elif change == "kernels" and (reason := kernels.problem()) is not None:
+            yield VariantRow(case.name, change, None, reason)
         elif change == "matmuls" and n_places > MAX_PLACES:
             yield VariantRow(case.name, change, None, f"the matrices would have {n_places:,} entries")
         else:

@@ -30,6 +30,8 @@ def render(about: dict[str, Any]) -> RenderableType:
         ", ".join(f"{name} {n:,}" for name, n in about["synapses_by_lowering"].items())
         + f" synapses; {about['padding']:.0%} of table slots are padding",
     )
+    if about["without_kernels"] and about["synapses_by_lowering"].keys() & {"padded_gather"}:
+        head.add_row("kernels", f"none, which makes sparse wirings slower: {about['without_kernels']}")
     head.add_row("index tables", readable(about["table_bytes"]))
     head.add_row("compiled in", f"{about['compile_seconds']:.2f} s")
 

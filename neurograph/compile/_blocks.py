@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from ..ops import DOWN, UP, Costs, Gather, Matmul, Segments, Table, Tiles
-from ..ops.lowerings import segment_sum
+from ..ops import DOWN, UP, Costs, Csr, Gather, Matmul, Segments, Table, Tiles
+from ..ops.lowerings import csr, segment_sum
 from . import _tiles as tiles
 from ._stages import runs
 
@@ -41,6 +41,7 @@ class Choice(NamedTuple):
     """What tables are chosen by.
 
     Attributes:
+        kernels: whether kernels in C++ can be used.
         lowering: "auto", or the one of `TABLES` that is forced.
         tile: (rows, slots) of every tile, or None for the cheapest.
         costs: the cost model.
@@ -48,6 +49,7 @@ class Choice(NamedTuple):
         channels: the number of channels of the synapses.
     """
 
+    kernels: bool
     lowering: str
     tile: tuple[int, int] | None
     costs: Costs
@@ -118,10 +120,10 @@ def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Cho
         which = by[begin:end]
         stage = int(synapses.of[near[which[0]]])
         size = int(synapses.sizes[stage])
-        pool, sources, picks, n_pool = _pool(synapses, far[which], stage)
+        pool = _pool(synapses, far[which], stage)
         rule = int(synapses.rule[synapses.of[far[which[0]]] if direction == UP else stage])
         levels, ready = np.array([[0, size]]), np.full(len(which), -1)
-        if stage in sources:
+        if stage in pool.sources:
             levels = synapses.levels[stage] - synapses.starts[stage]
             inside = synapses.of[far[which]] == stage
             ready[inside] = np.searchsorted(levels[:, 1], far[which[inside]] - synapses.starts[stage], side="right")
@@ -130,20 +132,38 @@ def tables_of(synapses: Synapses, order: np.ndarray, direction: str, choice: Cho
                 ready[inside] = len(levels) - 1 - ready[inside]
         given = tiles.Rows(
             near[which] - synapses.starts[stage],
-            pool,
+            pool.places,
             which,
             ready,
             size,
             levels,
             direction,
         )
-        table = _table(given, choice, len(order), n_pool, cells=stage in sources)
-        gathers.append(Gather(stage, tuple(sources), rule, size, len(which), table, tuple(picks)))
+        table = _table(given, choice, len(order), pool, cells=stage in pool.sources)
+        gathers.append(Gather(stage, pool.sources, rule, size, len(which), table))
     return gathers
 
 
-def _pool(synapses: Synapses, far: np.ndarray, stage: int):
-    """For each synapse the row of the pool that it reads; the sources; which of their rows are in it; how many rows."""
+class Pool(NamedTuple):
+    """What a table reads.
+
+    Attributes:
+        sources: the stages, the pieces of the pool.
+        picks: for each, which of its rows are in the pool; None for all.
+        size: the number of rows of the pool.
+        places: for each synapse, the row of the pool that it reads.
+        pieces, rows: for each synapse, the piece that it reads, and the row of it.
+    """
+
+    sources: tuple[int, ...]
+    picks: tuple[Array | None, ...]
+    size: int
+    places: np.ndarray
+    pieces: np.ndarray
+    rows: np.ndarray
+
+
+def _pool(synapses: Synapses, far: np.ndarray, stage: int) -> Pool:
     read, at = _distinct(far, len(synapses.of))
     of = synapses.of[read]
     bounds = runs(of)
@@ -159,7 +179,8 @@ def _pool(synapses: Synapses, far: np.ndarray, stage: int):
             place[begin:end] = n_pool + np.arange(len(rows))
             picks.append(int32(rows))
             n_pool += len(rows)
-    return place[at], sources, picks, n_pool
+    pieces = np.searchsorted(sources, synapses.of[far])
+    return Pool(tuple(sources), tuple(picks), n_pool, place[at], pieces, far - synapses.starts[synapses.of[far]])
 
 
 def _distinct(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,11 +200,11 @@ class Candidate(NamedTuple):
 
     Attributes:
         cost: the nanoseconds that it is expected to take.
-        build: builds it, from the number of all sparse synapses and the number of rows of the pool.
+        build: builds it, from the number of all sparse synapses and the pool.
     """
 
     cost: float
-    build: Callable[[int, int], Table]
+    build: Callable[[int, Pool], Table]
 
 
 def _tiled(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
@@ -193,8 +214,8 @@ def _tiled(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
     else:
         shape = tiles.Shape(min(choice.tile[0], given.size), choice.tile[1], 0, 0.0)
 
-    def build(n_sparse: int, n_pool: int) -> Tiles:
-        built = tiles.build(given, shape, n_sparse, n_pool)
+    def build(n_sparse: int, pool: Pool) -> Tiles:
+        built = tiles.build(given, shape, n_sparse, pool.size)
         return Tiles(
             sources=int32(built.sources),
             synapses=int32(built.synapses),
@@ -204,6 +225,7 @@ def _tiled(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
             first=jax.device_put(built.first),
             last=jax.device_put(built.last),
             where=int32(built.where) if given.direction == UP else None,
+            picks=pool.picks,
             n_scratch=built.n_scratch,
             splits=built.splits,
             accumulates=built.accumulates,
@@ -216,26 +238,55 @@ def _segmented(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
     """`segment_sum`. Its derivatives scatter, so that it has to be twice as fast to be chosen."""
     cost = segment_sum.estimate(choice.costs, len(given.rows), len(given.levels), choice.work)
 
-    def build(n_sparse: int, n_pool: int) -> Segments:
+    def build(n_sparse: int, pool: Pool) -> Segments:
         levels = np.concatenate([given.levels, np.searchsorted(given.rows, given.levels)], axis=1).tolist()
         return Segments(
             sources=int32(given.sources),
             synapses=int32(given.synapses),
             rows=int32(given.rows),
             levels=tuple(tuple(level) for level in levels),
+            picks=pool.picks,
         )
 
     return Candidate(2 * cost, build)
 
 
-TABLES: dict[str, Callable[..., Candidate]] = {"padded_gather": _tiled, "segment_sum": _segmented}
+def _compressed(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
+    """Compressed rows, summed by a kernel."""
+    widths = given.levels[:, 1] - given.levels[:, 0]
+    n_rows = csr.chunk_rows(choice.costs, widths, choice.work) if cells else given.size
+    chunks = tiles.chunked(given, n_rows)
+    cost = csr.estimate(choice.costs, len(given.rows), len(chunks.begin), n_rows, choice.work, cells=cells)
+
+    def build(n_sparse: int, pool: Pool) -> Csr:
+        shift = csr.shift_for(len(pool.sources), int(pool.rows.max()))
+        return Csr(
+            sources=int32((pool.pieces << shift) + pool.rows),
+            synapses=int32(given.synapses),
+            starts=int32(np.searchsorted(given.rows, np.arange(given.size + 1))),
+            spans=int32(chunks.spans()) if cells else None,
+            n_rows=n_rows,
+            shift=shift,
+        )
+
+    return Candidate(cost, build)
+
+
+TABLES: dict[str, Callable[..., Candidate]] = {
+    "padded_gather": _tiled,
+    "csr": _compressed,
+    "segment_sum": _segmented,
+}
 """By lowering, what table it would make of some rows; "auto" takes the cheapest."""
 
 
-def _table(given: tiles.Rows, choice: Choice, n_sparse: int, n_pool: int, *, cells: bool) -> Table:
-    names = TABLES if choice.lowering == "auto" else [choice.lowering]
+def _table(given: tiles.Rows, choice: Choice, n_sparse: int, pool: Pool, *, cells: bool) -> Table:
+    names = [choice.lowering]
+    if choice.lowering == "auto":
+        # a kernel makes the same accesses to memory as a loop over tiles, and none of its copies
+        names = [name for name in TABLES if name != ("padded_gather" if choice.kernels else "csr")]
     candidates = [TABLES[name](given, choice, cells=cells) for name in names]
-    return min(candidates, key=lambda candidate: candidate.cost).build(n_sparse, n_pool)
+    return min(candidates, key=lambda candidate: candidate.cost).build(n_sparse, pool)
 
 
 def int32(array: np.ndarray) -> Array:

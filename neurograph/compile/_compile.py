@@ -10,6 +10,7 @@ from .._text import UserError
 from ..ops import DOWN, UP, Costs, Stage, Wiring
 from ..topology import Topology
 from . import _stages as stages
+from . import kernels
 from ._blocks import TABLES, Choice, Synapses, int32, matmuls_of, sparse_order, tables_of
 from ._graph import CompiledGraph
 from .costs import known
@@ -34,7 +35,8 @@ def compile_topology(
     Args:
         topology: a valid topology.
         lowering: "auto" takes for each block of synapses what the cost model finds cheapest: a matmul, with or without
-            gaps, or a padded gather; "dense", "padded_gather" and "segment_sum" force one on all.
+            gaps, compressed rows by a kernel in C++, or a padded gather; "dense", "padded_gather", "csr" and
+            "segment_sum" force one on all.
         schedule: "auto" runs levels that a matmul feeds one by one, and runs of other levels in one loop; "unrolled"
             takes every level by itself, "scan" all that are not inputs in one loop (and makes no matmuls).
         tile: (rows, slots) of the tiles of padded gathers, instead of the cheapest.
@@ -44,11 +46,13 @@ def compile_topology(
             share one. Rules are numbered in this order, the shared one last (`CompiledGraph.rules`).
 
     Raises:
-        ValueError: an unknown lowering, schedule or population, or a tile without rows or slots.
+        ValueError: an unknown lowering, schedule or population, a tile without rows or slots, or "csr" where no kernel
+            serves.
     """
     _check(lowering, schedule, tile)
     costs = known().costs if costs is None else costs
     work = n_states * batch_size
+    by_kernels = lowering in ("auto", "csr") and tile is None and _kernels_serve(lowering)
     numbered = stages.number_rules(topology, rules)
     groups = stages.group(topology, numbered)
     senders, receivers = groups.rank[topology.senders], groups.rank[topology.receivers]
@@ -56,10 +60,11 @@ def compile_topology(
     if lowering == "dense":
         chosen, schedule = np.ones(len(pairs.counts), bool), "unrolled"
     elif lowering == "auto" and schedule != "scan":
-        chosen = stages.as_matmuls(groups, pairs, costs, work, n_states)
+        chosen = stages.as_matmuls(groups, pairs, costs, work, n_states, kernels=by_kernels)
     else:
         chosen = np.zeros(len(pairs.counts), bool)
-    layout = stages.lay_out(groups, pairs, chosen, schedule)
+    wide = -(-stages.WIDE // work) if by_kernels else None
+    layout = stages.lay_out(groups, pairs, chosen, schedule, wide)
 
     starts = groups.starts[layout.first]
     sizes = np.diff(np.append(starts, topology.n_neurons))
@@ -83,7 +88,7 @@ def compile_topology(
     of_pair = number[pairs.of]
     matmuls, dense = matmuls_of(synapses, of_pair, slices, joined)
     sparse = sparse_order(synapses, np.flatnonzero(of_pair < 0))
-    choice = Choice(lowering, tile, costs, work, n_states)
+    choice = Choice(by_kernels, lowering, tile, costs, work, n_states)
     order = np.concatenate([dense, sparse])
     wiring = Wiring(
         stages=tuple(
@@ -141,6 +146,14 @@ def _check(lowering: str, schedule: str, tile: tuple[int, int] | None) -> None:
         raise UserError(f"schedule is {schedule!r}; it must be one of {', '.join(SCHEDULES)}.")
     if tile is not None and min(tile) < 1:
         raise UserError(f"tile is {tile}; it must have 1 row and 1 slot or more.")
+
+
+def _kernels_serve(lowering: str) -> bool:
+    """Whether kernels in C++ can be used."""
+    problem = kernels.problem()
+    if problem is not None and lowering == "csr":
+        raise UserError(f"lowering 'csr' needs kernels in C++, but {problem}; take 'auto'.")
+    return problem is None
 
 
 def _types(groups: stages.Groups, layout: stages.Layout):

@@ -7,13 +7,17 @@ import numpy as np
 
 from .._text import UserError
 from ..ops import Costs
-from ..ops.lowerings import dense, padded_gather
+from ..ops.lowerings import csr, dense, padded_gather
 from ..topology import INPUT, ROLES, Topology, levels
 
 MAX_MATMULS = 128
 """Most matmuls of a program: each has to be compiled. Beyond, the most profitable are taken."""
 MAX_STAGES = 4
 """Most runs of groups of one type that become stages of their own; beyond, types share stages."""
+WIDE = 1 << 17
+"""Numbers (rows x states x batch) from which on a level gains by being a stage: loops copy all levels' arrays."""
+MAX_WIDE = 32
+"""Most levels that are stages for their width: each has to be compiled."""
 
 
 class Rules(NamedTuple):
@@ -162,17 +166,18 @@ def pair_up(groups: Groups, senders: np.ndarray, receivers: np.ndarray) -> Pairs
     return Pairs(*np.divmod(pairs, n), counts, of)
 
 
-def as_matmuls(groups: Groups, pairs: Pairs, costs: Costs, work: int, channels: int) -> np.ndarray:
-    """bool `[pairs]`: those that are cheaper as a matmul, and few enough."""
+def as_matmuls(groups: Groups, pairs: Pairs, costs: Costs, work: int, channels: int, *, kernels: bool) -> np.ndarray:
+    """bool `[pairs]`: those that are cheaper as a matmul than in tables (of kernels in C++), and few enough."""
     n_s, n_t = groups.sizes[pairs.sources], groups.sizes[pairs.targets]
     complete = pairs.counts == n_s * n_t
     matmul = dense.estimate(costs, n_s, n_t, work, channels, gaps=~complete)
-    saved = padded_gather.estimate_more(costs, 1, work) * pairs.counts - matmul
-    # where a target needs no table at all, the loop through it is spared as well
+    table = csr if kernels else padded_gather
+    saved = table.estimate_more(costs, 1, work) * pairs.counts - matmul
+    # where a target needs no table at all, its start is spared as well
     n_groups = len(groups.starts)
     tables = np.bincount(pairs.targets, ~complete, minlength=n_groups) > 0
     into = np.bincount(pairs.targets, minlength=n_groups)
-    spared = (costs.loop_start + costs.tile) / np.maximum(into, 1)
+    spared = table.estimate_start(costs) / np.maximum(into, 1)
     saved = saved + np.where(tables[pairs.targets], 0.0, spared[pairs.targets])
     chosen = saved > 0
     # a matmul from some rows of a stage that tables feed costs passes over all of that stage on the way back
@@ -197,14 +202,23 @@ class Layout(NamedTuple):
     of: np.ndarray
 
 
-def lay_out(groups: Groups, pairs: Pairs, matmuls: np.ndarray, schedule: str) -> Layout:
-    """Groups that a matmul feeds are stages. Of the others, those of one rule share one, if possible of one type."""
+def lay_out(groups: Groups, pairs: Pairs, matmuls: np.ndarray, schedule: str, wide: int | None) -> Layout:
+    """Groups that a matmul feeds are stages. Of the others, those of one rule share one, if possible of one type.
+
+    Args:
+        groups, pairs: the neurons, and which of them are joined.
+        matmuls: which pairs are matmuls.
+        schedule: as `compile_topology` has it.
+        wide: rows from which on a group is a stage whatever feeds it, as long as these are few; None for no such.
+    """
     n = len(groups.starts)
     if schedule == "unrolled":
         alone = np.ones(n, bool)
     else:
         alone = np.zeros(n, bool)
         alone[pairs.targets[matmuls]] = True
+        if wide is not None and schedule == "auto" and np.sum(groups.sizes >= wide) <= MAX_WIDE:
+            alone |= groups.sizes >= wide
     is_input = np.array([one.role == ROLES[INPUT] for one in groups.types])
     rule = np.array([one.rule for one in groups.types])
     number = {one: n for n, one in enumerate(dict.fromkeys(groups.types))}

@@ -59,7 +59,7 @@ class Table(NamedTuple):
     accumulates: bool
 
 
-class _Chunks(NamedTuple):
+class Chunks(NamedTuple):
     """`[chunks]` and `[chunks, n_rows]`: consecutive rows that one tile, or several in turn, sum.
 
     The last chunk may reach beyond its level, to rows that a later chunk will overwrite, or, at the end of the stage,
@@ -72,8 +72,14 @@ class _Chunks(NamedTuple):
     live: np.ndarray
     own: np.ndarray
 
+    def spans(self) -> np.ndarray:
+        """`[chunks, 3]`: first row; first row whose senders are all there, and the last + 1 of these."""
+        n_rows = self.rows.shape[1]
+        first = self.begin + self.live.argmax(axis=1)
+        return np.stack([self.begin, first, self.begin + n_rows - self.live[:, ::-1].argmax(axis=1)], axis=1)
 
-def _chunks(given: Rows, n_rows: int) -> _Chunks:
+
+def chunked(given: Rows, n_rows: int) -> Chunks:
     start, stop = given.levels[:, 0], given.levels[:, 1]
     count = -(-(stop - start) // n_rows)
     level = np.repeat(np.arange(len(count)), count)
@@ -90,7 +96,7 @@ def _chunks(given: Rows, n_rows: int) -> _Chunks:
         rows = begin[:, None] + np.arange(n_rows)
         live = rows >= start[level][:, None]
         own = live & (rows < wanted[:, None])
-    return _Chunks(level, begin, rows, live, own)
+    return Chunks(level, begin, rows, live, own)
 
 
 def _depth(degree: np.ndarray, n_slots: int) -> np.ndarray:
@@ -129,7 +135,7 @@ def choose(given: Rows, costs: Costs, work: int, channels: int, *, cells: bool) 
     slots = {n for n in slots | {int(degree.max())} if 1 <= n <= costs.max_slots}
     best: Shape | None = None
     for n_rows in sorted(rows):
-        chunks = _chunks(given, n_rows)
+        chunks = chunked(given, n_rows)
         n_chunks = len(chunks.level)
         some = np.unique(np.linspace(0, n_chunks - 1, min(n_chunks, SAMPLE)).astype(int))
         share = n_chunks / len(some)
@@ -158,7 +164,7 @@ def build(given: Rows, shape: Shape, n_sparse: int, n_pool: int) -> Table:
     n_rows, n_slots, n_levels = shape.n_rows, shape.n_slots, len(given.levels)
     degree = np.bincount(given.rows, minlength=given.size)
     starts = np.cumsum(degree) - degree
-    chunks = _chunks(given, n_rows)
+    chunks = chunked(given, n_rows)
     found = np.where(chunks.live, degree[chunks.rows], 0)
     depth = _depth(found, n_slots)
 

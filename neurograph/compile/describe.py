@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..topology import INPUT, OUTPUT, ROLES, Topology, levels
+from . import kernels
 from ._compile import compile_topology
 from ._graph import padding, table_bytes
 from ._plan import plan
@@ -53,6 +54,7 @@ def describe(topology: Topology) -> dict[str, Any]:
         "synapses_by_lowering": dict(sum((Counter({b["lowering"]: b["synapses"]}) for b in blocks), start=Counter())),
         "padding": padding(graph),
         "costs": measured.source,
+        "without_kernels": kernels.problem(),
         "table_bytes": table_bytes(graph),
         "compile_seconds": seconds,
     }

@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 from .. import ops
 from ..ops.lowerings import padded_gather
 from ..topology import Population, Topology, build
+from . import kernels
 from ._compile import compile_topology
 from .costs import DEFAULT, Costs, default
 
@@ -42,6 +43,7 @@ def measure(say: Say = lambda what, done, total: None) -> Costs:
         ("copies", _copies),
         ("segment_sum", _segments),
         ("tables", _tables),
+        ("kernels", _kernels),
         ("neurons", _cells),
     ]
     for done, (what, step) in enumerate(steps):
@@ -137,6 +139,14 @@ def _segments(costs: Costs) -> Costs:
     return _with(costs, segment=took / (gather.n_synapses * WORK))
 
 
+def _kernels(costs: Costs) -> Costs:
+    if kernels.problem() is not None:
+        return costs
+    took, gather = _sum_of(_wide(), lowering="csr")
+    start, _ = _sum_of(_wide(4, 2), lowering="csr")
+    return _with(costs, call=start, kernel=(took - start) / (gather.n_synapses * WORK))
+
+
 def _tables(costs: Costs) -> Costs:
     """Fits the start, tile, row and gather of a padded gather, by least squares of relative errors.
 
@@ -156,7 +166,8 @@ def _tables(costs: Costs) -> Costs:
 
 
 def _pool_size(gather: ops.Gather) -> int:
-    (pick,) = gather.picks
+    assert isinstance(gather.table, ops.Tiles)
+    (pick,) = gather.table.picks
     return gather.size if pick is None else pick.shape[0]
 
 

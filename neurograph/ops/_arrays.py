@@ -29,6 +29,11 @@ def empty(shape, dtype) -> Array:
     return jax.lax.empty(shape, dtype)
 
 
+def put(whole: Array, part: Array, begin: int | Array) -> Array:
+    """An array whose rows from `begin` on are those of another."""
+    return jax.lax.dynamic_update_slice_in_dim(whole, part.astype(whole.dtype), begin, axis=1)
+
+
 def n_bytes(tree: object) -> int:
     """The memory of a tree's arrays."""
     return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))

@@ -136,16 +136,11 @@ def _stage(cell: Cell, direction: str, shape, wiring: Wiring, weights, given: Gi
     into, read = (stage.rule, 0) if direction == UP else (0, stage.rule)
     # what pads a row without synapses reads row 0 of the pool, times 0: it must be a number before it is there
     blank = jnp.zeros((channels, stage.size, batch), dtype)
-    pieces, own, n = [], 0, 0
-    for t, pick in zip(inner.sources, inner.picks, strict=True):
-        if t == s:
-            own = n
-            pieces.append(blank)
-        else:
-            parts = readable[t]
-            zeros = jnp.zeros((channels, wiring.stages[t].size, batch), dtype)
-            pieces.append(zeros if parts is None else parts[read])
-        n += pieces[-1].shape[1] if pick is None else pick.shape[0]
+    pieces = []
+    for t in inner.sources:
+        parts = readable[t]
+        zeros = jnp.zeros((channels, wiring.stages[t].size, batch), dtype)
+        pieces.append(zeros if parts is None else parts[read])
     row_types = wiring.row_types[s]
 
     def compute(total, slicer):
@@ -160,12 +155,10 @@ def _stage(cell: Cell, direction: str, shape, wiring: Wiring, weights, given: Gi
     shape = jax.ShapeDtypeStruct(blank.shape, dtype)
     shapes = jax.eval_shape(lambda b, g: apply(cell, wiring, s, b, g), (shape,) * len(base), given)
     kept, sends = jax.tree.map(lambda leaf: arrays.empty(leaf.shape, leaf.dtype), shapes)
-    pool = inner.pool(pieces)
     start = (kept, blank, sends[:read] + sends[read + 1 :])
-    pool, (kept, summed, others) = inner.table.sweep(weights[-1], pool, own, start, compute)
+    mine, (kept, summed, others) = inner.table.sweep(weights[-1], pieces, inner.sources.index(s), start, compute)
     received = [jnp.zeros(blank.shape, dtype) if part is None else part.astype(dtype) for part in base]
     received[into] = summed
-    mine = jax.lax.slice_in_dim(pool, own, own + stage.size, axis=1)
     return kept, tuple(received), (*others[:read], mine, *others[read:])
 
 

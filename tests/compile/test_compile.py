@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurograph import Population, engine, rules, views
-from neurograph.compile import LOWERINGS, SCHEDULES, compile_topology, padding
+from neurograph.compile import SCHEDULES, compile_topology, padding
 from neurograph.compile import _tiles as tiles
 from neurograph.compile.costs import Costs
 from neurograph.ops import DOWN, UP, Tiles
 from neurograph.topology import build, levels, permute
-from tests.support.helpers import STEP, Synapses, of_engine, thorough, to_engine
+from tests.support.helpers import LOWERINGS, STEP, Synapses, of_engine, thorough, to_engine
 from tests.support.strategies import topologies
 from tests.support.sums import assert_sums_agree
 
@@ -291,7 +291,7 @@ def test_layers_become_matmuls():
     assert [m.lowering for m in graph.wiring.matmuls] == ["dense", "dense"]
     assert graph.wiring.up == graph.wiring.down == ()
     assert padding(graph) == 0
-    gaps = compile_topology(build(pairs[1:, 0], pairs[1:, 1], populations), costs=Costs(gather=10.0))
+    gaps = compile_topology(build(pairs[1:, 0], pairs[1:, 1], populations), costs=Costs(gather=10.0, kernel=10.0))
     assert {m.lowering for m in gaps.wiring.matmuls} == {"scattered", "dense"}
 
 

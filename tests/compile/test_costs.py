@@ -153,7 +153,7 @@ def test_costs_decide_the_lowering():
     sparse = generators.random_dag(20, 4, 60, n_levels=2, in_degree=3)
     plain = compile_topology(sparse, costs=Costs(matmul_start=1e9))
     assert plain.wiring.matmuls == ()
-    dear = compile_topology(sparse, costs=Costs(gather=1e3))
+    dear = compile_topology(sparse, costs=Costs(gather=1e3, kernel=1e3))
     assert {m.lowering for m in dear.wiring.matmuls} <= {"dense", "scattered"}
     assert dear.wiring.up == ()
 

@@ -5,6 +5,8 @@ from ._operators import ChangeReturn, FixCondition, Rewrite, SetArgument
 
 SWEEP, DENSE, PADDED = "ops/_sweep.py", "ops/lowerings/dense.py", "ops/lowerings/padded_gather.py"
 DENSE_SUMS, LOOP, AUTO = f"{SUMS}[dense, 1]", f"{SUMS}[gathers in one loop, 3x2, k]", f"{SUMS}[auto, k]"
+CSR, IN_ORDER = "ops/lowerings/csr.py", "tests/ops/test_lowerings.py::test_a_pass_goes_level_by_level[csr in order]"
+DOTS = "tests/ops/test_lowerings.py::test_inner_products_are_those_of_a_loop_over_synapses"
 UP, LOOP_UP, LOOP_DOWN = f"{PASS}[auto, k, up]", f"{PASS}[one loop, 3x2, k, up]", f"{PASS}[loops, 1x1, k, down]"
 LAID = "tests/ops/test_ops.py::test_numbers_of_neurons_are_laid_on_their_synapses_and_collected"
 PARTS = "tests/ops/test_ops.py::test_matmuls_from_parts_of_a_stage_equal_dense_matrices"
@@ -74,9 +76,30 @@ PRIMITIVES = (
         (LOOP_UP,),
     ),
     Mutation(
+        "a kernel's pass never sees its own rows",
+        CSR,
+        "Csr.sweep",
+        Rewrite("[*_p[:_o], _m, *_q]", "_p"),
+        (IN_ORDER,),
+    ),
+    Mutation(
+        "a chunk's rows are written from the first on",
+        CSR,
+        "Csr.sweep",
+        Rewrite("put(_m, _s.astype(_t), _x[0])", "put(_m, _s.astype(_t), 0)"),
+        (IN_ORDER,),
+    ),
+    Mutation(
+        "a kernel's inner products of the first channel only",
+        CSR,
+        "Csr.dots",
+        Rewrite("y.astype(_d)", "(y * (jnp.arange(y.shape[0]) == 0)[:, None, None]).astype(_d)"),
+        (f"{DOTS}[csr-2]",),
+    ),
+    Mutation(
         "picks ignored",
         "ops/lowerings",
-        "Gather.pool",
+        "Pooled.pool",
         Rewrite("rows_of(_p, _q)", "rows_of(_p, _q * 0)"),
         (AUTO,),
     ),

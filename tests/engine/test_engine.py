@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from neurograph import Population, engine, rules
-from neurograph.compile import LOWERINGS, compile_topology
+from neurograph.compile import compile_topology
 from neurograph.engine import initializers, views
 from neurograph.topology import build
-from tests.support.helpers import QUICK, STEP, Largest, assert_gradient_is_the_slope, assert_trees_close
+from tests.support.helpers import LOWERINGS, QUICK, STEP, Largest, assert_gradient_is_the_slope, assert_trees_close
 
 TASK, BATCH = Largest(3, 2), 5
 PREDICT = jax.jit(engine.predict, compiler_options=QUICK)

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from neurograph import ops
-from neurograph.compile import LOWERINGS, plan
+from neurograph.compile import plan
 from neurograph.compile._blocks import TABLES
-from tests.support.helpers import QUICK
+from tests.support.helpers import LOWERINGS, QUICK
 from tests.support.sums import BATCH, LATE_BLOCKS, MIXED, TANGLE, K, Plan, assert_sums_agree
 
+SERVING = [name for name in TABLES if name in LOWERINGS]
 LOOP = {"schedule": "scan"}
 OPTIONS: dict[str, dict[str, Any]] = {name: {"lowering": name} for name in LOWERINGS}
-OPTIONS |= {f"{name} in order": {"lowering": name, **LOOP} for name in TABLES}
+OPTIONS |= {f"{name} in order": {"lowering": name, **LOOP} for name in SERVING}
 OPTIONS |= {
     f"tiles of {tile}": {"lowering": "padded_gather", **LOOP, "tile": tile} for tile in ((3, 2), (1, 1), (5, 4))
 }
@@ -24,7 +25,7 @@ OPTIONS["late blocks"] = {}
 OPTIONS["three rules"] = {"rules": ("y", "a")}
 SLOW = [(name, 1) for name in OPTIONS if name not in LOWERINGS]
 PAIRS = [pytest.param(*p, marks=[pytest.mark.slow] * (p in SLOW)) for p in [(o, n) for o in OPTIONS for n in (1, K)]]
-NAMES = "dense", "scattered", "padded_gather", "segment_sum"
+NAMES = {"dense", "scattered", *SERVING}
 
 
 @functools.cache
@@ -34,8 +35,8 @@ def compiled(name: str):
 
 def test_every_lowering_is_among_the_cases():
     wirings = [compiled(name).wiring for name in OPTIONS]
-    assert {block.lowering for w in wirings for block in (*w.matmuls, *w.up, *w.down)} == set(NAMES)
-    assert {g.lowering for w in wirings for g in (*w.up, *w.down) if g.internal} == {"padded_gather", "segment_sum"}
+    assert {block.lowering for w in wirings for block in (*w.matmuls, *w.up, *w.down)} == NAMES
+    assert {g.lowering for w in wirings for g in (*w.up, *w.down) if g.internal} == {*SERVING}
     tables = [g.table for w in wirings for g in (*w.up, *w.down)]
     for feature in ("splits", "accumulates"):
         assert any(getattr(table, feature, False) for table in tables)
@@ -171,14 +172,12 @@ def test_a_pass_goes_level_by_level(name):
             g = b.block
             assert isinstance(g, ops.Gather)
             pieces = [jnp.zeros_like(rows[s]) if s == g.stage else rows[s] for s in g.sources]
-            widths = [p.shape[1] if pick is None else pick.shape[0] for p, pick in zip(pieces, g.picks, strict=True)]
-            own = sum(widths[: g.sources.index(g.stage)])
 
             def compute(total, slicer, bias=biases[g.stage]):
                 return jnp.tanh(total + slicer(bias)), total
 
-            pool, kept = g.table.sweep(w, g.pool(pieces), own, jnp.full_like(rows[g.stage], jnp.nan), compute)
-            found.append((pool[:, own : own + g.size], kept))
+            kept = jnp.full_like(rows[g.stage], jnp.nan)
+            found.append(g.table.sweep(w, pieces, g.sources.index(g.stage), kept, compute))
         return found
 
     (*_, w), a, y = operands(wiring, K)
@@ -205,7 +204,7 @@ def test_estimates_of_time_and_memory(name):
         costs = [block.cost(ops.Costs(), work, channels) for work, channels in ((10, 1), (10, 2), (20, 2))]
         assert 0 < costs[0] <= costs[1] < costs[2]
     for g in (*wiring.up, *wiring.down):
-        assert (g.table.n_places == 0) == (g.table.shape is None) == (g.lowering == "segment_sum")
+        assert (g.table.n_places == 0) == (g.table.shape is None) == (g.lowering != "padded_gather")
         assert g.table.n_places == (0 if g.table.shape is None else np.prod(g.table.shape))
         assert g.n_messages <= (g.n_synapses if g.lowering == "segment_sum" else 0)
         assert g.table.n_messages(in_order=False) == (g.n_synapses if g.lowering == "segment_sum" else 0)

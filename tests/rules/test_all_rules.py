@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from neurograph import engine, rules
-from neurograph.compile import LOWERINGS, compile_topology
+from neurograph.compile import compile_topology
 from neurograph.engine import views
 from tests.support import cases
-from tests.support.helpers import QUICK, Largest, assert_gradient_is_the_slope, assert_trees_close, thorough
+from tests.support.helpers import LOWERINGS, QUICK, Largest, assert_gradient_is_the_slope, assert_trees_close, thorough
 
 BATCH = 4
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from neurograph import engine
-from neurograph.compile import LOWERINGS, compile_topology
+from neurograph.compile import compile_topology
 from neurograph.topology import Population, build
 from tests.support import cases
 from tests.support.helpers import (
+    LOWERINGS,
     STEP,
     assert_same_steps,
     engine_steps,
@@ -311,5 +312,5 @@ def test_more_options_combined_on_any_wiring(seed):
     topology = wirings[seed % len(wirings)]()
     if len(topology.outputs) == 1 and options.feedback == "softmax_cross_entropy":
         options = dataclasses.replace(options, feedback="error")
-    graph = compile_topology(topology, lowering=LOWERINGS[seed % 4])
+    graph = compile_topology(topology, lowering=LOWERINGS[seed % len(LOWERINGS)])
     assert_same(topology, graph, options, genes_of(options, k, seed), k, seed, JITTED)

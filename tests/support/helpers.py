@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from neurograph import engine, rules
-from neurograph.compile import CompiledGraph
+from neurograph.compile import LOWERINGS as ALL_LOWERINGS
+from neurograph.compile import CompiledGraph, kernels
 from neurograph.engine import NetworkState, StepInfo
 from neurograph.topology import Topology
 from tests.support import reference
@@ -28,6 +29,10 @@ def thorough(cases: Iterable[Any], slow: Collection[Any] = (), *, ci: Collection
     assert {*slow, *ci} <= set(cases)
     marks = dict.fromkeys(ci, pytest.mark.ci) | dict.fromkeys(slow, pytest.mark.slow)
     return [pytest.param(case, marks=marks.get(case, ())) for case in cases]
+
+
+LOWERINGS = tuple(name for name in ALL_LOWERINGS if name != "csr" or kernels.problem() is None)
+"""Those that serve here: "csr" needs a C++ compiler."""
 
 
 # --- tolerances -----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from neurograph.topology import TopologyWarning, from_arrays
 from tests.support import dense
 
 BATCH, K = 3, 2
-MIXED = Costs(matmul_start=0, multiply_add=0.02, fill=0.01, loop_start=0, tile=0, copy=0)
+MIXED = Costs(matmul_start=0, multiply_add=0.02, fill=0.01, loop_start=0, tile=0, call=0, copy=0)
 """Small blocks, too, become matmuls, with and without gaps; thin ones do not."""
 
 ROLES = {"in": "input", "a": "hidden", "b": "hidden", "y": "output"}

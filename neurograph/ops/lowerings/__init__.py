@@ -2,6 +2,7 @@
 
     dense.py           matmuls, on a matrix without or with gaps
     padded_gather.py   tables of senders, summed tile by tile in one loop
+    csr.py             compressed rows, summed by a kernel in C++; CPU only
     segment_sum.py     gather, multiply, `jax.ops.segment_sum`: the reference
 
 Each file holds the data of its lowering, and with it all that depends on the lowering: `pull` (sums into rows), `dots`
@@ -13,6 +14,7 @@ with a subclass of `Table`, and one more entry of `neurograph.compile._blocks.TA
 from ._costs import Costs as Costs
 from ._table import Gather as Gather
 from ._table import Table as Table
+from .csr import Csr as Csr
 from .dense import Matmul as Matmul
 from .padded_gather import Tiles as Tiles
 from .segment_sum import Segments as Segments

@@ -17,11 +17,13 @@ class Costs:
         gather: a multiply-add of a padded gather.
         cell: computing a neuron, for each state and example.
         segment: a multiply-add with `segment_sum`.
+        call: calling a kernel in C++, however little it does.
+        kernel: a multiply-add of such a kernel.
         copy: reading a number and writing it once more.
         max_rows, max_slots: no time, but the largest tile that is considered.
     """
 
-    matmul_start: float = 10_000.0
+    matmul_start: float = 3_000.0
     multiply_add: float = 0.01
     fill: float = 0.5
     loop_start: float = 10_000.0
@@ -30,6 +32,8 @@ class Costs:
     gather: float = 0.03
     cell: float = 0.1
     segment: float = 0.3
+    call: float = 3_000.0
+    kernel: float = 0.03
     copy: float = 0.2
     max_rows: int = 256
     max_slots: int = 20

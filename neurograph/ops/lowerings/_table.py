@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -19,13 +20,11 @@ stage, what to keep)."""
 class Table(eqx.Module):
     """How a `Gather` lays out its synapses; each lowering is one final subclass.
 
-    A table reads a *pool*: the rows of the stages that are read, then `n_scratch` rows of its own.
+    A table reads *pieces*: the arrays of the stages that send, in the order of `Gather.sources`.
     """
 
     lowering: ClassVar[str]
     """The name of the lowering."""
-    n_scratch: eqx.AbstractVar[int]
-    """How many scratch rows the pool must have."""
 
     @property
     @abc.abstractmethod
@@ -42,28 +41,28 @@ class Table(eqx.Module):
         """The most messages, one for each synapse, that are in memory at once; `in_order`: in a pass level by level."""
 
     @abc.abstractmethod
-    def pull(self, size: int, w: Float[Array, "channels sparse"], pool: Rows) -> Rows:
-        """`y_r = sum over the row's synapses of w * pool`, for all `size` rows at once; in float32 at least."""
+    def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
+        """`y_r = sum over the row's synapses of w * its sender`, for all `size` rows at once; in float32 at least."""
 
     @abc.abstractmethod
-    def dots(self, size: int, n_channels: int, pool: Rows, y: Rows) -> Float[Array, "channels synapses"]:
-        """`sum_b pool * y` for each synapse, `y` having `size` rows; summed over channels where `n_channels` is 1."""
+    def dots(self, size: int, n_channels: int, pieces: Sequence[Rows], y: Rows) -> Float[Array, "channels synapses"]:
+        """`sum_b sender * y` for each synapse, `y` having `size` rows; summed over channels where `n_channels` is 1."""
 
     @abc.abstractmethod
     def sweep(
-        self, w: Float[Array, "channels sparse"], pool: Rows, own: int, out: Any, compute: Compute
+        self, w: Float[Array, "channels sparse"], pieces: Sequence[Rows], own: int, out: Any, compute: Compute
     ) -> tuple[Rows, Any]:
         """Goes level by level: a row's sum goes through `compute`, and later rows read what that sends.
 
         Args:
             w: the sparse synapses.
-            pool: the pool, in which the stage's own rows, from `own` on, are not yet there.
-            own: where the own rows begin in the pool.
+            pieces: the pieces; zeros in place of the stage's own, which is not there yet.
+            own: which of them is the stage's own.
             out: tree of arrays `[_, rows, _]` for what `compute` keeps; whatever they hold is overwritten.
             compute: see `Compute`.
 
         Returns:
-            The pool with the own rows, and `out`.
+            The own rows, and `out`.
         """
 
     @abc.abstractmethod
@@ -78,18 +77,46 @@ class Table(eqx.Module):
         """
 
 
+class Pooled(Table):
+    """A table that reads a *pool*, one array: the rows that are read of the pieces, then `n_scratch` of its own."""
+
+    picks: eqx.AbstractVar[tuple[Int[Array, " rows"] | None, ...]]
+    """For each piece, which of its rows are in the pool; None for all, as of the stage's own."""
+    n_scratch: eqx.AbstractVar[int]
+    """How many scratch rows the pool has."""
+
+    def pool(self, pieces: Sequence[Rows]) -> Rows:
+        """The rows that are read of the pieces, then the scratch rows."""
+        parts = [
+            piece if pick is None else rows_of(piece, pick) for piece, pick in zip(pieces, self.picks, strict=True)
+        ]
+        if self.n_scratch:
+            channels, _, batch = parts[0].shape
+            parts.append(jnp.zeros((channels, self.n_scratch, batch), jnp.result_type(*parts)))
+        return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+
+    def begin_of(self, pieces: Sequence[Rows], n: int) -> int:
+        """The row of the pool where piece n begins."""
+        sizes = [a.shape[1] if pick is None else pick.shape[0] for a, pick in zip(pieces, self.picks, strict=True)]
+        return sum(sizes[:n])
+
+    @staticmethod
+    def own_rows(pool: Rows, begin: int, piece: Rows) -> Rows:
+        """The rows of a piece that is in the pool as a whole."""
+        return jax.lax.slice_in_dim(pool, begin, begin + piece.shape[1], axis=1)
+
+
 class Gather(eqx.Module):
     """Sparse synapses that end, in its direction, in one stage.
 
     Attributes:
         stage: the stage whose rows are summed.
-        sources: the stages that are read, in the order of the pool; where `stage` is among them, the pass has to go
+        sources: the stages that are read; where `stage` is among them, the pass has to go
             through the table in order.
         rule: number of the senders' rule (in the direction `UP`, a stage has one table for each rule of its senders).
         size: number of rows of the stage.
         n_synapses: number of synapses.
         table: how they are laid out.
-        picks: for each source, which of its rows are in the pool; None for all.
     """
 
     stage: int = eqx.field(static=True)
@@ -98,7 +125,6 @@ class Gather(eqx.Module):
     size: int = eqx.field(static=True)
     n_synapses: int = eqx.field(static=True)
     table: Table
-    picks: tuple[Int[Array, " rows"] | None, ...]
 
     @property
     def internal(self) -> bool:
@@ -119,23 +145,13 @@ class Gather(eqx.Module):
         """The most messages that are in memory at once."""
         return self.table.n_messages(in_order=self.internal)
 
-    def pool(self, pieces: Sequence[Rows]) -> Rows:
-        """The rows that are read of the sources' arrays, then the scratch rows."""
-        parts = [
-            piece if pick is None else rows_of(piece, pick) for piece, pick in zip(pieces, self.picks, strict=True)
-        ]
-        if self.table.n_scratch:
-            channels, _, batch = parts[0].shape
-            parts.append(jnp.zeros((channels, self.table.n_scratch, batch), jnp.result_type(*parts)))
-        return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
-
     def pull(self, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
         """The sums into all rows, from the sources' arrays."""
-        return self.table.pull(self.size, w, self.pool(pieces))
+        return self.table.pull(self.size, w, pieces)
 
     def dots(self, n_channels: int, pieces: Sequence[Rows], y: Rows) -> Float[Array, "channels synapses"]:
         """The inner products along its synapses; for a table in the direction `UP`."""
-        return self.table.dots(self.size, n_channels, self.pool(pieces), y)
+        return self.table.dots(self.size, n_channels, pieces, y)
 
     def cost(self, costs: Costs, work: int, channels: int) -> float:
         """The nanoseconds that a sum is expected to take, with the neurons where a pass goes through it in order."""

@@ -1,5 +1,6 @@
 """A padded gather: tables of senders, summed tile by tile in one loop. It never builds `[synapses, states, batch]`."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -8,12 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _arrays as arrays
-from .._arrays import Rows, accumulator, rows_of, sum_last
+from .._arrays import Rows, accumulator, put, rows_of, sum_last
 from ._costs import Costs
-from ._table import Compute, Table
+from ._table import Compute, Pooled
 
 
-class Tiles(Table):
+class Tiles(Pooled):
     """Each tile sums `n_slots` summands into each of `n_rows` consecutive rows.
 
     A row with more summands than its tiles have slots finds the excess in scratch rows of the pool, which earlier tiles
@@ -27,6 +28,7 @@ class Tiles(Table):
         scratch: first scratch row that it writes, if it is not the last for its rows.
         first, last: whether it is the first, and the last tile for its rows.
         where: the flat slot of each synapse; only in tables in the direction `UP`.
+        picks: for each piece, which of its rows are in the pool; None for all.
         n_scratch: number of scratch rows; the last `n_rows` of them are never read.
         splits: whether some rows are split.
         accumulates: whether some rows take several tiles.
@@ -42,6 +44,7 @@ class Tiles(Table):
     first: Bool[Array, " tiles"]
     last: Bool[Array, " tiles"]
     where: Int[Array, " synapses"] | None
+    picks: tuple[Int[Array, " rows"] | None, ...]
     n_scratch: int = eqx.field(static=True)
     splits: bool = eqx.field(static=True)
     accumulates: bool = eqx.field(static=True)
@@ -57,19 +60,22 @@ class Tiles(Table):
     def n_messages(self, *, in_order: bool) -> int:
         return 0
 
-    def pull(self, size: int, w: Float[Array, "channels sparse"], pool: Rows) -> Rows:
+    def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
+        pool = self.pool(pieces)
+
         def keep(total, tile, pool, out):
             if self.splits:
                 begin = pool.shape[1] - self.n_scratch + tile.scratch
-                pool = _put(pool, total, begin)
-            out = _put(out, total, tile.begin)
+                pool = put(pool, total, begin)
+            out = put(out, total, tile.begin)
             return pool, out
 
         channels, _, batch = pool.shape
         out = arrays.empty((channels, size, batch), accumulator(jnp.result_type(w, pool)))
         return _loop(self, w, pool, out, keep, constant=not self.splits)[1]
 
-    def dots(self, size: int, n_channels: int, pool: Rows, y: Rows) -> Float[Array, "channels synapses"]:
+    def dots(self, size: int, n_channels: int, pieces: Sequence[Rows], y: Rows) -> Float[Array, "channels synapses"]:
+        pool = self.pool(pieces)
         dtype = accumulator(jnp.result_type(pool, y))
 
         def body(_, tile):
@@ -83,8 +89,10 @@ class Tiles(Table):
         return jnp.moveaxis(s, 1, 0).reshape(n_channels, -1)[:, self.where]
 
     def sweep(
-        self, w: Float[Array, "channels sparse"], pool: Rows, own: int, out: Any, compute: Compute
+        self, w: Float[Array, "channels sparse"], pieces: Sequence[Rows], own: int, out: Any, compute: Compute
     ) -> tuple[Rows, Any]:
+        pool, begin = self.pool(pieces), self.begin_of(pieces, own)
+
         def keep(total, tile, pool, out):
             def slicer(array):
                 return jax.lax.dynamic_slice_in_dim(array, tile.begin, n_rows, axis=1)
@@ -93,14 +101,15 @@ class Tiles(Table):
             if self.n_scratch:
                 sent = jnp.where(tile.last, sent, total.astype(sent.dtype))
                 aside = pool.shape[1] - self.n_scratch + tile.scratch
-                begin = jnp.where(tile.last, own + tile.begin, aside)
+                place = jnp.where(tile.last, begin + tile.begin, aside)
             else:
-                begin = own + tile.begin
-            pool = _put(pool, sent, begin)
-            return pool, jax.tree.map(lambda whole, part: _put(whole, part, tile.begin), out, kept)
+                place = begin + tile.begin
+            pool = put(pool, sent, place)
+            return pool, jax.tree.map(lambda whole, part: put(whole, part, tile.begin), out, kept)
 
         _, _, n_rows = self.shape
-        return _loop(self, w, pool, out, keep, constant=False)
+        pool, out = _loop(self, w, pool, out, keep, constant=False)
+        return self.own_rows(pool, begin, pieces[own]), out
 
     def cost(self, costs: Costs, work: int, channels: int, *, cells: bool) -> float:
         return estimate(costs, *self.shape, work, channels, cells=cells)
@@ -127,6 +136,11 @@ def estimate_more(costs: Costs, n_synapses: int, work: int) -> float:
     """The nanoseconds that so many more synapses in a table add, before its tiles are known."""
     places = costs.max_rows * costs.max_slots / 2
     return n_synapses * (1.2 * work * costs.gather + costs.tile / places)
+
+
+def estimate_start(costs: Costs) -> float:
+    """The nanoseconds that a table takes, however few its synapses."""
+    return costs.loop_start + costs.tile
 
 
 class _Tile(NamedTuple):
@@ -168,10 +182,6 @@ def _loop(table: Tiles, w, pool, out, keep, *, constant: bool) -> tuple[Any, Any
     numbers = jnp.arange(n_tiles, dtype=jnp.int32)
     (pool_after, _, out), _ = jax.lax.scan(body, start, (tiles, numbers))
     return pool_after, out
-
-
-def _put(whole, part, begin):
-    return jax.lax.dynamic_update_slice_in_dim(whole, part.astype(whole.dtype), begin, axis=1)
 
 
 def _tile_weights(table: Tiles, w):

@@ -1,5 +1,6 @@
 """Gather, multiply, `jax.ops.segment_sum`: the reference, and for few synapses that fit no tiles."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,10 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from .._arrays import Rows, accumulator, rows_of, sum_last
 from ._costs import Costs
-from ._table import Compute, Table
+from ._table import Compute, Pooled
 
 
-class Segments(Table):
+class Segments(Pooled):
     """One message for each synapse, summed by `segment_sum`, level by level where the pass goes in order.
 
     Attributes:
@@ -20,6 +21,7 @@ class Segments(Table):
         synapses: which of the sparse synapses it is.
         rows: row of the stage that it contributes to, ascending within each level.
         levels: for each level of the stage, in the pass's order: (first row, last row + 1, first synapse, last + 1).
+        picks: for each piece, which of its rows are in the pool; None for all.
         n_scratch: 0, as it needs no scratch rows.
     """
 
@@ -29,6 +31,7 @@ class Segments(Table):
     synapses: Int[Array, " synapses"]
     rows: Int[Array, " synapses"]
     levels: tuple[tuple[int, int, int, int], ...] = eqx.field(static=True)
+    picks: tuple[Int[Array, " rows"] | None, ...]
     n_scratch: int = eqx.field(static=True, default=0)
 
     @property
@@ -44,19 +47,22 @@ class Segments(Table):
             return max((end - first for _, _, first, end in self.levels), default=0)
         return self.rows.shape[0]
 
-    def pull(self, size: int, w: Float[Array, "channels sparse"], pool: Rows) -> Rows:
+    def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
+        pool = self.pool(pieces)
         messages = rows_of(pool, self.sources) * w[:, self.synapses, None]
         dtype = accumulator(jnp.result_type(w, pool))
         return jax.vmap(lambda m: jax.ops.segment_sum(m, self.rows, size))(messages.astype(dtype))
 
-    def dots(self, size: int, n_channels: int, pool: Rows, y: Rows) -> Float[Array, "channels synapses"]:
+    def dots(self, size: int, n_channels: int, pieces: Sequence[Rows], y: Rows) -> Float[Array, "channels synapses"]:
+        pool = self.pool(pieces)
         dtype = accumulator(jnp.result_type(pool, y))
         sums = sum_last(rows_of(pool, self.sources).astype(dtype) * rows_of(y, self.rows).astype(dtype))
         return jnp.sum(sums, axis=0, keepdims=True) if n_channels == 1 else sums
 
     def sweep(
-        self, w: Float[Array, "channels sparse"], pool: Rows, own: int, out: Any, compute: Compute
+        self, w: Float[Array, "channels sparse"], pieces: Sequence[Rows], own: int, out: Any, compute: Compute
     ) -> tuple[Rows, Any]:
+        pool, begin = self.pool(pieces), self.begin_of(pieces, own)
         dtype = accumulator(jnp.result_type(w, pool))
         for start, stop, first, end in self.levels:
             messages = rows_of(pool, self.sources[first:end]) * w[:, self.synapses[first:end], None]
@@ -65,9 +71,9 @@ class Segments(Table):
                 messages.astype(dtype)
             )
             sent, kept = compute(total, lambda array, a=start, b=stop: array[:, a:b])
-            pool = pool.at[:, own + start : own + stop].set(sent.astype(pool.dtype))
+            pool = pool.at[:, begin + start : begin + stop].set(sent.astype(pool.dtype))
             out = jax.tree.map(lambda whole, part, a=start, b=stop: whole.at[:, a:b].set(part), out, kept)
-        return pool, out
+        return self.own_rows(pool, begin, pieces[own]), out
 
     def cost(self, costs: Costs, work: int, channels: int, *, cells: bool) -> float:
         return estimate(costs, self.rows.shape[0], len(self.levels), work)
