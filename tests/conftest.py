@@ -15,6 +15,8 @@ if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11
     _QUICK += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_QUICK]).strip()
 os.environ["NEUROGRAPH_CACHE"] = "off"
+os.environ.setdefault("NEUROGRAPH_KERNELS", str(pathlib.Path(__file__).parents[1] / ".cache" / "kernels"))
+os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # whichever test comes first
 os.environ.pop("NEUROGRAPH_DATA", None)
 # nohup, or the background of a script, has switched these off, and so for the processes that tests start
 for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TextIO
 
 from .._text import UserError, on_terminal
 from . import _environment
+from ._console import is_muted
 
 EXIT_BAD_INPUT = 1
 EXIT_DIVERGED = 3
@@ -106,5 +107,5 @@ def _show_warning(
 ) -> None:
     from ..cache import forget_unreadable
 
-    if not forget_unreadable(str(message)):
+    if not forget_unreadable(str(message)) and not is_muted():
         print(f"warning: {on_terminal(str(message))}", file=sys.stderr)

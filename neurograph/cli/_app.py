@@ -9,6 +9,7 @@ from rich.table import Table
 from . import EXIT_CHECK_FAILED
 from ._console import console
 from ._data import data
+from ._devices import together
 from ._evaluate import compare, evaluate, transfer
 from ._genomes import genomes
 from ._meta_train import meta_train
@@ -47,8 +48,16 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version)
     ] = False,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="Work with the other processes that Slurm, Open MPI or JAX_COORDINATOR_ADDRESS tells of.",
+        ),
+    ] = False,
 ) -> None:
     """Options of the program itself."""
+    together(distributed)
 
 
 app.command()(train)

@@ -12,6 +12,7 @@ from rich.table import Table
 from .._text import UserError, count, shown
 from . import EXIT_INTERRUPTED
 from ._console import console as text_console
+from ._devices import Devices, own_file, use_devices
 from ._long import RuleFiles, choose_device, define_rules, progress, say, typed_command
 from ._report import check_page
 
@@ -46,11 +47,14 @@ def evaluate(
     seed: SeedOption = 0,
     data_dir: DataDir = None,
     rules: RuleFiles = None,
+    devices: Devices = None,
     set_: Set = None,
     output: Picture = None,
     json: Json = False,
 ) -> None:
     """Shows a rule's accuracy and loss after 0, 1, 2, 5, ... learning steps: mean and 95 % interval over draws."""
+    use_devices(devices)
+    output = own_file(output)
     _check_picture(output)
     define_rules(rules)
     contest = _contest(topology, _rule_of(genome), _given(task, batch_size, seed, data_dir), set_ or [])
@@ -94,6 +98,7 @@ def compare(
     seed: SeedOption = 0,
     data_dir: DataDir = None,
     rules: RuleFiles = None,
+    devices: Devices = None,
     output: Picture = None,
     report: Annotated[
         pathlib.Path | None, typer.Option(metavar="FILE.html", help="Report to write, one file with everything.")
@@ -105,6 +110,8 @@ def compare(
     Genomes learn as their files say. Learning rates of baselines and of rules given by --rule, over four or five orders
     of magnitude, are chosen on held-out support examples for each number of steps, never on the test set.
     """
+    use_devices(devices)
+    output, report = own_file(output), own_file(report)
     from ..topology import ACTIVATION_NAMES
 
     define_rules(rules)
@@ -242,10 +249,13 @@ def transfer(
     seed: SeedOption = 0,
     data_dir: DataDir = None,
     rules: RuleFiles = None,
+    devices: Devices = None,
     output: Picture = None,
     json: Json = False,
 ) -> None:
     """Shows the test accuracy of rules x wirings x tasks after some steps. Pairs that do not fit are left out."""
+    use_devices(devices)
+    output = own_file(output)
     _check_picture(output)
     define_rules(rules)
     choose_device(None, None)

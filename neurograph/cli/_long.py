@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .._text import UserError, shown
+from ._console import is_muted
 
 if TYPE_CHECKING:
     from ..runs.run import Process
@@ -28,6 +29,8 @@ TrackerOption = Annotated[
 
 
 def say(sentence: str) -> None:
+    if is_muted():
+        return
     print(f"neurograph: {sentence}", file=sys.stderr)
 
 
@@ -40,8 +43,17 @@ def choose_device(device: str | None, dtype: str | None) -> None:
     keep_programs()
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
+    _choose_platform(device)
+    from ..engine.devices import check
+
+    check()
+
+
+def _choose_platform(device: str | None) -> None:
     if device is None:
         return
+    import jax
+
     platforms = {"cpu": "cpu", "gpu": "cuda"}
     if not isinstance(device, str) or device not in platforms:  # one that a run's config names may be anything
         raise typer.BadParameter(f"--device is {shown(device)}; give cpu or gpu.")

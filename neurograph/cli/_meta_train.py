@@ -12,6 +12,7 @@ from rich.table import Table
 from .._text import shown
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
+from ._devices import Devices, own_copy, own_folder, use_devices
 from ._interrupts import Interrupts, exit_code
 from ._long import (
     RuleFiles,
@@ -52,6 +53,7 @@ def meta_train(
         str | None, typer.Option(help="Where to start: random, backprop, or a rule's name or file.")
     ] = None,
     rules: RuleFiles = None,
+    devices: Devices = None,
     states: Annotated[int | None, typer.Option(help="States of every neuron, k.")] = None,
     genomes: Annotated[int | None, typer.Option(help="Number of genomes side by side.")] = None,
     unroll: Annotated[int | None, typer.Option(help="Learning steps in an unroll, at first.")] = None,
@@ -81,6 +83,7 @@ def meta_train(
     The best genome is kept in the run folder as genome.txt, readable and with its provenance. Ctrl-C stops with
     everything saved; --resume continues to the bit-identical result of the uninterrupted run.
     """
+    use_devices(devices)
     given: dict[str, Any] = {
         "tasks": task,
         "method": method,
@@ -111,11 +114,11 @@ def meta_train(
             },
             "--meta-steps, --device, --rules, and where the same data are now (--task, --data-dir)",
         )
-        process = _reopen(resume, given)
+        process = _reopen(own_copy(resume), given)
     elif not topologies:
         raise typer.BadParameter("give a TOPOLOGY to meta-learn on, or a run folder with --resume.")
     else:
-        process = _start(topologies, given, set_ or [], out)
+        process = _start(topologies, given, set_ or [], own_folder(out))
     farewell = f"interrupted; {how_to_continue('meta-train', process.folder, rules)}"
     try:
         with Interrupts(farewell) as interrupts:

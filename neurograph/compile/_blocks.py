@@ -1,7 +1,7 @@
 """Matmuls and tables, from arrays of synapses to the types of `neurograph.ops`. NumPy but for the last step."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ from jaxtyping import Array
 from ..ops import DOWN, UP, Costs, Csr, Gather, Matmul, Segments, Table, Tiles
 from ..ops.lowerings import csr, segment_sum
 from . import _tiles as tiles
+from . import kernels
 from ._stages import runs
 
 MOST = 0.7
@@ -41,7 +42,7 @@ class Choice(NamedTuple):
     """What tables are chosen by.
 
     Attributes:
-        kernels: whether kernels in C++ can be used.
+        kernels: whether kernels in C++ are expected to serve.
         lowering: "auto", or the one of `TABLES` that is forced.
         tile: (rows, slots) of every tile, or None for the cheapest.
         costs: the cost model.
@@ -281,12 +282,17 @@ TABLES: dict[str, Callable[..., Candidate]] = {
 
 
 def _table(given: tiles.Rows, choice: Choice, n_sparse: int, pool: Pool, *, cells: bool) -> Table:
-    names = [choice.lowering]
-    if choice.lowering == "auto":
-        # a kernel makes the same accesses to memory as a loop over tiles, and none of its copies
-        names = [name for name in TABLES if name != ("padded_gather" if choice.kernels else "csr")]
-    candidates = [TABLES[name](given, choice, cells=cells) for name in names]
-    return min(candidates, key=lambda candidate: candidate.cost).build(n_sparse, pool)
+    def cheapest(names: Iterable[str]) -> tuple[str, Candidate]:
+        candidates = [(name, TABLES[name](given, choice, cells=cells)) for name in names]
+        return min(candidates, key=lambda candidate: candidate[1].cost)
+
+    if choice.lowering != "auto":
+        return cheapest([choice.lowering])[1].build(n_sparse, pool)
+    # a kernel makes the same accesses to memory as a loop over tiles, and none of its copies
+    name, candidate = cheapest(TABLES.keys() - {"padded_gather" if choice.kernels else "csr"})
+    if name == "csr" and kernels.problem() is not None:  # there is a compiler, but it cannot compile them
+        _, candidate = cheapest(TABLES.keys() - {"csr"})
+    return candidate.build(n_sparse, pool)
 
 
 def int32(array: np.ndarray) -> Array:

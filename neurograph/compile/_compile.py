@@ -150,10 +150,9 @@ def _check(lowering: str, schedule: str, tile: tuple[int, int] | None) -> None:
 
 def _kernels_serve(lowering: str) -> bool:
     """Whether kernels in C++ can be used."""
-    problem = kernels.problem()
-    if problem is not None and lowering == "csr":
+    if lowering == "csr" and (problem := kernels.problem()) is not None:
         raise UserError(f"lowering 'csr' needs kernels in C++, but {problem}; take 'auto'.")
-    return problem is None
+    return kernels.expected() is None
 
 
 def _types(groups: stages.Groups, layout: stages.Layout):

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key
 from .. import engine
 from .._text import UserError, shown, whole
 from ..compile import CompiledGraph
+from ..engine.devices import spread
 from ..engine.initializers import Initializer, glorot_uniform
 from ..engine.kinds import check_initializer, check_key, check_net, check_whole
 from ..tasks import Task
@@ -169,7 +170,7 @@ def _curve(key, net, rule, task: Task, numbers, steps, n_marks, held_out: bool, 
         found = jnp.zeros((2, steps.size), jnp.promote_types(task.dtype, jnp.float32))
         return jax.lax.fori_loop(0, n_marks, up_to, (state, found))[1]
 
-    return jax.lax.map(one, numbers)
+    return spread(lambda some: jax.lax.map(one, some), numbers)
 
 
 def held_out_curves(

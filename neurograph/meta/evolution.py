@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from .. import engine
 from .._text import UserError
+from ..engine import devices
 from .learners import VALIDATION, Standing, Validation
 from .objective import Objective, Problem, fresh_network, of_each
 from .population import LEAST_SIZE, member, size_of
@@ -177,7 +178,8 @@ class Evolution:
         return jax.vmap(self._rule_of)(jnp.asarray(np.stack(vectors), self._dtype))
 
     def _ask(self) -> Sequence[np.ndarray]:
-        return list(self._founders) if self._optimizer is None else self._optimizer.ask()
+        asked = list(self._founders) if self._optimizer is None else self._optimizer.ask()
+        return asked if devices.alone() else list(devices.first_of_all(np.stack(asked)))
 
     def _tell(self, candidates: Sequence[np.ndarray], values: np.ndarray) -> None:
         self._chosen = None

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .._text import UserError
+from ..engine.devices import everywhere, whole
 from .objective import Objective, Problem, mean_score, of_each
 from .population import Population, best, founded, member
 from .steps import Method, advance
@@ -94,7 +95,7 @@ class ByGradient:
         self.start = member(founders, 0)
         self._key, self._problems, self._objective, self._method = key, problems, objective, method
         self._averaged = averaged
-        self._population = founded(founders, method.optimizer)
+        self._population = everywhere(founded(founders, method.optimizer))
         self._chosen: int | None = None
         self._advance = jax.jit(
             functools.partial(advance, objective=objective, method=method), donate_argnames="population"
@@ -162,8 +163,8 @@ class ByGradient:
             if name not in arrays or arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
                 raise UserError(f"{name} is missing, or has another shape or type")
         structure = jax.tree.structure(self._population)
-        self._population = jax.tree.unflatten(
-            structure, [jnp.asarray(arrays[name]) for name in _named(self._population)]
+        self._population = everywhere(
+            jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in _named(self._population)])
         )
 
 
@@ -181,4 +182,4 @@ def _validated(key, rules, problems, length, draws: int, objective: Objective):
         return of_each(lambda rule: judge(key, rule), rules, problems, objective)
 
     scores = jax.lax.map(one, jax.random.split(key, draws))
-    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), scores)
+    return whole(jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), scores))

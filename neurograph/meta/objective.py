@@ -16,6 +16,7 @@ from .. import engine
 from ..compile import CompiledGraph
 from ..compile.costs import platform
 from ..engine import NetworkState, StepInfo
+from ..engine.devices import spread
 from ..engine.initializers import Initializer, glorot_uniform
 from ..rules import Rule
 from ..rules.losses import Loss, mean
@@ -135,8 +136,8 @@ def of_each(judge: Callable[[Any], Result], rules: Any, problems: tuple[Problem,
     n_states = member(rules, 0).n_states
     n_neurons = max((problem.net.n_neurons for problem in problems), default=0)
     if platform() == "cpu" and n_neurons * n_states * objective.batch_size * objective.replicas >= IN_TURN:
-        return jax.lax.map(judge, rules)
-    return jax.vmap(judge)(rules)
+        return spread(lambda some: jax.lax.map(judge, some), rules)
+    return spread(jax.vmap(judge), rules)
 
 
 def fresh_network(key: Key[Array, ""], rule: Rule, problem: Problem, objective: Objective) -> NetworkState:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from ..engine.devices import whole
 from .objective import Objective, Problem, Score, mean_score, of_each
 from .population import Population, best, reseeded
 
@@ -193,4 +194,4 @@ def advance(
     def one(_, population):
         return meta_step(key, population, problems, objective=objective, method=method)[0]
 
-    return jax.lax.fori_loop(0, n_steps, one, population)
+    return whole(jax.lax.fori_loop(0, n_steps, one, population))

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import __version__
 from .._text import shown
+from ..engine.devices import mesh
 from ..rules import Rule
 from . import checksums
 from .atomic import append
@@ -30,6 +31,7 @@ _WHAT = {
     "jax": "version of jax",
     "jaxlib": "version of jaxlib",
     "device": "device",
+    "devices": "number of devices",
     "processor": "processor",
     "flags": "XLA_FLAGS",
     "random": "random numbers of JAX",
@@ -53,6 +55,7 @@ def found(rule: Any = None) -> dict[str, str]:
         "numpy": np.__version__,
         "system": platform.platform(),
         "device": jax.devices()[0].device_kind,
+        "devices": str(mesh().size),
         "processor": _processor(),
         "flags": os.environ.get("XLA_FLAGS", ""),
         "random": f"{config.jax_default_prng_impl}, partitionable: {bool(config.jax_threefry_partitionable)}",

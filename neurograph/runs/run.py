@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from ..compile.costs import Costs
+from ..engine import devices
 from . import claim as claims
 from . import config, costs_file, data_files, environment, metrics
 from . import folder as folders
@@ -268,7 +269,7 @@ def loop(
 
 def _loop(process: Process, stop: Callable[[], bool], told: Callable[[Mapping[str, Any]], None]) -> Iterator[Any]:
     per_call, last_saved, folder = 1, time.monotonic(), process.folder
-    if stop():
+    if devices.any_of_all(stop()):
         return
     if process.step == 0:
         written(folder, process.begin)
@@ -276,7 +277,7 @@ def _loop(process: Process, stop: Callable[[], bool], told: Callable[[Mapping[st
             told(line)
     while process.step < process.n_steps:
         ahead = [m - process.step % m for m in process.marks]
-        n = min([per_call, process.most_per_call, process.n_steps - process.step, *ahead])
+        n = int(devices.first_of_all(min([per_call, process.most_per_call, process.n_steps - process.step, *ahead])))
         started = time.monotonic()
         process.advance(n)
         seconds = max(time.monotonic() - started, 1e-9)
@@ -286,7 +287,7 @@ def _loop(process: Process, stop: Callable[[], bool], told: Callable[[Mapping[st
             line = {"step": process.step, **record}
             written(folder, lambda line=line: metrics.append_metrics(folder, [line]))
             told(line)
-        done, stopping = process.step == process.n_steps, stop()
+        done, stopping = process.step == process.n_steps, devices.any_of_all(stop())
         overdue = time.monotonic() - last_saved > SECONDS_BETWEEN_CHECKPOINTS
         due = process.checkpoint_every is not None and process.step % process.checkpoint_every == 0
         if done or stopping or overdue or due:

@@ -225,6 +225,7 @@ def test_a_compiler_that_fails(anew, monkeypatch):
 @pytest.mark.ci
 def test_they_are_kept_and_what_is_no_library_is_made_anew(tmp_path):
     environment = {**os.environ, "NEUROGRAPH_CACHE": str(tmp_path)}
+    environment.pop("NEUROGRAPH_KERNELS")
     program = "from neurograph.compile import kernels; print(kernels.problem())"
 
     def problem(**more: str) -> str:

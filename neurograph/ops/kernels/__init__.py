@@ -1,7 +1,9 @@
 """Kernels in C++ that XLA calls on a CPU (`rows.cc`): compiled for this very machine when they are first needed.
 
 They need a C++ compiler (`CXX`, else c++, g++ or clang++) and the header files that come with jaxlib. Where there is no
-compiler, other lowerings serve. `NEUROGRAPH_KERNELS=off` switches the kernels off.
+compiler, other lowerings serve.
+
+    NEUROGRAPH_KERNELS    off: they are not used; or a folder, in which compiled kernels are kept instead of the cache
 """
 
 import contextlib
@@ -53,6 +55,19 @@ def problem(folder: pathlib.Path | None) -> str | None:
         return _state[0]
 
 
+def expected(folder: pathlib.Path | None) -> str | None:
+    """As `problem`, but without compiling them: None where they are known, kept, or there is a compiler."""
+    if _state:
+        return _state[0]
+    try:
+        place = _place(folder)
+        if place is None or not (place / _name()).exists():
+            _compiler()
+    except KernelError as error:
+        return str(error)
+    return None
+
+
 def name_of(kernel: str, dtype) -> str:
     """The name by which XLA knows a kernel; registers it where no compiled graph has yet, as after unpickling one."""
     if (why := problem(None)) is not None:
@@ -60,14 +75,20 @@ def name_of(kernel: str, dtype) -> str:
     return f"{PREFIX}{kernel}_{jax.numpy.dtype(dtype).name}"
 
 
-def _register(folder: pathlib.Path | None) -> None:
-    if os.environ.get("NEUROGRAPH_KERNELS", "on").strip().lower() in ("off", "0"):
+def _place(folder: pathlib.Path | None) -> pathlib.Path | None:
+    """Where compiled kernels are kept."""
+    chosen = os.environ.get("NEUROGRAPH_KERNELS", "").strip()
+    if chosen.lower() in ("off", "0"):
         raise KernelError("NEUROGRAPH_KERNELS is off")
     if os.name == "nt":
         raise KernelError("they are not made for Windows")
-    library = None
+    return folder if chosen.lower() in ("", "on", "1") else pathlib.Path(chosen)
+
+
+def _register(folder: pathlib.Path | None) -> None:
+    library, folder = None, _place(folder)
     if folder is not None:
-        path = folder / f"rows-{_digest()}.so"
+        path = folder / _name()
         library = _loaded(path)
         if library is None:
             with contextlib.suppress(OSError):
@@ -84,8 +105,9 @@ def _register(folder: pathlib.Path | None) -> None:
         jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
 
 
-def _digest() -> str:
-    return hashlib.sha256(SOURCE.read_bytes() + jaxlib_version.encode()).hexdigest()[:16]
+def _name() -> str:
+    digest = hashlib.sha256(SOURCE.read_bytes() + jaxlib_version.encode()).hexdigest()[:16]
+    return f"rows-{digest}.so"
 
 
 def _loaded(path: pathlib.Path) -> ctypes.CDLL | None:

@@ -1,0 +1,162 @@
+"""The same numbers on any number of devices, in one process and in several that work together on the loopback."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+PROGRAM = """
+import json, sys
+import jax, numpy as np
+import neurograph as ng
+from neurograph.engine import devices
+
+devices.use(int(sys.argv[1]))
+assert devices.mesh().size == int(sys.argv[1])
+net, task = ng.compile("mlp:64-4-10"), ng.tasks.load("digits")
+curve = ng.evaluate(jax.random.key(1), net, ng.rules.backprop(0.1), task, steps=(0, 1, 5), n_draws=5, batch_size=8)
+rules = []
+if sys.argv[2] == "search":
+    start, search = ng.rules.blur(jax.random.key(3), 2), dict(unroll=2, batch_size=8, size=3, draws=2)
+    learnt = ng.meta.gradient(jax.random.key(2), net, start, task, meta_steps=2, **search)
+    evolved = ng.meta.evolve(jax.random.key(2), net, start, task, generations=2, **search)
+    rules = sum([np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves((learnt.rule, evolved.rule))], [])
+print(json.dumps({"loss": curve.loss.tolist(), "score": curve.accuracy.tolist(), "rules": rules}))
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    chosen = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_NUM", "JAX_PROC"))}
+    return {**chosen, "JAX_PLATFORMS": "cpu", **more}
+
+
+def of_devices(n: int, what: str) -> dict[str, list[float]]:
+    command = [sys.executable, "-c", PROGRAM, str(n), what]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("what", ["draws", pytest.param("search", marks=pytest.mark.ci)])
+def test_one_process_with_several_devices(what):
+    """Five draws on four devices, three rules on two: what is left over is computed twice, and left out."""
+    one, two, four = (of_devices(n, what) for n in (1, 2, 4))
+    for other in (two, four):
+        assert other["loss"] == one["loss"]
+        assert other["score"] == one["score"]
+        np.testing.assert_allclose(other["rules"], one["rules"], rtol=1e-4, atol=1e-6)
+    assert np.std(one["loss"]) > 0
+    assert bool(one["rules"]) == (what == "search")
+
+
+class Together:
+    """The same command in several processes; the outputs of each."""
+
+    def __init__(self, folder: pathlib.Path, n: int, *arguments: str):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        processes = []
+        for i in range(n):
+            env = environment(
+                JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=str(n), JAX_PROCESS_ID=str(i), TMPDIR=str(folder)
+            )
+            command = [sys.executable, "-m", "neurograph", *arguments]
+            processes.append(
+                subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            )
+        self.out, self.err = zip(*(process.communicate(timeout=300) for process in processes), strict=True)
+        assert [process.returncode for process in processes] == [0] * n, self.err
+
+
+def alone(*arguments: str) -> str:
+    command = [sys.executable, "-m", "neurograph", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+COMPARED = (
+    *("compare", "mlp:2-5-1", "--task", "xor", "--rule", "feedback_alignment", "--baselines", "none"),
+    *("--draws", "5", "--steps", "5", "--batch-size", "8", "--json"),
+)
+
+
+@pytest.mark.parametrize(("n", "devices"), [(2, 2), pytest.param(4, 1, marks=pytest.mark.ci)])
+def test_several_processes_print_what_one_does(tmp_path, n, devices):
+    """Only the first prints and writes."""
+    expected = json.loads(alone(*COMPARED, "--devices", "1"))
+    picture = tmp_path / "curves.png"
+    done = Together(tmp_path, n, *COMPARED, "--devices", str(devices), "--output", str(picture))
+    assert json.loads(done.out[0]) == expected
+    assert set(done.out[1:]) == {""}
+    assert picture.exists()
+    assert not list(tmp_path.glob("neurograph-*")), "what the others wrote is thrown away"
+
+
+def metrics_of(folder: pathlib.Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("method", ["gradient", pytest.param("cma", marks=pytest.mark.slow)])
+def test_a_search_goes_on_with_another_number_of_processes(tmp_path, method):
+    search = (
+        "--task",
+        "xor",
+        "--method",
+        method,
+        "--genomes",
+        "4",
+        "--unroll",
+        "2",
+        "--batch-size",
+        "8",
+        "--seed",
+        "1",
+    )
+    start = ("meta-train", "mlp:2-5-1", *search)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        alone(*start, "--meta-steps", "2", "--devices", "1", "--out", str(folder))
+    alone("meta-train", "--resume", str(whole), "--meta-steps", "4", "--devices", "1")
+    done = Together(tmp_path, 2, "meta-train", "--resume", str(parts), "--meta-steps", "4", "--devices", "1")
+    assert "another number of devices ('1' before, '2' now)" in done.err[0]
+    lines, others = metrics_of(whole), metrics_of(parts)
+    assert (parts / "genome.txt").exists()
+    assert [line["step"] for line in others] == [line["step"] for line in lines]
+    for line, same in zip(lines, others, strict=True):
+        np.testing.assert_allclose(same["best_loss"], line["best_loss"], rtol=1e-5)
+
+
+def test_processes_that_are_not_told_who_they_are(run):
+    done = subprocess.run(
+        [sys.executable, "-m", "neurograph", *COMPARED],
+        capture_output=True,
+        text=True,
+        env=environment(JAX_COORDINATOR_ADDRESS="127.0.0.1:1"),
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "JAX_COORDINATOR_ADDRESS is set, but JAX_NUM_PROCESSES is ''; give each process" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "neurograph", "--distributed", *COMPARED],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "the processes of this computation cannot work together" in done.stderr
+    assert "start them by srun or mpirun" in done.stderr
+
+
+def test_more_devices_than_there_are(run):
+    outcome = run(*COMPARED, "--devices", "4000")
+    assert outcome.code == 1
+    assert "4000 devices were asked for, but this computer has" in outcome.err
