@@ -18,7 +18,7 @@ from . import _report
 from ._contest import Settings
 from ._processes import keep_memory
 from ._rows import Row
-from .cases import CASES, growth
+from .cases import CASES, FAST, growth
 
 QUICK_SHARE = 0.05
 """Roughly the time that `--quick` takes, as a share of the full run's."""
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the suite; see the module's docstring."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = _options(arguments)
-    names = options.case or list(CASES)
+    names = options.case or (FAST if options.fast else list(CASES))
     rows, failed = _measured(names, options)
     facts = _report.about(options.seed, arguments)
 
@@ -53,6 +53,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="compare with the committed ratios; exit 1 if worse")
     parser.add_argument("--write", action="store_true", help="rewrite the committed results of this device")
     parser.add_argument("--quick", action="store_true", help="small sizes, few repeats: does everything run?")
+    parser.add_argument("--fast", action="store_true", help="full sizes, few repeats, the main ratios only: 3 minutes")
     parser.add_argument("--seed", type=int, default=0, help="of wirings, synapses and data")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.case if name not in CASES]
@@ -60,6 +61,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"there is no case {unknown[0]!r}; there are {', '.join(CASES)}.")
     if options.quick and (options.check or options.write):
         parser.error("--quick measures other sizes than the committed results; leave it out with --check and --write.")
+    if options.fast and (options.quick or options.write):
+        parser.error("--fast measures less than --write commits, and other sizes than --quick; give one of them.")
     if options.write and options.case:
         parser.error("--write rewrites the whole document; leave out the names of cases.")
     if options.check and not _committed().exists():
@@ -85,7 +88,7 @@ def _measured(names: Sequence[str], options: argparse.Namespace) -> tuple[list[R
 
         say("preparing")
         try:
-            found = CASES[name].run(Settings(options.quick, options.seed, say))
+            found = CASES[name].run(Settings(options.quick, options.seed, say, options.fast))
             # the targets are for the full sizes
             rows += [row._replace(bound=None) for row in found] if options.quick else found
         except Exception:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._rows import Kind, Row, Target
-from ._timing import QUICK, Budget, Work, alternate, units
+from ._timing import FAST, QUICK, Budget, Work, alternate, units
 
 
 class Entrant(NamedTuple):
@@ -41,15 +41,17 @@ class Settings(NamedTuple):
         quick: small sizes and few repeats, to see that everything runs.
         seed: the seed of wirings, synapses and data.
         say: takes one line on what is being done.
+        fast: full sizes, few repeats, and what takes long left out.
     """
 
     quick: bool
     seed: int
     say: Callable[[str], None]
+    fast: bool = False
 
     @property
     def budget(self) -> Budget:
-        return QUICK if self.quick else Budget()
+        return QUICK if self.quick else FAST if self.fast else Budget()
 
     def size(self, full: Any, quick: Any) -> Any:
         return quick if self.quick else full

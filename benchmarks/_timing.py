@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 PAUSE = 0.02
@@ -47,17 +48,8 @@ class Work(NamedTuple):
     compiled: Callable[[], Compiled] | None = None
 
 
-def looped(body: Callable[..., Any], carry: Any, *data: Any) -> Work:
-    """Work whose unit is `carry = body(carry, i, *data)`, so many of them in one loop in one compiled call.
-
-    Args:
-        body: the unit; `i` counts them.
-        carry, data: pytrees of arrays. The loop's result depends on each unit through the carry, so none is left out.
-    """
-
-    def many(n, carry, data):
-        return jax.lax.fori_loop(0, n, lambda i, c: body(c, i, *data), carry)
-
+def _program(many: Callable[..., Any], carry: Any, data: Any) -> Work:
+    """`many(n, carry, data)`, compiled for each n."""
     jitted = jax.jit(many, static_argnums=0)
 
     @functools.cache
@@ -71,14 +63,36 @@ def looped(body: Callable[..., Any], carry: Any, *data: Any) -> Work:
     return Work(lambda n: jax.block_until_ready(program(n)[0](carry, data)), lambda: program(1)[1])
 
 
-def chained(states: Any, result: Any) -> tuple[Any, Any]:
-    """The carry of a loop around a linear sum: one number of the states comes from the result, so that each turn needs
-    the one before it, at no cost."""
-    result = jax.lax.optimization_barrier(result)
-    leaves, tree = jax.tree.flatten(states)
-    number = jax.tree.leaves(result)[-1].ravel()[-1]
-    leaves[0] = leaves[0].at[(0,) * leaves[0].ndim].set(number)
-    return jax.tree.unflatten(tree, leaves), result
+def looped(body: Callable[..., Any], carry: Any, *data: Any) -> Work:
+    """Work whose unit is `carry = body(carry, i, *data)`, so many of them in one loop in one compiled call.
+
+    Args:
+        body: the unit; `i` counts them.
+        carry, data: pytrees of arrays. The loop's result depends on each unit through the carry, so none is left out.
+    """
+
+    def many(n, carry, data):
+        return jax.lax.fori_loop(0, n, lambda i, c: body(c, i, *data), carry)
+
+    return _program(many, carry, data)
+
+
+def summed(sums: Callable[..., Any], states: Any, *data: Any) -> Work:
+    """Work whose unit is `sums(states, *data)`, a linear sum, so many of them in turn in one compiled call.
+
+    One number of each array of states comes from the sums before, so that each turn needs the one before it, all of it.
+    The loop carries the states alone: XLA would copy sums that it carries, which no other library does.
+    """
+
+    def many(n, states, data):
+        def turn(_, states):
+            found = jax.lax.optimization_barrier(sums(states, *data))
+            number = jnp.stack([leaf.ravel()[-1] for leaf in jax.tree.leaves(found)]).sum()
+            return jax.tree.map(lambda leaf: leaf.at[(0,) * leaf.ndim].set(number.astype(leaf.dtype)), states)
+
+        return sums(jax.lax.fori_loop(0, n - 1, turn, states), *data)
+
+    return _program(many, states, data)
 
 
 def called(function: Callable[[], Any]) -> Work:
@@ -108,6 +122,7 @@ class Budget(NamedTuple):
 
 
 QUICK = Budget(0, 3, 1)
+FAST = Budget(0.03, 3, 2)
 
 
 def units(work: Work, budget: Budget) -> int:

@@ -26,7 +26,7 @@ from . import _descent
 from ._contest import Entrant
 from ._meta import CLIP, LEARNING_RATE, MetaProblem, examples, stacked
 from ._problem import Numbers, Problem, Synapses, Wiring, changes, descend, flat, loss
-from ._timing import chained, looped
+from ._timing import looped, summed
 
 NAME = "neurograph"
 
@@ -271,17 +271,28 @@ def sums(ready: Ready, states: np.ndarray) -> Entrant:
     native = tuple(jax.lax.split(compiled, [stage.size for stage in graph.wiring.stages], axis=1))
     receiving = np.unique(ready.problem.wiring.receivers)
 
-    def body(carry, i, graph, network):
-        return chained(carry[0], propagate(graph, network, carry[0]))
-
-    def read(carry):
-        whole = np.asarray(views.neurons(graph, jnp.concatenate(carry[1], axis=1)))
+    def read(found):
+        whole = np.asarray(views.neurons(graph, jnp.concatenate(found, axis=1)))
         return {"sums": whole[:, receiving]}
 
-    start = native, _zeros(propagate, graph, ready.network, native)
-    return Entrant(NAME, looped(body, start, graph, ready.network), read)
+    return Entrant(NAME, summed(propagate, native, graph, ready.network), read)
 
 
-def propagate(graph: CompiledGraph, network: engine.NetworkState, states: tuple[Any, ...]) -> tuple[Any, ...]:
+def transposed_sums(ready: Ready, states: np.ndarray) -> Entrant:
+    """`x_i^c = sum_j w_ij^c y_j^c` for all neurons, from given states of all; arguments as for `sums`."""
+    graph = ready.graph
+    compiled = views.from_neurons(graph, jnp.asarray(states))
+    native = tuple(jax.lax.split(compiled, [stage.size for stage in graph.wiring.stages], axis=1))
+
+    def transposed(states, graph, network):
+        return ops.propagate_T(graph.wiring, network.forward, tuple((part,) for part in states))
+
+    def read(found):
+        return {"sums": np.asarray(views.neurons(graph, jnp.concatenate(found, axis=1)))}
+
+    return Entrant(NAME, summed(transposed, native, graph, ready.network), read)
+
+
+def propagate(states: tuple[Any, ...], graph: CompiledGraph, network: engine.NetworkState) -> tuple[Any, ...]:
     """The linear sums of the whole graph; states and sums by stage."""
     return tuple(jax.tree.leaves(ops.propagate(graph.wiring, network.forward, states)))

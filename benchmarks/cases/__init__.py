@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .._contest import Settings
 from .._rows import Row
-from . import deep, descent, growth, host, meta, mlp, small, sparse
+from . import cores, deep, descent, growth, host, meta, mlp, small, sparse
 
 
 class Case(NamedTuple):
@@ -20,6 +20,9 @@ class Case(NamedTuple):
     seconds: float
 
 
+FAST = ("mlp", "descent", "sparse", "sparse_step")
+"""The cases that judge the main ratios, with few repeats: `--fast`."""
+
 CASES: dict[str, Case] = {
     "mlp": Case(mlp.step, 60),
     "mlp_meta": Case(mlp.gradient, 60),
@@ -27,6 +30,7 @@ CASES: dict[str, Case] = {
     "meta": Case(meta.run, 120),
     "sparse": Case(sparse.propagate, 60),
     "sparse_step": Case(sparse.step, 240),
+    "cores": Case(cores.run, 60),
     "scale_free": Case(sparse.scale_free, 180),
     "deep": Case(deep.run, 180),
     "small": Case(small.small, 30),

@@ -9,12 +9,13 @@ from .._contest import Settings, contest
 from .._problem import Problem, problem
 from .._rows import Row, Target, amount
 from .._timing import alone, looped, units
-from ..peers import csr, naive
+from ..peers import csr, naive, torch_step
 
 K, BATCH, UNROLL = 2, 128, 10
 
 
-def _problem(settings: Settings, n_batches: int = 4) -> tuple[ours.Ready, Problem]:
+def problem_of(settings: Settings, n_batches: int = 4) -> tuple[ours.Ready, Problem]:
+    """The wiring, compiled, and what is computed on it."""
     levels, width, degree = settings.size((10, 2000, 20), (2, 100, 8))
     topology = ours.random_dag(width, 10, levels * width, n_levels=levels, in_degree=degree, seed=settings.seed)
     given = problem(ours.wiring(topology), K, BATCH, seed=settings.seed, n_batches=n_batches)
@@ -23,12 +24,15 @@ def _problem(settings: Settings, n_batches: int = 4) -> tuple[ours.Ready, Proble
 
 def propagate(settings: Settings) -> list[Row]:
     """The linear sums of the whole graph at once."""
-    ready, given = _problem(settings)
+    ready, given = problem_of(settings)
     states = np.random.default_rng(settings.seed).normal(size=(K, given.wiring.n_neurons, BATCH)).astype(np.float32)
     entrant = ours.sums(ready, states)
     targets = [Target(csr.TORCH, "speed", 1.0), Target(csr.SCIPY, "speed", 2.0), Target(naive.NAME, "speed", 20.0)]
     peers = [*csr.peers(given, states), naive.sums(given, states)]
     rows = contest("sparse", "propagate", entrant, peers, targets, settings)
+    targets = [Target(csr.TORCH, "speed", 1.0), Target(csr.SCIPY, "speed", 2.0)]
+    back, others = ours.transposed_sums(ready, states), csr.transposed_peers(given, states)
+    rows += contest("sparse", "propagate, transposed", back, others, targets, settings)
     return [*rows, _bandwidth(given, states, next((row.ours for row in rows if row.ours), None), settings)]
 
 
@@ -53,11 +57,15 @@ def _bandwidth(given: Problem, states: np.ndarray, seconds: float | None, settin
 
 def step(settings: Settings) -> list[Row]:
     """The full step, and the gradient of an unroll."""
-    ready, given = _problem(settings)
+    ready, given = problem_of(settings)
     limits = [Target(naive.NAME, "speed", 15.0), Target(naive.NAME, "memory", 0.2)]
-    rows = contest("sparse_step", f"step, k={K}", ours.steps(ready), [naive.steps(given)], limits, settings)
+    of_step = [Target(torch_step.NAME, "speed", 2.0), Target(naive.NAME, "speed", 10.0), limits[1]]
+    peers = [torch_step.steps(given), naive.steps(given)]
+    rows = contest("sparse_step", f"step, k={K}", ours.steps(ready), peers, of_step, settings)
+    if settings.fast:
+        return rows
     length = settings.size(UNROLL, 2)
-    ready, given = _problem(settings, length + 1)
+    ready, given = problem_of(settings, length + 1)
     name = f"gradient of {length} steps, k={K}"
     rows += contest("sparse_step", name, ours.gradients(ready), [naive.gradients(given)], limits, settings)
     return rows

@@ -15,7 +15,7 @@ from benchmarks._problem import Problem, problem
 from benchmarks._rows import Row, Target, amount
 from benchmarks._timing import Budget, Work, alternate, called, units
 from benchmarks.cases import CASES, Case, growth, host
-from benchmarks.peers import csr, dense, dense_meta, descent, naive, published, scan
+from benchmarks.peers import csr, dense, dense_meta, descent, naive, published, scan, torch_step
 from tests.support.helpers import thorough
 
 QUICK = Settings(True, 0, lambda what: None)
@@ -117,6 +117,23 @@ def test_sparse_sums_agree(sums, name):
         assert peer.why == "not installed"
         pytest.skip(peer.why)
     same(mine, peer)
+
+
+def test_transposed_sums_and_a_step_of_torch_agree():
+    ready, given = prepared("dag")
+    states = np.random.default_rng(0).normal(size=(2, given.wiring.n_neurons, 6))
+    mine = ours.transposed_sums(ready, states)
+    n_compared = 0
+    for peer in csr.transposed_peers(given, states):
+        if not isinstance(peer, Absent):
+            same(mine, peer)
+            n_compared += 1
+    assert n_compared > 0
+    peer = torch_step.steps(given)
+    if isinstance(peer, Absent):
+        assert peer.why == "not installed"
+        pytest.skip(peer.why)
+    same(ours.steps(ready), peer)
 
 
 def test_a_peer_that_computes_other_numbers_is_refused():

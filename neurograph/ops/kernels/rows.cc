@@ -364,7 +364,7 @@ ffi::Error pull(ffi::ThreadPool threads, ffi::Buffer<kType> w, ffi::Buffer<ffi::
   if (const char* wrong = pieces.read(given, front, channels, batch)) return misfit(wrong);
   if (n_front * channels * n * batch == 0) return ffi::Error::Success();
 
-  const int64_t most = std::max<int64_t>(1, std::min<int64_t>(4 * threads.num_threads(), n));
+  const int64_t most = std::max<int64_t>(1, std::min<int64_t>(16 * threads.num_threads(), n));
   // of a chunk, the share of the synapses that it is likely to have
   const int64_t some = from_end(sources, 1) * n / std::max<int64_t>(rows, 1);
   const int64_t parts = std::min(most, std::max<int64_t>(1, some * batch / kPiece));
@@ -414,7 +414,7 @@ ffi::Error dots(ffi::ThreadPool threads, ffi::Buffer<kType> y, ffi::Buffer<ffi::
   if (n_front * n == 0) return ffi::Error::Success();
 
   const int64_t together = kept == 1 ? channels : 1;  // channels that one task sums
-  const int64_t most = std::max<int64_t>(1, std::min<int64_t>(4 * threads.num_threads(), rows));
+  const int64_t most = std::max<int64_t>(1, std::min<int64_t>(16 * threads.num_threads(), rows));
   const int64_t parts = std::min(most, std::max<int64_t>(1, n * together * batch / kPiece));
   in_parallel(threads, n_front * kept * parts, n_front * channels * n * batch, [&](int64_t task) {
     const int64_t part = task % parts, c = task / parts % kept, at = task / parts / kept;
