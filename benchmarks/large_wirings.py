@@ -41,6 +41,43 @@ print(time.perf_counter() - start, mine.n_synapses)
 """
 
 
+HUGE = """
+import json, resource, time
+import jax, jax.numpy as jnp
+import numpy as np
+import neurograph as ng
+from neurograph.topology import Population, build
+
+LEVELS, WIDTH, DEGREE, BATCH = 11, 100_000, 50, 8
+clock = time.perf_counter
+rng = np.random.default_rng(0)
+senders, receivers = [], []
+for level in range(1, LEVELS):
+    below = WIDTH * level
+    steps = np.sort(rng.choice(below, DEGREE, replace=False))
+    senders.append((rng.integers(0, below, WIDTH)[:, None] + steps).ravel() % below)
+    receivers.append(np.repeat(np.arange(below, below + WIDTH), DEGREE))
+sizes = [("in", "input", WIDTH), ("hidden", "hidden", WIDTH * (LEVELS - 2)), ("out", "output", WIDTH)]
+parts = [(Population(name, role), size) for name, role, size in sizes]
+seconds, start = {}, clock()
+topology = build(np.concatenate(senders), np.concatenate(receivers), parts)
+seconds["build"], start = clock() - start, clock()
+del senders, receivers
+net = jax.block_until_ready(ng.compile(topology, batch_size=BATCH))
+seconds["compile"], start = clock() - start, clock()
+rule = ng.rules.backprop(0.01)
+state = ng.init(jax.random.key(0), net, rule)
+x, target = jnp.ones((WIDTH, BATCH)), jnp.asarray(np.sign(rng.normal(size=(WIDTH, BATCH))), jnp.float32)
+step = jax.jit(lambda state, x, target: ng.step(net, rule, state, x, target)[0], donate_argnums=0)
+state = jax.block_until_ready(step(state, x, target))
+seconds["first step"], start = clock() - start, clock()
+for _ in range(3):
+    state = jax.block_until_ready(step(state, x, target))
+seconds["step"] = (clock() - start) / 3
+print(json.dumps([topology.n_neurons, topology.n_synapses, seconds]))
+"""
+
+
 def timed(command: list[str]) -> tuple[float, float, str]:
     """Wall seconds, peak megabytes and output of a process."""
     read, write = os.pipe()
@@ -69,6 +106,16 @@ def main() -> None:
         seconds, n = zip(*(run[2].split() for run in runs), strict=True)
         runs = [(float(s), run[1], "") for s, run in zip(seconds, runs, strict=True)]
         row(f"`from_networkx` and levels, {int(n[0]):,} synapses (the call; memory with the networkx graph)", runs)
+    huge()
+
+
+def huge() -> None:
+    """A wiring of 1,100,000 neurons and 50,000,000 synapses: built, compiled, and trained by a few steps."""
+    _, megabytes, output = timed([sys.executable, "-W", "ignore", "-c", HUGE])
+    n_neurons, n_synapses, seconds = json.loads(output)
+    size = f"{n_neurons:,} neurons, {n_synapses:,} synapses"
+    for what, value in seconds.items():
+        row(f"{size}: {what}", [(value, megabytes, "")])
 
 
 def row(case: str, runs: list[tuple[float, float, str]]) -> None:

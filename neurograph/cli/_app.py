@@ -15,6 +15,7 @@ from ._genomes import genomes
 from ._meta_train import meta_train
 from ._report import report
 from ._rules import rules
+from ._sweep import merge, sweep
 from ._train import train
 
 app = typer.Typer(
@@ -66,6 +67,8 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(transfer)
 app.command()(report)
+app.command()(sweep)
+app.command()(merge)
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]

@@ -159,6 +159,9 @@ def _start(
     wiring = find(topology)
     if out is not None:
         runs.check_holds_no_run(out)  # before any work is done
+    from ._tune import tune_once
+
+    tune_once(wiring.n_synapses)
     started = training.prepare(wiring, config, base)
     parts = ", ".join(f"{name} {readable(n_bytes)}" for name, n_bytes in started.memory._asdict().items())
     console.print(f"memory estimate: {readable(started.memory.total)} ({parts})")

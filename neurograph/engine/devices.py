@@ -7,6 +7,7 @@ numbers, bit by bit, on any number of devices; what is computed side by side may
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,12 +18,15 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from .._files import memory_size
 from .._text import UserError
 
 Tree = TypeVar("Tree")
 Result = TypeVar("Result")
 
 AXIS = "devices"
+SHARE = 2 / 3
+"""The part of its memory that a device may be filled with."""
 MOST = 16
 """Most devices for each core; more would share it in vain."""
 _most: list[int] = []
@@ -149,7 +153,17 @@ def whole(tree: Tree) -> Tree:
     return tree if over.size == 1 else jax.lax.with_sharding_constraint(tree, NamedSharding(over, PartitionSpec()))
 
 
-def spread(function: Callable[[Any], Result], stacked: Any) -> Result:
+def memory() -> float:
+    """The bytes that what one device computes may take: two thirds of what it has, of a CPU shared by its devices."""
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        size = memory_size()
+        return math.inf if size is None else SHARE * size / len(jax.local_devices())
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    return math.inf if limit is None else SHARE * limit
+
+
+def spread(function: Callable[[Any], Result], stacked: Any, n_bytes: float = 0) -> Result:
     """Applies a function to a pytree of stacked arrays, each device to its share of their first axis.
 
     Args:
@@ -158,13 +172,14 @@ def spread(function: Callable[[Any], Result], stacked: Any) -> Result:
             is the same on all devices.
         stacked: the pytree; where its length is no multiple of the number of devices, the last element is computed
             more than once.
+        n_bytes: the memory that an element takes; where not every device has so much, one of them computes all.
 
     Returns:
         The results of all elements, on every device.
     """
     over = mesh()
     n = jax.tree.leaves(stacked)[0].shape[0]
-    if over.size == 1 or n == 1:
+    if over.size == 1 or n == 1 or (n_bytes > memory() and alone()):
         return function(stacked)
     excess = -n % over.size
     if excess:

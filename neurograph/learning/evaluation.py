@@ -19,6 +19,7 @@ from ..engine.devices import spread
 from ..engine.initializers import Initializer, glorot_uniform
 from ..engine.kinds import check_initializer, check_key, check_net, check_whole
 from ..tasks import Task
+from ..tasks.sources import n_examples
 from .baselines import functions_for, learner
 
 STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -170,7 +171,14 @@ def _curve(key, net, rule, task: Task, numbers, steps, n_marks, held_out: bool, 
         found = jnp.zeros((2, steps.size), jnp.promote_types(task.dtype, jnp.float32))
         return jax.lax.fori_loop(0, n_marks, up_to, (state, found))[1]
 
-    return spread(lambda some: jax.lax.map(one, some), numbers)
+    return spread(lambda some: jax.lax.map(one, some), numbers, n_bytes=_bytes_of_one(net, task, batch_size))
+
+
+def _bytes_of_one(net: CompiledGraph, task: Task, batch_size: int) -> int:
+    """The memory that a draw takes, roughly: of most rules, which have one or two states."""
+    arrays = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((net, task)))
+    states = net.n_neurons * max(batch_size, n_examples(task.test) or 0)
+    return arrays + task.dtype.itemsize * (8 * net.n_synapses + 16 * states)
 
 
 def held_out_curves(

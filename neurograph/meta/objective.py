@@ -16,7 +16,7 @@ from .. import engine
 from ..compile import CompiledGraph
 from ..compile.costs import platform
 from ..engine import NetworkState, StepInfo
-from ..engine.devices import spread
+from ..engine.devices import memory, spread
 from ..engine.initializers import Initializer, glorot_uniform
 from ..rules import Rule
 from ..rules.losses import Loss, mean
@@ -127,17 +127,54 @@ def mean_score(
     return Score(*(jnp.mean(jnp.stack(values)) for values in zip(*scores, strict=True)))
 
 
-def of_each(judge: Callable[[Any], Result], rules: Any, problems: tuple[Problem, ...], objective: Objective) -> Result:
+def of_each(
+    judge: Callable[[Any], Result],
+    rules: Any,
+    problems: tuple[Problem, ...],
+    objective: Objective,
+    *,
+    gradient: bool = False,
+) -> Result:
     """Calls `judge` for every rule of a stack, in one program, and stacks the results.
 
-    The rules are judged side by side, so that small arrays are worth a call; but one after the other on a CPU where the
-    states of one rule fill a core's cache by themselves, which is faster and needs the memory of one rule alone.
+    The rules are judged side by side, so that small arrays are worth a call, as many as memory has room for; but one
+    after the other on a CPU where the states of one rule fill a core's cache by themselves, which is faster and needs
+    the memory of one rule alone. Where there is no room for one rule on each device, one device judges all.
+
+    Args:
+        judge: judges one rule.
+        rules: the stack.
+        problems, objective: what the rules are judged by.
+        gradient: whether `judge` takes a gradient through the unroll, of which each step's synapses are kept.
     """
-    n_states = member(rules, 0).n_states
+    first = member(rules, 0)
     n_neurons = max((problem.net.n_neurons for problem in problems), default=0)
-    if platform() == "cpu" and n_neurons * n_states * objective.batch_size * objective.replicas >= IN_TURN:
-        return spread(lambda some: jax.lax.map(judge, some), rules)
-    return spread(jax.vmap(judge), rules)
+    each, room = bytes_of_one(first, problems, objective, gradient=gradient), memory()
+    at_once = max(int(room // max(each, 1)), 1)
+    if platform() == "cpu" and n_neurons * first.n_states * objective.batch_size * objective.replicas >= IN_TURN:
+        at_once = 1
+
+    def some(part: Any) -> Result:
+        if at_once >= jax.tree.leaves(part)[0].shape[0]:
+            return jax.vmap(judge)(part)
+        return jax.lax.map(judge, part, batch_size=None if at_once == 1 else at_once)
+
+    return spread(some, rules, n_bytes=each)
+
+
+def bytes_of_one(rule: Rule, problems: tuple[Problem, ...], objective: Objective, *, gradient: bool) -> int:
+    """The memory that an unroll of one rule takes, roughly: `replicas * item * (copies * values + 8 * states)`.
+
+    Values are those of the synapses, of which a gradient keeps those of each step; states are those of all neurons
+    in the larger of the two batches, of which a step and its derivative hold about eight at once.
+    """
+    most = 0
+    for net, task in ((problem.net, problem.task) for problem in problems):
+        values = net.n_synapses * rule.n_channels * (1 if rule.symmetric else 2)
+        states = net.n_neurons * rule.n_states * max(objective.batch_size, objective.query_size)
+        copies = 4 + (objective.capacity if gradient else 0)
+        most = max(most, objective.replicas * task.dtype.itemsize * (copies * values + 8 * states))
+    return most
 
 
 def fresh_network(key: Key[Array, ""], rule: Rule, problem: Problem, objective: Objective) -> NetworkState:

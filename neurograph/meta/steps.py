@@ -125,7 +125,7 @@ def meta_step(
         return found.loss, found
 
     judge = jax.value_and_grad(loss, has_aux=True)
-    (_, scores), gradients = of_each(judge, population.rules, problems, objective)
+    (_, scores), gradients = of_each(judge, population.rules, problems, objective, gradient=True)
     norms = jax.vmap(optax.tree.norm)(gradients)
     finite = jnp.isfinite(scores.loss) & jnp.isfinite(norms)
 

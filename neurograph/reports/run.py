@@ -1,7 +1,6 @@
 """The report of a run, made of what its folder holds."""
 
 import inspect
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from ..runs import environment
 from ..runs.checkpoint_files import latest_step
 from ..runs.config import kind_of
 from ..runs.listing import in_short
+from ..runs.metrics import damaged_summary, read_summary
 from ..topology import Topology, levels
 from .page import Block, Code, Facts, Grid, Page, Picture, Section, Text, command_lines, picture
 
@@ -37,7 +37,7 @@ def of_run(folder: pathlib.Path, commands: Sequence[tuple[str, str]]) -> Page:
     """
     kind = kind_of(folder)
     document = runs.read_config(folder, kind)
-    summary, records = _summary(folder), runs.read_metrics(folder)
+    summary, records = read_summary(folder), runs.read_metrics(folder)
     step = latest_step(folder) or 0
     names = ["topology"] if kind == "train" else [f"topology_{n}" for n in range(len(document["topologies"]))]
     wirings = [runs.read_topology(folder, name) for name in names]
@@ -45,7 +45,7 @@ def of_run(folder: pathlib.Path, commands: Sequence[tuple[str, str]]) -> Page:
         lead = _lead_of_training(summary, step) if kind == "train" else _lead_of_search(summary, step)
         results = _results(kind, summary)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+        raise damaged_summary(folder / "summary.json", f"{type(error).__name__}: {error}") from error
     sections = [
         Section("Curves", list(_curves(kind, records, folder.name))),
         Section("Results", results),
@@ -58,27 +58,6 @@ def of_run(folder: pathlib.Path, commands: Sequence[tuple[str, str]]) -> Page:
         Section("What to type next", [Text("In the folder where the run was started:"), _typed(commands)]),
     ]
     return Page(folder.resolve().name, lead, [section for section in sections if section.blocks])
-
-
-def _summary(folder: pathlib.Path) -> dict[str, Any]:
-    """The results; empty where the run has none yet."""
-    path = folder / "summary.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise _damaged(folder, str(error)) from error
-    if not isinstance(found, dict):
-        raise _damaged(folder, "it holds no results")
-    return found
-
-
-def _damaged(folder: pathlib.Path, why: str) -> UserError:
-    return UserError(
-        f"'{folder / 'summary.json'}' is damaged ({why}); remove it to get a report without results, or resume the "
-        "run, which writes it anew."
-    )
 
 
 def _lead_of_training(summary: Mapping[str, Any], step: int) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .atomic import append, write_atomically
+from .errors import RunError
 from .lines import Line, as_line, finite, read_lines, tell_damaged
 
 METRICS = "metrics.jsonl"
@@ -65,6 +66,29 @@ def write_summary(folder: pathlib.Path, summary: Mapping[str, Any]) -> None:
         RunError: it cannot be written.
     """
     write_atomically(folder / "summary.json", json.dumps(finite(summary), indent=2, allow_nan=False) + "\n")
+
+
+def read_summary(folder: pathlib.Path) -> dict[str, Any]:
+    """Reads summary.json; empty where the run has no results yet.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    path = folder / "summary.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise damaged_summary(path, str(error)) from error
+    if not isinstance(found, dict):
+        raise damaged_summary(path, "it holds no results")
+    return found
+
+
+def damaged_summary(path: pathlib.Path, why: str) -> RunError:
+    """The error about a summary.json that cannot be used."""
+    return RunError(f"'{path}' is damaged ({why}); remove it, or resume the run, which writes it anew.")
 
 
 def _lines(folder: pathlib.Path) -> list[Line]:

@@ -333,5 +333,5 @@ def test_wrong_arguments(monkeypatch, tmp_path, capsys, arguments, message):
 
 
 def test_all_cases_are_there():
-    expected = "mlp mlp_meta descent meta sparse sparse_step scale_free deep small growth genomes host"
+    expected = "mlp mlp_meta descent meta sparse sparse_step cores scale_free deep small growth genomes host"
     assert set(CASES) == set(expected.split())

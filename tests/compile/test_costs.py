@@ -183,3 +183,34 @@ def test_tuning_measures_and_the_command_keeps(folder, monkeypatch, run):
     assert measured.gather > 0
     assert measured.multiply_add > 0
     assert costs.known().costs == measured
+
+
+@pytest.mark.parametrize(("slow", "kept"), [("matmuls", False), ("tables", True)])
+def test_costs_that_make_wirings_slower_are_not_taken(monkeypatch, slow, kept):
+    """Times are made up: by which costs a wiring became matmuls."""
+    eager = dataclasses.replace(Costs(), kernel=100.0, gather=100.0, segment=100.0, loop_start=0.0)
+
+    def seconds(graph) -> float:
+        return 2.0 if bool(graph.wiring.matmuls) == (slow == "matmuls") else 1.0
+
+    monkeypatch.setattr(tuning, "_propagated", seconds)
+    assert tuning.no_worse(eager, Costs()) == kept
+    assert tuning.no_worse(Costs(), Costs())
+
+
+def test_the_first_large_wiring_has_the_machine_measured(folder, monkeypatch, run):
+    from neurograph.cli import _tune
+
+    measured = []
+    monkeypatch.setattr(_tune, "_measured", lambda: measured.append(1) or Costs(tile=77.0))
+    small = ("train", "xor", "--task", "xor", "--steps", "1", "--batch-size", "4")
+    assert "measured" not in run(*small).err
+    monkeypatch.setattr(_tune, "LARGE", 1)
+    monkeypatch.setenv("NEUROGRAPH_TUNE", "off")
+    assert "measured" not in run(*small).err
+    monkeypatch.delenv("NEUROGRAPH_TUNE")
+    assert measured == []
+    assert "this machine is measured first, which takes about a minute, once" in run(*small).err
+    assert costs.known().costs.tile == 77.0
+    assert "measured" not in run(*small).err
+    assert measured == [1]

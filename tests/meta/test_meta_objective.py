@@ -217,6 +217,42 @@ def test_synapses_have_the_type_of_the_task(key):
     assert shape.loss.dtype == jnp.float32
 
 
+def test_as_many_rules_at_once_as_memory_has_room_for(key, monkeypatch):
+    """Two of three, then the third."""
+    at, how, stack = problem(), objective(capacity=1), founders()
+    one = objectives.bytes_of_one(populations.member(stack, 0), (at,), how, gradient=False)
+    values = at.net.n_synapses * populations.member(stack, 0).n_channels * 2
+    assert one == 8 * (4 * values + 8 * at.net.n_neurons * 2 * max(how.batch_size, how.query_size))
+    more = objectives.bytes_of_one(populations.member(stack, 0), (at,), how, gradient=True)
+    assert more - one == 8 * how.capacity * values
+
+    def judge(rule):
+        return score(key, rule, at, 1, objective=how).loss
+
+    def all_of_them(stack):
+        return objectives.of_each(judge, stack, (at,), how)
+
+    def mapped(room: float) -> set[int]:
+        """How many rules each loop over some of them takes at once; none where they go side by side."""
+        monkeypatch.setattr(objectives, "memory", lambda: room)
+        program = jax.make_jaxpr(lambda stack: all_of_them(stack))(stack)
+        whole = [shape.shape for shape in jax.tree.leaves(stack)]
+        found = set()
+        for e in program.eqns:
+            inputs = [v.aval.shape for v in e.invars if hasattr(v.aval, "shape")]
+            if e.primitive.name == "scan":
+                found |= {n for n in (1, 2) if all((3 // n, n, *s[1:]) in inputs for s in whole)}
+                found |= {1} if e.params["length"] == 3 and all(s in inputs for s in whole) else set()
+        return found
+
+    assert mapped(2.5 * one) == {2}
+    assert mapped(0.5 * one) == {1}
+    assert mapped(3 * one) == set()
+    monkeypatch.setattr(objectives, "memory", lambda: 2.5 * one)
+    expected = [quick(judge)(populations.member(stack, n)) for n in range(3)]
+    np.testing.assert_allclose(quick(all_of_them)(stack), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("in_turn", thorough([True, False], ci=[True, False]))
 def test_rules_in_turn_and_side_by_side_are_each_by_itself(key, monkeypatch, in_turn):
     at, how, stack = problem(), objective(capacity=1, replicas=2), founders()
