@@ -111,7 +111,7 @@ COMPILER = (
         BLOCKS,
         "_pool",
         Rewrite("_n + np.arange(len(_r))", "_n + _r"),
-        (LOOP, f"{BACKPROP}[multi_level_outputs]"),
+        (f"{SUMS}[gathers level by level, 1x1, k]",),
     ),
     Mutation(
         "outputs numbered as rows",

@@ -101,7 +101,7 @@ PRIMITIVES = (
         "ops/lowerings",
         "Pooled.pool",
         Rewrite("rows_of(_p, _q)", "rows_of(_p, _q * 0)"),
-        (AUTO,),
+        (f"{SUMS}[gathers level by level, 1x1, k]",),
     ),
     Mutation(
         "the first type of a stage for all its neurons",

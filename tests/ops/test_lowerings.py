@@ -21,6 +21,7 @@ OPTIONS |= {f"{name} in order": {"lowering": name, **LOOP} for name in SERVING}
 OPTIONS |= {
     f"tiles of {tile}": {"lowering": "padded_gather", **LOOP, "tile": tile} for tile in ((3, 2), (1, 1), (5, 4))
 }
+OPTIONS["few rows of a stage"] = {"lowering": "padded_gather", "schedule": "unrolled"}
 OPTIONS["late blocks"] = {}
 OPTIONS["three rules"] = {"rules": ("y", "a")}
 SLOW = [(name, 1) for name in OPTIONS if name not in LOWERINGS]
@@ -38,6 +39,7 @@ def test_every_lowering_is_among_the_cases():
     assert {block.lowering for w in wirings for block in (*w.matmuls, *w.up, *w.down)} == NAMES
     assert {g.lowering for w in wirings for g in (*w.up, *w.down) if g.internal} == {*SERVING}
     tables = [g.table for w in wirings for g in (*w.up, *w.down)]
+    assert any(pick is not None for table in tables for pick in getattr(table, "picks", ()))
     for feature in ("splits", "accumulates"):
         assert any(getattr(table, feature, False) for table in tables)
 
