@@ -26,6 +26,18 @@ def together(wanted: bool) -> None:
         os.environ[SWITCH] = "on"
 
 
+def use_one_device() -> None:
+    """Takes one device, whose threads are those of all cores, for a command that shares its work with no process."""
+    from ..engine import devices as all_devices
+
+    if _is_together():
+        raise typer.BadParameter(
+            "this command works in one process; leave out --distributed and JAX_COORDINATOR_ADDRESS. For many runs "
+            "at once there is `neurograph sweep FILE --shard I/N`."
+        )
+    all_devices.use(1)
+
+
 def use_devices(devices: int | None) -> None:
     """Joins the other processes, if any, and takes so many devices in each; before a command makes any array.
 
@@ -35,12 +47,17 @@ def use_devices(devices: int | None) -> None:
     from ..engine import devices as all_devices
 
     all_devices.use(devices)
-    if os.environ.get(SWITCH, "off").lower() in ("on", "1", "true") or "JAX_COORDINATOR_ADDRESS" in os.environ:
+    if _is_together():
         _keep_stdout()
         all_devices.join()
         if not all_devices.is_first():
             _console.mute()
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays to the end
+
+
+def _is_together() -> bool:
+    """Whether this process is to work with others."""
+    return os.environ.get(SWITCH, "off").lower() in ("on", "1", "true") or "JAX_COORDINATOR_ADDRESS" in os.environ
 
 
 def _keep_stdout() -> None:
@@ -65,7 +82,7 @@ def own_copy(folder: pathlib.Path) -> pathlib.Path:
     """The folder of a run that is continued; a copy in all processes but the first, which waits until it is made."""
     from ..engine.devices import wait_for_all
 
-    if not _writes():
+    if not _writes() and folder.is_dir():  # else each process says what is wrong with it
         folder = pathlib.Path(shutil.copytree(folder, _place() / "run", ignore=shutil.ignore_patterns("*.lock")))
     wait_for_all("copied")
     return folder

@@ -12,7 +12,7 @@ from rich.table import Table
 from .._text import count
 from . import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._devices import use_devices
+from ._devices import use_one_device
 from ._interrupts import Interrupts, exit_code
 from ._long import RuleFiles, choose_device, define_rules, progress, say
 
@@ -28,7 +28,7 @@ def sweep(
     Any number of processes may work on one folder at once: each takes its share (--shard), or what no other has taken.
     A run that is finished is left alone, one that was interrupted goes on. `neurograph merge` shows the results.
     """
-    use_devices(1)
+    use_one_device()
     define_rules(rules)
     from ..runs import sweeps
 

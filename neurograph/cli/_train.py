@@ -11,7 +11,7 @@ from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._devices import use_devices
+from ._devices import use_one_device
 from ._interrupts import Interrupts, exit_code
 from ._long import (
     RuleFiles,
@@ -81,7 +81,7 @@ def train(
     Everything is kept in the run folder. Ctrl-C stops after the current steps with everything saved; --resume
     continues to the bit-identical result of the uninterrupted run.
     """
-    use_devices(1)  # whose threads are those of all cores
+    use_one_device()
     given: dict[str, Any] = {
         "task": task,
         "task_options.data_dir": None if data_dir is None else str(data_dir),

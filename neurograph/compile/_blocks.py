@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from .._text import UserError
 from ..ops import DOWN, UP, Costs, Csr, Gather, Matmul, Segments, Table, Tiles
 from ..ops.lowerings import csr, segment_sum
 from . import _tiles as tiles
@@ -261,6 +262,8 @@ def _compressed(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
 
     def build(n_sparse: int, pool: Pool) -> Csr:
         shift = csr.shift_for(len(pool.sources), int(pool.rows.max()))
+        if shift is None:
+            raise UserError(f"lowering 'csr' takes fewer rows than {len(pool.sources)} stages here have; take 'auto'.")
         return Csr(
             sources=int32((pool.pieces << shift) + pool.rows),
             synapses=int32(given.synapses),
@@ -290,7 +293,8 @@ def _table(given: tiles.Rows, choice: Choice, n_sparse: int, pool: Pool, *, cell
         return cheapest([choice.lowering])[1].build(n_sparse, pool)
     # a kernel makes the same accesses to memory as a loop over tiles, and none of its copies
     name, candidate = cheapest(TABLES.keys() - {"padded_gather" if choice.kernels else "csr"})
-    if name == "csr" and kernels.problem() is not None:  # there is a compiler, but it cannot compile them
+    fits = csr.shift_for(len(pool.sources), int(pool.rows.max())) is not None
+    if name == "csr" and not (fits and kernels.problem() is None):  # a compiler may be there, and fail
         _, candidate = cheapest(TABLES.keys() - {"csr"})
     return candidate.build(n_sparse, pool)
 

@@ -160,3 +160,12 @@ def test_more_devices_than_there_are(run):
     outcome = run(*COMPARED, "--devices", "4000")
     assert outcome.code == 1
     assert "4000 devices were asked for, but this computer has" in outcome.err
+
+
+@pytest.mark.parametrize("command", [("train", "xor"), ("sweep", "s.yaml")])
+def test_commands_of_one_process_refuse_others(run, monkeypatch, command):
+    """Else all of them would write one folder."""
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:1")
+    outcome = run(*command)
+    assert outcome.code == 2
+    assert "this command works in one process" in " ".join(outcome.err.replace("\u2502", " ").split())

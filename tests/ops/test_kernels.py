@@ -180,6 +180,26 @@ print(ops.propagate(net.wiring, (jnp.ones((1, net.n_synapses)),), tuple(
     assert len(done.stdout.split(",")) == net.wiring.stages[1].size
 
 
+def test_rows_and_pieces_share_31_bits():
+    from neurograph.ops.lowerings import csr
+
+    assert csr.shift_for(1, 2**31 - 1) == 31
+    assert csr.shift_for(128, 2**24 - 1) == 24
+    assert csr.shift_for(129, 2**24 - 1) is None
+
+
+@NEEDED
+def test_where_they_do_not_fit_tiles_serve(monkeypatch):
+    from neurograph.ops.lowerings import csr
+
+    wiring = generators.random_dag(40, 4, 200, n_levels=3, in_degree=4)
+    monkeypatch.setattr(csr, "shift_for", lambda n_pieces, last_row: None)
+    net = compile_topology(wiring)
+    assert "csr" not in {g.lowering for g in (*net.wiring.up, *net.wiring.down)}
+    with pytest.raises(ValueError, match="lowering 'csr' takes fewer rows"):
+        compile_topology(wiring, lowering="csr")
+
+
 # --- where there are no kernels ---------------------------------------------------------------------------------------
 
 

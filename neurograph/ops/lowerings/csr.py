@@ -95,16 +95,10 @@ def _call(kernel: str, shape: tuple[int, ...], dtype):
     )
 
 
-def shift_for(n_pieces: int, last_row: int) -> int:
-    """Bits for the number of a row, so that it and the number of its piece fit 31 bits.
-
-    Raises:
-        ValueError: they do not.
-    """
+def shift_for(n_pieces: int, last_row: int) -> int | None:
+    """Bits for the number of a row, so that it and the number of its piece fit 31 bits; None where they do not."""
     shift = last_row.bit_length()
-    if (n_pieces - 1) << shift >= 1 << 31:
-        raise ValueError(f"{n_pieces} stages of up to {last_row + 1:,} rows are too many for the lowering 'csr'.")
-    return shift
+    return shift if (n_pieces - 1) << shift < 1 << 31 else None
 
 
 def estimate(costs: Costs, n_synapses: int, n_chunks: Any, n_rows: Any, work: int, *, cells: bool) -> Any:
