@@ -292,11 +292,16 @@ def _table(given: tiles.Rows, choice: Choice, n_sparse: int, pool: Pool, *, cell
     if choice.lowering != "auto":
         return cheapest([choice.lowering])[1].build(n_sparse, pool)
     # a kernel makes the same accesses to memory as a loop over tiles, and none of its copies
-    name, candidate = cheapest(TABLES.keys() - {"padded_gather" if choice.kernels else "csr"})
+    name, candidate = cheapest(_without("padded_gather" if choice.kernels else "csr"))
     fits = csr.shift_for(len(pool.sources), int(pool.rows.max())) is not None
     if name == "csr" and not (fits and kernels.problem() is None):  # a compiler may be there, and fail
-        _, candidate = cheapest(TABLES.keys() - {"csr"})
+        _, candidate = cheapest(_without("csr"))
     return candidate.build(n_sparse, pool)
+
+
+def _without(name: str) -> list[str]:
+    """The other lowerings, in their order, so that the first of equal ones is taken in every process."""
+    return [other for other in TABLES if other != name]
 
 
 def int32(array: np.ndarray) -> Array:

@@ -150,7 +150,8 @@ def of_each(
     first = member(rules, 0)
     n_neurons = max((problem.net.n_neurons for problem in problems), default=0)
     each, room = bytes_of_one(first, problems, objective, gradient=gradient), memory()
-    at_once = max(int(room // max(each, 1)), 1)
+    n_rules = jax.tree.leaves(rules)[0].shape[0]
+    at_once = int(max(min(room / max(each, 1), n_rules), 1))  # there may be no end of room
     if platform() == "cpu" and n_neurons * first.n_states * objective.batch_size * objective.replicas >= IN_TURN:
         at_once = 1
 

@@ -248,6 +248,7 @@ def test_as_many_rules_at_once_as_memory_has_room_for(key, monkeypatch):
     assert mapped(2.5 * one) == {2}
     assert mapped(0.5 * one) == {1}
     assert mapped(3 * one) == set()
+    assert mapped(float("inf")) == set(), "a system that does not tell its memory"
     monkeypatch.setattr(objectives, "memory", lambda: 2.5 * one)
     expected = [quick(judge)(populations.member(stack, n)) for n in range(3)]
     np.testing.assert_allclose(quick(all_of_them)(stack), expected, rtol=1e-12)
