@@ -1,6 +1,7 @@
 """What README.md and docs/ show runs: Python blocks of a file one after another, and commands, on small numbers."""
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -78,7 +79,7 @@ BRIEF = {
 
 
 def commands(path: pathlib.Path) -> list[list[str]]:
-    """The words of each command of neurograph in a document, without `neurograph`."""
+    """The words of each command of neurograph in a document, without `neurograph`, its variables in their place."""
     found = []
     for block in COMMANDS.findall(path.read_text(encoding="utf-8")):
         # under a name of its own, since the page's Python code has defined the class already
@@ -86,7 +87,7 @@ def commands(path: pathlib.Path) -> list[list[str]]:
             block.replace("\\\n", " ").replace("--rule slow_mirror", "--rule slow_mirror_in_a_file").splitlines()
         ):
             if line.startswith("neurograph "):
-                found.append(shlex.split(line, comments=True)[1:])
+                found.append(shlex.split(os.path.expandvars(line), comments=True)[1:])
     return found
 
 
@@ -111,7 +112,8 @@ def brief(words: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     "path", [path for path in PAGES if path.name not in RECORDED and commands(path)], ids=lambda path: path.name
 )
-def test_commands_run(path, run: Run):
+def test_commands_run(path, run: Run, monkeypatch):
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
     prepare_what_documents_name(pathlib.Path())
     run("train", "xor", "--steps", 2, "--out", "runs/first")
     run(*brief(["meta-train", "mlp:64-4-10", "--task", "digits", "--states", "2"]), "--out", "runs/mine")
@@ -133,6 +135,12 @@ def prepare_what_documents_name(folder: pathlib.Path) -> None:
     lines += [",".join(map(str, [*x, label])) for x, label in zip(wine.data, wine.target, strict=True)]
     (folder / "wine.csv").write_text("\n".join(lines), encoding="utf-8")
     topology.files.save(topology.files.load("xor"), folder / "circuit.graphml")
+    sweeps = (ROOT / "docs" / "how_to" / "use_many_devices.md").read_text(encoding="utf-8")
+    block = re.search(r"^```yaml\n(.*?)^```$", sweeps, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    sweep = block[1].replace("steps: 500", "steps: 2").replace("64-64-64-10, small_world", "64-8-10, mlp:64-6-10")
+    assert sweep.count("steps: 2") == sweep.count("mlp:64-8-10, mlp:64-6-10") == 1
+    (folder / "many.yaml").write_text(sweep, encoding="utf-8")
     rule = next(code for _, code in blocks(ROOT / "docs" / "how_to" / "add_a_rule.md") if "class " in code)
     (folder / "mine.py").write_text(rule.replace("SlowMirror", "SlowMirrorInAFile"), encoding="utf-8")
 
