@@ -24,6 +24,7 @@ VARIANTS = (
     ("level by level", {"lowering": "padded_gather", "schedule": "unrolled"}),
     ("matmuls", {"lowering": "dense"}),
     ("kernels", {"lowering": "csr"}),
+    ("padded rows", {"lowering": "ell"}),
     ("segment_sum", {"lowering": "segment_sum"}),
 )
 """Names, and arguments of `compile_topology`; each is compared with the compiler's own choice."""

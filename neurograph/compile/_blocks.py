@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Array
 
 from .._text import UserError
-from ..ops import DOWN, UP, Costs, Csr, Gather, Matmul, Segments, Table, Tiles
-from ..ops.lowerings import csr, segment_sum
+from ..ops import DOWN, UP, Costs, Csr, Ell, Gather, Matmul, Segments, Table, Tiles
+from ..ops.lowerings import csr, ell, segment_sum
 from . import _tiles as tiles
+from . import _units as units
 from . import kernels
 from ._stages import runs
 
@@ -43,16 +44,14 @@ class Choice(NamedTuple):
     """What tables are chosen by.
 
     Attributes:
-        kernels: whether kernels in C++ are expected to serve.
-        lowering: "auto", or the one of `TABLES` that is forced.
+        tables: the names of the lowerings of `TABLES` of which the cheapest is taken.
         tile: (rows, slots) of every tile, or None for the cheapest.
         costs: the cost model.
         work: states times batch.
         channels: the number of channels of the synapses.
     """
 
-    kernels: bool
-    lowering: str
+    tables: tuple[str, ...]
     tile: tuple[int, int] | None
     costs: Costs
     work: int
@@ -154,7 +153,8 @@ class Pool(NamedTuple):
         picks: for each, which of its rows are in the pool; None for all.
         size: the number of rows of the pool.
         places: for each synapse, the row of the pool that it reads.
-        pieces, rows: for each synapse, the piece that it reads, and the row of it.
+        pieces, rows, neurons: for each synapse, the piece that it reads, the row of it, and the neuron.
+        first: the first neuron of the stage whose rows are summed.
     """
 
     sources: tuple[int, ...]
@@ -163,6 +163,8 @@ class Pool(NamedTuple):
     places: np.ndarray
     pieces: np.ndarray
     rows: np.ndarray
+    neurons: np.ndarray
+    first: int
 
 
 def _pool(synapses: Synapses, far: np.ndarray, stage: int) -> Pool:
@@ -182,7 +184,8 @@ def _pool(synapses: Synapses, far: np.ndarray, stage: int) -> Pool:
             picks.append(int32(rows))
             n_pool += len(rows)
     pieces = np.searchsorted(sources, synapses.of[far])
-    return Pool(tuple(sources), tuple(picks), n_pool, place[at], pieces, far - synapses.starts[synapses.of[far]])
+    rows, first = far - synapses.starts[synapses.of[far]], int(synapses.starts[stage])
+    return Pool(tuple(sources), tuple(picks), n_pool, place[at], pieces, rows, far, first)
 
 
 def _distinct(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -255,10 +258,12 @@ def _segmented(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
 
 def _compressed(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
     """Compressed rows, summed by a kernel."""
-    widths = given.levels[:, 1] - given.levels[:, 0]
-    n_rows = csr.chunk_rows(choice.costs, widths, choice.work) if cells else given.size
+    costs, work = choice.costs, choice.work
+    n_rows = given.size
+    if cells:
+        n_rows = tiles.chunk_rows(given.levels, lambda n, rows: csr.estimate(costs, 0, n, rows, work, cells=True))
     chunks = tiles.chunked(given, n_rows)
-    cost = csr.estimate(choice.costs, len(given.rows), len(chunks.begin), n_rows, choice.work, cells=cells)
+    cost = csr.estimate(costs, len(given.rows), len(chunks.begin), n_rows, work, cells=cells)
 
     def build(n_sparse: int, pool: Pool) -> Csr:
         shift = csr.shift_for(len(pool.sources), int(pool.rows.max()))
@@ -276,12 +281,53 @@ def _compressed(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
     return Candidate(cost, build)
 
 
+def _padded_rows(given: tiles.Rows, choice: Choice, *, cells: bool) -> Candidate:
+    """Padded rows, hubs split."""
+    costs, work, channels = choice.costs, choice.work, choice.channels
+    degree = np.bincount(given.rows, minlength=given.size)
+    n_slots, n_rows = ell.slots(costs, degree, work, channels), given.size
+    if cells:
+        mean = len(given.rows) / given.size / n_slots
+
+        def in_order(n: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return n * ell.estimate(costs, rows * mean, n_slots, rows, 0, work, channels, cells=True)
+
+        n_rows = tiles.chunk_rows(given.levels, in_order)
+    chunks = tiles.chunked(given, n_rows)
+
+    def build(n_sparse: int, pool: Pool) -> Ell:
+        built = units.build(given, pool.neurons, chunks, n_slots, n_sparse)
+        return Ell(
+            sources=int32(built.sources),
+            synapses=int32(built.synapses),
+            merges=tuple(int32(merge) for merge in built.merges),
+            places=None if built.places is None else int32(built.places),
+            begin=int32(built.begin),
+            stays=None if built.stays is None else jax.device_put(built.stays),
+            where=None if built.where is None else int32(built.where),
+            ends=int32(np.stack([pool.neurons, given.rows])) if given.direction == UP else None,
+            first=pool.first,
+        )
+
+    n_units = float(np.maximum(-(-degree // n_slots), 1).sum()) / len(chunks.begin)
+    cost = len(chunks.begin) * ell.estimate(costs, n_units, n_slots, n_rows, 0, work, channels, cells=cells)
+    return Candidate(cost, build)
+
+
 TABLES: dict[str, Callable[..., Candidate]] = {
     "padded_gather": _tiled,
     "csr": _compressed,
+    "ell": _padded_rows,
     "segment_sum": _segmented,
 }
-"""By lowering, what table it would make of some rows; "auto" takes the cheapest."""
+"""By lowering, what table it would make of some rows."""
+
+WITHOUT_KERNELS = ("padded_gather", "segment_sum")
+"""What "auto" chooses among on a CPU without kernels in C++; of equal ones the first."""
+WITH_KERNELS = ("csr", "segment_sum")
+"""And with them: a kernel makes the same accesses to memory as a loop over tiles, and none of its copies."""
+OFF_A_CPU = ("ell",)
+"""And on a GPU, where a loop over tiles is latency, and `segment_sum` adds in any order."""
 
 
 def _table(given: tiles.Rows, choice: Choice, n_sparse: int, pool: Pool, *, cells: bool) -> Table:
@@ -289,19 +335,12 @@ def _table(given: tiles.Rows, choice: Choice, n_sparse: int, pool: Pool, *, cell
         candidates = [(name, TABLES[name](given, choice, cells=cells)) for name in names]
         return min(candidates, key=lambda candidate: candidate[1].cost)
 
-    if choice.lowering != "auto":
-        return cheapest([choice.lowering])[1].build(n_sparse, pool)
-    # a kernel makes the same accesses to memory as a loop over tiles, and none of its copies
-    name, candidate = cheapest(_without("padded_gather" if choice.kernels else "csr"))
-    fits = csr.shift_for(len(pool.sources), int(pool.rows.max())) is not None
-    if name == "csr" and not (fits and kernels.problem() is None):  # a compiler may be there, and fail
-        _, candidate = cheapest(_without("csr"))
+    name, candidate = cheapest(choice.tables)
+    if name == "csr" and len(choice.tables) > 1:
+        fits = csr.shift_for(len(pool.sources), int(pool.rows.max())) is not None
+        if not (fits and kernels.problem() is None):  # a compiler may be there, and fail
+            _, candidate = cheapest(WITHOUT_KERNELS)
     return candidate.build(n_sparse, pool)
-
-
-def _without(name: str) -> list[str]:
-    """The other lowerings, in their order, so that the first of equal ones is taken in every process."""
-    return [other for other in TABLES if other != name]
 
 
 def int32(array: np.ndarray) -> Array:

@@ -11,9 +11,20 @@ from ..ops import DOWN, UP, Costs, Stage, Wiring
 from ..topology import Topology
 from . import _stages as stages
 from . import kernels
-from ._blocks import TABLES, Choice, Synapses, int32, matmuls_of, sparse_order, tables_of
+from ._blocks import (
+    OFF_A_CPU,
+    TABLES,
+    WITH_KERNELS,
+    WITHOUT_KERNELS,
+    Choice,
+    Synapses,
+    int32,
+    matmuls_of,
+    sparse_order,
+    tables_of,
+)
 from ._graph import CompiledGraph
-from .costs import known
+from .costs import known, platform
 
 LOWERINGS = ("auto", "dense", *TABLES)
 SCHEDULES = ("auto", "unrolled", "scan")
@@ -35,8 +46,8 @@ def compile_topology(
     Args:
         topology: a valid topology.
         lowering: "auto" takes for each block of synapses what the cost model finds cheapest: a matmul, with or without
-            gaps, compressed rows by a kernel in C++, or a padded gather; "dense", "padded_gather", "csr" and
-            "segment_sum" force one on all.
+            gaps, compressed rows by a kernel in C++ or a padded gather on a CPU, padded rows on a GPU; "dense",
+            "padded_gather", "csr", "ell" and "segment_sum" force one on all.
         schedule: "auto" runs levels that a matmul feeds one by one, and runs of other levels in one loop; "unrolled"
             takes every level by itself, "scan" all that are not inputs in one loop (and makes no matmuls).
         tile: (rows, slots) of the tiles of padded gathers, instead of the cheapest.
@@ -52,7 +63,7 @@ def compile_topology(
     _check(lowering, schedule, tile)
     costs = known().costs if costs is None else costs
     work = n_states * batch_size
-    by_kernels = lowering in ("auto", "csr") and tile is None and _kernels_serve(lowering)
+    tables = _tables(lowering, tile)
     numbered = stages.number_rules(topology, rules)
     groups = stages.group(topology, numbered)
     senders, receivers = groups.rank[topology.senders], groups.rank[topology.receivers]
@@ -60,11 +71,11 @@ def compile_topology(
     if lowering == "dense":
         chosen, schedule = np.ones(len(pairs.counts), bool), "unrolled"
     elif lowering == "auto" and schedule != "scan":
-        chosen = stages.as_matmuls(groups, pairs, costs, work, n_states, kernels=by_kernels)
+        chosen = stages.as_matmuls(groups, pairs, costs, work, n_states, table=tables[0])
     else:
         chosen = np.zeros(len(pairs.counts), bool)
-    wide = -(-stages.WIDE // work) if by_kernels else None
-    layout = stages.lay_out(groups, pairs, chosen, schedule, wide)
+    apart = stages.set_apart(groups, pairs, tables[0], work)
+    layout = stages.lay_out(groups, pairs, chosen, schedule, apart)
 
     starts = groups.starts[layout.first]
     sizes = np.diff(np.append(starts, topology.n_neurons))
@@ -88,7 +99,7 @@ def compile_topology(
     of_pair = number[pairs.of]
     matmuls, dense = matmuls_of(synapses, of_pair, slices, joined)
     sparse = sparse_order(synapses, np.flatnonzero(of_pair < 0))
-    choice = Choice(by_kernels, lowering, tile, costs, work, n_states)
+    choice = Choice(tables, tile, costs, work, n_states)
     order = np.concatenate([dense, sparse])
     wiring = Wiring(
         stages=tuple(
@@ -148,11 +159,17 @@ def _check(lowering: str, schedule: str, tile: tuple[int, int] | None) -> None:
         raise UserError(f"tile is {tile}; it must have 1 row and 1 slot or more.")
 
 
-def _kernels_serve(lowering: str) -> bool:
-    """Whether kernels in C++ can be used."""
+def _tables(lowering: str, tile: tuple[int, int] | None) -> tuple[str, ...]:
+    """The lowerings of which the cheapest is taken for synapses that are in no matmul."""
     if lowering == "csr" and (problem := kernels.problem()) is not None:
         raise UserError(f"lowering 'csr' needs kernels in C++, but {problem}; take 'auto'.")
-    return kernels.expected() is None
+    if lowering in TABLES:
+        return (lowering,)
+    if tile is not None:
+        return WITHOUT_KERNELS
+    if platform() != "cpu":
+        return OFF_A_CPU
+    return WITH_KERNELS if kernels.expected() is None else WITHOUT_KERNELS
 
 
 def _types(groups: stages.Groups, layout: stages.Layout):

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._text import UserError
 from ..ops import Costs
-from ..ops.lowerings import csr, dense, padded_gather
+from ..ops.lowerings import csr, dense, ell, padded_gather
 from ..topology import INPUT, ROLES, Topology, levels
 
 MAX_MATMULS = 128
@@ -16,8 +16,10 @@ MAX_STAGES = 4
 """Most runs of groups of one type that become stages of their own; beyond, types share stages."""
 WIDE = 1 << 17
 """Numbers (rows x states x batch) from which on a level gains by being a stage: loops copy all levels' arrays."""
-MAX_WIDE = 32
-"""Most levels that are stages for their width: each has to be compiled."""
+HEAVY = 4
+"""How many times the mean of synapses a level has that is a stage: in a loop all levels are padded to the heaviest."""
+MAX_APART = 32
+"""Most levels that are stages by themselves though no matmul feeds them: each has to be compiled."""
 
 
 class Rules(NamedTuple):
@@ -166,18 +168,18 @@ def pair_up(groups: Groups, senders: np.ndarray, receivers: np.ndarray) -> Pairs
     return Pairs(*np.divmod(pairs, n), counts, of)
 
 
-def as_matmuls(groups: Groups, pairs: Pairs, costs: Costs, work: int, channels: int, *, kernels: bool) -> np.ndarray:
-    """bool `[pairs]`: those that are cheaper as a matmul than in tables (of kernels in C++), and few enough."""
+def as_matmuls(groups: Groups, pairs: Pairs, costs: Costs, work: int, channels: int, *, table: str) -> np.ndarray:
+    """bool `[pairs]`: those that are cheaper as a matmul than in tables of some lowering, and few enough."""
     n_s, n_t = groups.sizes[pairs.sources], groups.sizes[pairs.targets]
     complete = pairs.counts == n_s * n_t
     matmul = dense.estimate(costs, n_s, n_t, work, channels, gaps=~complete)
-    table = csr if kernels else padded_gather
-    saved = table.estimate_more(costs, 1, work) * pairs.counts - matmul
+    by = {"csr": csr, "ell": ell}.get(table, padded_gather)
+    saved = by.estimate_more(costs, 1, work) * pairs.counts - matmul
     # where a target needs no table at all, its start is spared as well
     n_groups = len(groups.starts)
     tables = np.bincount(pairs.targets, ~complete, minlength=n_groups) > 0
     into = np.bincount(pairs.targets, minlength=n_groups)
-    spared = table.estimate_start(costs) / np.maximum(into, 1)
+    spared = by.estimate_start(costs) / np.maximum(into, 1)
     saved = saved + np.where(tables[pairs.targets], 0.0, spared[pairs.targets])
     chosen = saved > 0
     # a matmul from some rows of a stage that tables feed costs passes over all of that stage on the way back
@@ -202,14 +204,38 @@ class Layout(NamedTuple):
     of: np.ndarray
 
 
-def lay_out(groups: Groups, pairs: Pairs, matmuls: np.ndarray, schedule: str, wide: int | None) -> Layout:
+def set_apart(groups: Groups, pairs: Pairs, table: str, work: int) -> np.ndarray:
+    """bool `[groups]`: those that are better a stage by themselves than level by level in one loop with others.
+
+    Args:
+        groups, pairs: the neurons, and which of them are joined.
+        table: the lowering of what is in no matmul.
+        work: states times batch.
+    """
+    n = len(groups.starts)
+    if table == "csr":
+        wide = groups.sizes * work >= WIDE
+        return wide if wide.sum() <= MAX_APART else np.zeros(n, bool)
+    if table != "ell":
+        return np.zeros(n, bool)
+    if n <= MAX_APART:
+        return np.ones(n, bool)
+    received = np.bincount(pairs.targets, pairs.counts, minlength=n)
+    sent = np.bincount(pairs.sources, pairs.counts, minlength=n)
+    heaviest = np.argsort(-np.maximum(received, sent), kind="stable")[:MAX_APART]
+    heavy = np.zeros(n, bool)
+    heavy[heaviest] = True
+    return heavy & (np.maximum(received, sent) > HEAVY * pairs.counts.sum() / n)
+
+
+def lay_out(groups: Groups, pairs: Pairs, matmuls: np.ndarray, schedule: str, apart: np.ndarray) -> Layout:
     """Groups that a matmul feeds are stages. Of the others, those of one rule share one, if possible of one type.
 
     Args:
         groups, pairs: the neurons, and which of them are joined.
         matmuls: which pairs are matmuls.
         schedule: as `compile_topology` has it.
-        wide: rows from which on a group is a stage whatever feeds it, as long as these are few; None for no such.
+        apart: which groups are stages whatever feeds them, where the schedule leaves it open.
     """
     n = len(groups.starts)
     if schedule == "unrolled":
@@ -217,8 +243,8 @@ def lay_out(groups: Groups, pairs: Pairs, matmuls: np.ndarray, schedule: str, wi
     else:
         alone = np.zeros(n, bool)
         alone[pairs.targets[matmuls]] = True
-        if wide is not None and schedule == "auto" and np.sum(groups.sizes >= wide) <= MAX_WIDE:
-            alone |= groups.sizes >= wide
+        if schedule == "auto":
+            alone |= apart
     is_input = np.array([one.role == ROLES[INPUT] for one in groups.types])
     rule = np.array([one.rule for one in groups.types])
     number = {one: n for n, one in enumerate(dict.fromkeys(groups.types))}

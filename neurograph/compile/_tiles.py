@@ -1,5 +1,6 @@
 """Tables of sparse synapses: the shape of their tiles, and what stands where. NumPy; no loop goes over rows."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,21 @@ class Chunks(NamedTuple):
         n_rows = self.rows.shape[1]
         first = self.begin + self.live.argmax(axis=1)
         return np.stack([self.begin, first, self.begin + n_rows - self.live[:, ::-1].argmax(axis=1)], axis=1)
+
+
+def chunk_rows(levels: np.ndarray, cost: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> int:
+    """The number of rows of a chunk with which a pass in order is expected to be fastest.
+
+    Args:
+        levels: `[levels, 2]`: first row and last row + 1 of each.
+        cost: what a pass costs, from the number of chunks, and of the rows of each; both for many choices.
+    """
+    widths = levels[:, 1] - levels[:, 0]
+    widest = int(widths.max())
+    some = np.unique(np.minimum(np.r_[1 << np.arange(widest.bit_length()), np.quantile(widths, (0.5, 0.9))], widest))
+    some = some.astype(np.int64)
+    n_chunks = np.array([int((-(-widths // n)).sum()) for n in some])
+    return int(some[np.argmin(cost(n_chunks, some))])
 
 
 def chunked(given: Rows, n_rows: int) -> Chunks:

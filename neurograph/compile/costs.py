@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 DEFAULT = {
     "cpu": Costs(),
     "gpu": Costs(
-        matmul_start=8_000.0,
+        matmul_start=4_000.0,
         multiply_add=0.0001,
         fill=0.01,
         loop_start=10_000.0,
@@ -30,6 +30,7 @@ DEFAULT = {
         gather=0.0005,
         cell=0.0005,
         segment=0.005,
+        call=4_000.0,
         copy=0.002,
         max_rows=65_536,
         max_slots=32,

@@ -27,6 +27,7 @@ The compiler chooses a lowering for each block of synapses; `neurograph.ops.lowe
     scattered      many pairs: a matmul on the matrix with gaps
     padded_gather  tables of senders, summed tile by tile in one loop; it never builds `[synapses, states, batch]`
     csr            compressed rows, summed by a kernel in C++ on all cores; CPU only
+    ell            padded rows, hubs split: one fused gather, multiply and reduce; for GPUs
     segment_sum    gather, multiply, `jax.ops.segment_sum`: the reference
 """
 
@@ -46,6 +47,7 @@ from ._wiring import Stage as Stage
 from ._wiring import Wiring as Wiring
 from .lowerings import Costs as Costs
 from .lowerings import Csr as Csr
+from .lowerings import Ell as Ell
 from .lowerings import Gather as Gather
 from .lowerings import Matmul as Matmul
 from .lowerings import Segments as Segments

@@ -1,6 +1,8 @@
 """What all sums share: directions, the precision of sums, how rows are read, sums over the batch."""
 
 import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +34,33 @@ def empty(shape, dtype) -> Array:
 def put(whole: Array, part: Array, begin: int | Array) -> Array:
     """An array whose rows from `begin` on are those of another."""
     return jax.lax.dynamic_update_slice_in_dim(whole, part.astype(whole.dtype), begin, axis=1)
+
+
+class ByStage(NamedTuple):
+    """States by stage, which are read as one array for each stage, or as one of all.
+
+    Attributes:
+        sizes: rows of each stage.
+        parts: the states, `[channels, rows, batch]`; None where all are 0, but not everywhere.
+        joined: the same in one array, where there is one.
+    """
+
+    sizes: Sequence[int]
+    parts: Sequence[Array | None]
+    joined: Array | None = None
+
+    def pieces(self, stages: Sequence[int]) -> list[Rows]:
+        """The arrays of some stages."""
+        if all(self.parts[s] is not None for s in stages):
+            return [part for s in stages if (part := self.parts[s]) is not None]
+        some = next(part for part in self.parts if part is not None)
+        channels, _, batch = some.shape
+        zeros = [jnp.zeros((channels, size, batch), some.dtype) for size in self.sizes]
+        return [zeros[s] if (part := self.parts[s]) is None else part for s in stages]
+
+    def whole(self) -> Rows:
+        """The rows of all stages."""
+        return jnp.concatenate(self.pieces(range(len(self.sizes))), axis=1) if self.joined is None else self.joined
 
 
 def n_bytes(tree: object) -> int:

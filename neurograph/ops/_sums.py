@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._arrays import UP, accumulator
+from ._arrays import UP, ByStage, accumulator
 from ._derivatives import derive, differentiable
 from ._wiring import Wiring
 from .lowerings import Gather
@@ -36,9 +36,9 @@ def propagate(wiring: Wiring, weights: Weights, a: States) -> tuple[tuple[Array,
     """
     some = _some(a)
     k, _, batch = some.shape
-    sums = []
+    sums, states = [], by_stage(wiring, a)
     for t, stage in enumerate(wiring.stages):
-        parts = up_sums(wiring, weights, t, a)
+        parts = up_sums(wiring, weights, t, states)
         empty = jnp.zeros((k, stage.size, batch), jnp.result_type(*jax.tree.leaves(weights), some))
         sums.append(tuple(empty if part is None else part.astype(empty.dtype) for part in parts))
     return tuple(sums)
@@ -57,9 +57,9 @@ def propagate_T(wiring: Wiring, weights: Weights, y: RuleStates) -> tuple[Array,
     """
     some = _some(y)
     k, _, batch = some.shape
-    sums = []
+    sums, states = [], [by_stage(wiring, _for_rule(y, rule)) for rule in range(wiring.n_rules)]
     for s, stage in enumerate(wiring.stages):
-        part = down_sum(wiring, weights, s, y)
+        part = down_sum(wiring, weights, s, states[stage.rule])
         empty = jnp.zeros((k, stage.size, batch), jnp.result_type(*jax.tree.leaves(weights), some))
         sums.append(empty if part is None else part.astype(empty.dtype))
     return tuple(sums)
@@ -86,50 +86,57 @@ def edge_dot(n_channels: int, wiring: Wiring, a: States, y: RuleStates) -> Weigh
             parts.append(jnp.zeros((n_channels, *m.value_shape), dtype))
         else:
             parts.append(m.dots(n_channels, lower, upper).astype(dtype))
-    sparse = [jnp.zeros((n_channels, 0), dtype)]
+    sparse, states = [jnp.zeros((n_channels, 0), dtype)], by_stage(wiring, a)
     for g in wiring.up:
         upper = _for_rule(y, g.rule)[g.stage]
         if upper is None or all(a[s] is None for s in g.sources):
             sparse.append(jnp.zeros((n_channels, g.n_synapses), dtype))
         else:
-            sparse.append(g.dots(n_channels, _filled(wiring, g.sources, a), upper))
+            sparse.append(g.dots(n_channels, states, upper))
     return (*parts, jnp.concatenate(sparse, axis=1))
 
 
 # --- sums into one stage ----------------------------------------------------------------------------------------------
 
 
-def up_sums(wiring: Wiring, weights: Weights, t: int, a, skip: Gather | None = None) -> list[Array | None]:
-    """For each rule, the sum into stage t over its in-neighbours; None where there is none. `a[s]` may be None.
+def by_stage(wiring: Wiring, states: Sequence[Array | None], joined: Array | None = None) -> ByStage:
+    """States as tables read them."""
+    return ByStage([stage.size for stage in wiring.stages], states, joined)
+
+
+def up_sums(
+    wiring: Wiring, weights: Weights, t: int, states: ByStage, skip: Gather | None = None
+) -> list[Array | None]:
+    """For each rule, the sum into stage t over its in-neighbours; None where there is none.
 
     The sums are in float32 at least, whatever the states are stored in.
     """
     sums: list[Array | None] = [None] * wiring.n_rules
-    sparse = weights[-1]
+    sparse, a = weights[-1], states.parts
 
     def add(rule: int, term):
         sums[rule] = term if sums[rule] is None else sums[rule] + term
 
     for m, w in zip(wiring.matmuls, weights, strict=False):
-        if m.target == t and w is not None and a[m.source] is not None:
-            add(m.rule, m.pull(w, a[m.source]))
+        lower = a[m.source]
+        if m.target == t and w is not None and lower is not None:
+            add(m.rule, m.pull(w, lower))
     for g in wiring.up:
         if g.stage == t and g is not skip and sparse is not None and any(a[s] is not None for s in g.sources):
-            add(g.rule, g.pull(sparse, _filled(wiring, g.sources, a)))
+            add(g.rule, g.pull(sparse, states))
     return sums
 
 
-def down_sum(wiring: Wiring, weights: Weights, s: int, y, skip: Gather | None = None) -> Array | None:
-    """The sum into stage s over its out-neighbours, None where there is none. `y[t]` may be None."""
-    mine = _for_rule(y, wiring.stages[s].rule)
-    total, sparse = None, weights[-1]
+def down_sum(wiring: Wiring, weights: Weights, s: int, states: ByStage, skip: Gather | None = None) -> Array | None:
+    """The sum into stage s over its out-neighbours, of what they send to its rule; None where there is none."""
+    total, sparse, mine = None, weights[-1], states.parts
     for m, w in zip(wiring.matmuls, weights, strict=False):
         upper = mine[m.target]
         if m.source == s and w is not None and upper is not None:
             total = m.add(wiring.stages[s].size, total, m.pull_T(w, upper))
     for g in wiring.down:
         if g.stage == s and g is not skip and sparse is not None and any(mine[t] is not None for t in g.sources):
-            term = g.pull(sparse, _filled(wiring, g.sources, mine))
+            term = g.pull(sparse, states)
             total = term if total is None else total + term
     return total
 
@@ -140,15 +147,6 @@ def _some(arrays) -> Array:
 
 def _for_rule(y, rule: int) -> list[Array | None]:
     return [None if part is None else part[rule] for part in y]
-
-
-def _filled(wiring: Wiring, stages: Sequence[int], arrays) -> list[Array]:
-    """The arrays of some stages; zeros stand in for what nobody sends."""
-    some = next(arrays[s] for s in stages if arrays[s] is not None)
-    k, _, batch = some.shape
-    return [
-        jnp.zeros((k, wiring.stages[s].size, batch), some.dtype) if arrays[s] is None else arrays[s] for s in stages
-    ]
 
 
 # --- derivatives: each primitive's is made of the other two ---------------------------------------------------------

@@ -22,7 +22,7 @@ from jaxtyping import Array
 from . import _arrays as arrays
 from ._arrays import DOWN, UP
 from ._derivatives import derive, differentiable
-from ._sums import Weights, down_sum, edge_dot, up_sums
+from ._sums import Weights, by_stage, down_sum, edge_dot, up_sums
 from ._wiring import Wiring
 
 Received = tuple[Array, ...]
@@ -106,12 +106,19 @@ def _run(cell: Cell, direction: str, shape, wiring: Wiring, weights: Weights, gi
     out: list[Any] = [None] * n
     received: list[Any] = [None] * n
     sent: list[Any] = [None] * n
+    joined: list[Any] = [None] * (1 if direction == UP else wiring.n_rules)
+    if any(g.table.reads_all for g in (wiring.up if direction == UP else wiring.down)):
+        channels, batch, dtype = shape
+        joined = [jnp.zeros((channels, wiring.stages[-1].stop, batch), dtype) for _ in joined]
     for s in range(n) if direction == UP else reversed(range(n)):
-        out[s], received[s], sent[s] = _stage(cell, direction, shape, wiring, weights, given[s], s, sent)
+        out[s], received[s], sent[s] = _stage(cell, direction, shape, wiring, weights, given[s], s, sent, joined)
+        if any(map(cell.sends, wiring.stages[s].types)):
+            begin = wiring.stages[s].start
+            joined = [j if j is None else arrays.put(j, part, begin) for j, part in zip(joined, sent[s], strict=True)]
     return Pass(tuple(out), tuple(received), tuple(sent))
 
 
-def _stage(cell: Cell, direction: str, shape, wiring: Wiring, weights, given: Given, s: int, sent):
+def _stage(cell: Cell, direction: str, shape, wiring: Wiring, weights, given: Given, s: int, sent, joined):
     stage = wiring.stages[s]
     channels, batch, dtype = shape
     listens = any(map(cell.receives, stage.types))
@@ -121,26 +128,23 @@ def _stage(cell: Cell, direction: str, shape, wiring: Wiring, weights, given: Gi
     ]
     gathers = wiring.up if direction == UP else wiring.down
     inner = next((g for g in gathers if g.stage == s and g.internal), None) if listens else None
+    # of several rules, the inner table belongs to this: on the way up it adds to its sum, on the way down it reads it
+    into, read = (stage.rule, 0) if direction == UP else (0, stage.rule)
+    states = [None if parts is None else parts[read] for parts in readable]
+    states = by_stage(wiring, states, joined[read])
     if direction == UP:
-        single = [None if parts is None else parts[0] for parts in readable]
-        base = up_sums(wiring, weights, s, single, skip=inner) if listens else [None] * wiring.n_rules
+        base = up_sums(wiring, weights, s, states, skip=inner) if listens else [None] * wiring.n_rules
     else:
-        base = [down_sum(wiring, weights, s, readable, skip=inner) if listens else None]
+        base = [down_sum(wiring, weights, s, states, skip=inner) if listens else None]
     if inner is None:
         nothing = jnp.zeros((channels, stage.size, batch), dtype)
         base = tuple(nothing if part is None else part.astype(dtype) for part in base)
         kept, sends = apply(cell, wiring, s, base, given)
         return kept, base, sends
 
-    # of several rules, the inner table belongs to this: on the way up it adds to its sum, on the way down it reads it
-    into, read = (stage.rule, 0) if direction == UP else (0, stage.rule)
     # what pads a row without synapses reads row 0 of the pool, times 0: it must be a number before it is there
     blank = jnp.zeros((channels, stage.size, batch), dtype)
-    pieces = []
-    for t in inner.sources:
-        parts = readable[t]
-        zeros = jnp.zeros((channels, wiring.stages[t].size, batch), dtype)
-        pieces.append(zeros if parts is None else parts[read])
+    states = by_stage(wiring, [*states.parts[:s], blank, *states.parts[s + 1 :]], joined[read])
     row_types = wiring.row_types[s]
 
     def compute(total, slicer):
@@ -156,7 +160,7 @@ def _stage(cell: Cell, direction: str, shape, wiring: Wiring, weights, given: Gi
     shapes = jax.eval_shape(lambda b, g: apply(cell, wiring, s, b, g), (shape,) * len(base), given)
     kept, sends = jax.tree.map(lambda leaf: arrays.empty(leaf.shape, leaf.dtype), shapes)
     start = (kept, blank, sends[:read] + sends[read + 1 :])
-    mine, (kept, summed, others) = inner.table.sweep(weights[-1], pieces, inner.sources.index(s), start, compute)
+    mine, (kept, summed, others) = inner.sweep(weights[-1], states, start, compute)
     received = [jnp.zeros(blank.shape, dtype) if part is None else part.astype(dtype) for part in base]
     received[into] = summed
     return kept, tuple(received), (*others[:read], mine, *others[read:])

@@ -8,6 +8,7 @@ w_ij <- w_ij - learning_rate (exp(g) m_ij + h)
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -71,4 +72,6 @@ class LearnedUpdate(FeedbackAlignment):
 
 
 def _applied(matrix: Array, bias: Array, x: Array) -> Array:
-    return jnp.tensordot(matrix, x, axes=1) + bias.reshape(-1, *(1,) * (x.ndim - 1))
+    return jnp.tensordot(matrix, x, axes=1, precision=jax.lax.Precision.HIGHEST) + bias.reshape(
+        -1, *(1,) * (x.ndim - 1)
+    )

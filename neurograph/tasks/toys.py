@@ -114,7 +114,10 @@ def _random_xor_parameters(key: Array, dtype: Any) -> Parameters:
 
 def _random_xor(x: Points, parameters: Parameters) -> Bool[Array, " batch"]:
     # b = batch, i = input, p = projected axis
-    projected = jnp.einsum("bi,ip->bp", x, parameters["projection"]) + parameters["bias"][None]
+    projected = (
+        jnp.einsum("bi,ip->bp", x, parameters["projection"], precision=jax.lax.Precision.HIGHEST)
+        + parameters["bias"][None]
+    )
     return projected[:, 0] * projected[:, 1] > 0
 
 

@@ -287,8 +287,8 @@ def _pre_and_post_swapped(monkeypatch):
 def _a_message_lost_on_the_way_back(monkeypatch):
     right = _sweep.down_sum
 
-    def without_the_last_stage(wiring, weights, s, y, *more, **options):
-        return right(wiring, weights, s, [*y[:-1], None], *more, **options)
+    def without_the_last_stage(wiring, weights, s, states, *more, **options):
+        return right(wiring, weights, s, states._replace(parts=[*states.parts[:-1], None]), *more, **options)
 
     monkeypatch.setattr(_sweep, "down_sum", without_the_last_stage)
     # where all levels are one stage, this stage takes its own messages in another way

@@ -5,7 +5,12 @@ from ._operators import ChangeReturn, FixCondition, Rewrite, SetArgument
 
 SWEEP, DENSE, PADDED = "ops/_sweep.py", "ops/lowerings/dense.py", "ops/lowerings/padded_gather.py"
 DENSE_SUMS, LOOP, AUTO = f"{SUMS}[dense, 1]", f"{SUMS}[gathers in one loop, 3x2, k]", f"{SUMS}[auto, k]"
-CSR, IN_ORDER = "ops/lowerings/csr.py", "tests/ops/test_lowerings.py::test_a_pass_goes_level_by_level[csr in order]"
+CSR, ELL = "ops/lowerings/csr.py", "ops/lowerings/ell.py"
+ORDER = "tests/ops/test_lowerings.py::test_a_pass_goes_level_by_level"
+IN_ORDER, SUMS_BY_LOOP = (
+    f"{ORDER}[csr in order]",
+    "tests/ops/test_lowerings.py::test_sums_are_those_of_a_loop_over_synapses",
+)
 DOTS = "tests/ops/test_lowerings.py::test_inner_products_are_those_of_a_loop_over_synapses"
 UP, LOOP_UP, LOOP_DOWN = f"{PASS}[auto, k, up]", f"{PASS}[one loop, 3x2, k, up]", f"{PASS}[loops, 1x1, k, down]"
 LAID = "tests/ops/test_ops.py::test_numbers_of_neurons_are_laid_on_their_synapses_and_collected"
@@ -50,7 +55,7 @@ PRIMITIVES = (
     Mutation(
         "what goes to the first rule read on the way back",
         "ops",
-        "down_sum",
+        "propagate_T",
         Rewrite("_f(y, _r)", "_f(y, 0)"),
         (AUTO,),
     ),
@@ -95,6 +100,41 @@ PRIMITIVES = (
         "Csr.dots",
         Rewrite("y.astype(_d)", "(y * (jnp.arange(y.shape[0]) == 0)[:, None, None]).astype(_d)"),
         (f"{DOTS}[csr-2]",),
+    ),
+    Mutation(
+        "a hub's units are not summed again",
+        ELL,
+        "_sums",
+        Rewrite("jnp.sum(_taken(_s[-1], _m), axis=2)", "_taken(_s[-1], _m)[:, :, 0]"),
+        (f"{SUMS_BY_LOOP}[ell-1]",),
+    ),
+    Mutation(
+        "slots without a synapse count",
+        ELL,
+        "_taken",
+        Rewrite("_a.get(..., fill_value=0)", "_a.get(..., fill_value=1)"),
+        (f"{SUMS_BY_LOOP}[ell-1]",),
+    ),
+    Mutation(
+        "rows that are there already computed again, without what they receive",
+        ELL,
+        "Ell.sweep",
+        FixCondition(False, n=2, of=3),
+        (f"{ORDER}[ell in order, wide chunks]",),
+    ),
+    Mutation(
+        "what a row sends is written where the array begins",
+        ELL,
+        "Ell.sweep",
+        Rewrite("put(_s, _t, self.first + _b)", "put(_s, _t, _b)"),
+        (f"{ORDER}[ell in order]",),
+    ),
+    Mutation(
+        "padded rows' inner products with the first row",
+        ELL,
+        "Ell.dots",
+        Rewrite("rows_of(y, self.ends[1])", "rows_of(y, self.ends[1] * 0)"),
+        (f"{DOTS}[ell-2]",),
     ),
     Mutation(
         "picks ignored",

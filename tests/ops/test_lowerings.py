@@ -1,5 +1,6 @@
 """Each lowering by itself: its sums, its inner products, its pass in order and its estimates, against plain loops."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import pytest
 from neurograph import ops
 from neurograph.compile import plan
 from neurograph.compile._blocks import TABLES
+from neurograph.ops._sums import by_stage
 from tests.support.helpers import LOWERINGS, QUICK
 from tests.support.sums import BATCH, LATE_BLOCKS, MIXED, TANGLE, K, Plan, assert_sums_agree
 
@@ -22,6 +24,7 @@ OPTIONS |= {
     f"tiles of {tile}": {"lowering": "padded_gather", **LOOP, "tile": tile} for tile in ((3, 2), (1, 1), (5, 4))
 }
 OPTIONS["few rows of a stage"] = {"lowering": "padded_gather", "schedule": "unrolled"}
+OPTIONS["ell in order, wide chunks"] = {"lowering": "ell", **LOOP, "costs": dataclasses.replace(MIXED, tile=1e6)}
 OPTIONS["late blocks"] = {}
 OPTIONS["three rules"] = {"rules": ("y", "a")}
 SLOW = [(name, 1) for name in OPTIONS if name not in LOWERINGS]
@@ -42,6 +45,9 @@ def test_every_lowering_is_among_the_cases():
     assert any(pick is not None for table in tables for pick in getattr(table, "picks", ()))
     for feature in ("splits", "accumulates"):
         assert any(getattr(table, feature, False) for table in tables)
+    padded_rows = [table for table in tables if isinstance(table, ops.Ell)]
+    assert {0, 1, 2} <= {len(table.merges) for table in padded_rows}
+    assert any(table.stays is not None for table in padded_rows)
 
 
 class Block(NamedTuple):
@@ -113,7 +119,7 @@ def test_sums_are_those_of_a_loop_over_synapses(name, channels):
         for b in blocks:
             w = shaped(b.block, weights[b.part])
             if isinstance(b.block, ops.Gather):
-                sums.append(b.block.pull(w, [rows[s] for s in b.block.sources]))
+                sums.append(b.block.pull(w, by_stage(wiring, rows)))
             elif b.direction == ops.UP:
                 sums.append(b.block.pull(w, rows[b.block.source]))
             else:
@@ -140,7 +146,7 @@ def test_inner_products_are_those_of_a_loop_over_synapses(name, channels):
         lower, upper, dots = on_stages(wiring, a), on_stages(wiring, y), []
         for b in blocks:
             if isinstance(b.block, ops.Gather):
-                dots.append(b.block.dots(channels, [lower[s] for s in b.block.sources], upper[b.block.stage]))
+                dots.append(b.block.dots(channels, by_stage(wiring, lower), upper[b.block.stage]))
             else:
                 dots.append(b.block.dots(channels, lower[b.block.source], upper[b.block.target]))
         return [d.reshape(channels, -1) for d in dots]
@@ -173,13 +179,13 @@ def test_a_pass_goes_level_by_level(name):
         for b in blocks:
             g = b.block
             assert isinstance(g, ops.Gather)
-            pieces = [jnp.zeros_like(rows[s]) if s == g.stage else rows[s] for s in g.sources]
+            states = by_stage(wiring, [*rows[: g.stage], jnp.zeros_like(rows[g.stage]), *rows[g.stage + 1 :]])
 
             def compute(total, slicer, bias=biases[g.stage]):
                 return jnp.tanh(total + slicer(bias)), total
 
             kept = jnp.full_like(rows[g.stage], jnp.nan)
-            found.append(g.table.sweep(w, pieces, g.sources.index(g.stage), kept, compute))
+            found.append(g.sweep(w, states, kept, compute))
         return found
 
     (*_, w), a, y = operands(wiring, K)
@@ -206,7 +212,7 @@ def test_estimates_of_time_and_memory(name):
         costs = [block.cost(ops.Costs(), work, channels) for work, channels in ((10, 1), (10, 2), (20, 2))]
         assert 0 < costs[0] <= costs[1] < costs[2]
     for g in (*wiring.up, *wiring.down):
-        assert (g.table.n_places == 0) == (g.table.shape is None) == (g.lowering != "padded_gather")
+        assert (g.table.n_places == 0) == (g.table.shape is None) == (g.lowering not in ("padded_gather", "ell"))
         assert g.table.n_places == (0 if g.table.shape is None else np.prod(g.table.shape))
         assert g.n_messages <= (g.n_synapses if g.lowering == "segment_sum" else 0)
         assert g.table.n_messages(in_order=False) == (g.n_synapses if g.lowering == "segment_sum" else 0)

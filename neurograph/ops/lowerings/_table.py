@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._arrays import Rows, n_bytes, rows_of
+from .._arrays import ByStage, Rows, n_bytes, rows_of
 from ._costs import Costs
 
 Compute = Callable[[Rows, Callable[[Array], Array]], tuple[Rows, Any]]
@@ -20,11 +20,14 @@ stage, what to keep)."""
 class Table(eqx.Module):
     """How a `Gather` lays out its synapses; each lowering is one final subclass.
 
-    A table reads *pieces*: the arrays of the stages that send, in the order of `Gather.sources`.
+    A table reads *pieces*: the arrays of the stages that send, in the order of `Gather.sources`; or one array of all
+    stages.
     """
 
     lowering: ClassVar[str]
     """The name of the lowering."""
+    reads_all: ClassVar[bool] = False
+    """Whether its one piece is an array of all stages."""
 
     @property
     @abc.abstractmethod
@@ -57,7 +60,7 @@ class Table(eqx.Module):
         Args:
             w: the sparse synapses.
             pieces: the pieces; zeros in place of the stage's own, which is not there yet.
-            own: which of them is the stage's own.
+            own: which of them has the stage's own rows.
             out: tree of arrays `[_, rows, _]` for what `compute` keeps; whatever they hold is overwritten.
             compute: see `Compute`.
 
@@ -145,13 +148,23 @@ class Gather(eqx.Module):
         """The most messages that are in memory at once."""
         return self.table.n_messages(in_order=self.internal)
 
-    def pull(self, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
-        """The sums into all rows, from the sources' arrays."""
-        return self.table.pull(self.size, w, pieces)
+    def pull(self, w: Float[Array, "channels sparse"], states: ByStage) -> Rows:
+        """The sums into all rows."""
+        return self.table.pull(self.size, w, self._pieces(states))
 
-    def dots(self, n_channels: int, pieces: Sequence[Rows], y: Rows) -> Float[Array, "channels synapses"]:
+    def dots(self, n_channels: int, states: ByStage, y: Rows) -> Float[Array, "channels synapses"]:
         """The inner products along its synapses; for a table in the direction `UP`."""
-        return self.table.dots(self.size, n_channels, pieces, y)
+        return self.table.dots(self.size, n_channels, self._pieces(states), y)
+
+    def sweep(
+        self, w: Float[Array, "channels sparse"], states: ByStage, out: Any, compute: Compute
+    ) -> tuple[Rows, Any]:
+        """A pass in order, see `Table.sweep`; the stage's own states are zeros."""
+        own = 0 if self.table.reads_all else self.sources.index(self.stage)
+        return self.table.sweep(w, self._pieces(states), own, out, compute)
+
+    def _pieces(self, states: ByStage) -> list[Rows]:
+        return [states.whole()] if self.table.reads_all else states.pieces(self.sources)
 
     def cost(self, costs: Costs, work: int, channels: int) -> float:
         """The nanoseconds that a sum is expected to take, with the neurons where a pass goes through it in order."""

@@ -123,18 +123,3 @@ def estimate_more(costs: Costs, n_synapses: int, work: int) -> float:
 def estimate_start(costs: Costs) -> float:
     """The nanoseconds that a table takes, however few its synapses."""
     return costs.call
-
-
-def chunk_rows(costs: Costs, widths: np.ndarray, work: int) -> int:
-    """The number of rows of a chunk with which a pass in order is expected to be fastest.
-
-    Args:
-        costs: the cost model.
-        widths: rows of each level.
-        work: states times batch.
-    """
-    widest = int(widths.max())
-    some = np.unique(np.minimum(np.r_[1 << np.arange(widest.bit_length()), np.quantile(widths, (0.5, 0.9))], widest))
-    some = some.astype(np.int64)
-    n_chunks = np.array([int((-(-widths // n)).sum()) for n in some])
-    return int(some[np.argmin(estimate(costs, 0, n_chunks, some, work, cells=True))])
