@@ -95,13 +95,20 @@ def summed(sums: Callable[..., Any], states: Any, *data: Any) -> Work:
     return _program(many, states, data)
 
 
-def called(function: Callable[[], Any]) -> Work:
-    """Work whose unit is a call of a function that returns when all is computed."""
+def called(function: Callable[[], Any], finish: Callable[[], None] | None = None) -> Work:
+    """Work whose unit is a call of a function.
+
+    Args:
+        function: the unit; it returns when all is computed, or when it is under way.
+        finish: where it may be under way, waits for all units; called once after many.
+    """
 
     def run(n: int) -> Any:
         result = None
         for _ in range(n):
             result = function()
+        if finish is not None:
+            finish()
         return result
 
     return Work(run)

@@ -22,6 +22,8 @@ class Case(NamedTuple):
 
 FAST = ("mlp", "descent", "sparse", "sparse_step")
 """The cases that judge the main ratios, with few repeats: `--fast`."""
+FAST_ON_A_GPU = ("sparse", "sparse_step", "mlp", "descent", "scale_free", "deep")
+"""The same on a GPU, the most telling first: `device.sh`."""
 
 CASES: dict[str, Case] = {
     "mlp": Case(mlp.step, 60),

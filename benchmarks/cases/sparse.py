@@ -29,6 +29,9 @@ def propagate(settings: Settings) -> list[Row]:
     entrant = ours.sums(ready, states)
     targets = [Target(csr.TORCH, "speed", 1.0), Target(csr.SCIPY, "speed", 2.0), Target(naive.NAME, "speed", 20.0)]
     peers = [*csr.peers(given, states), naive.sums(given, states)]
+    if jax.default_backend() == "gpu":
+        targets = [Target(name, "speed", 1.0) for name in (csr.TORCH, csr.JAX_CSR, csr.BRAINEVENT)]
+        peers.append(naive.sums_innermost(given, states))
     rows = contest("sparse", "propagate", entrant, peers, targets, settings)
     targets = [Target(csr.TORCH, "speed", 1.0), Target(csr.SCIPY, "speed", 2.0)]
     back, others = ours.transposed_sums(ready, states), csr.transposed_peers(given, states)
@@ -50,7 +53,7 @@ def _bandwidth(given: Problem, states: np.ndarray, seconds: float | None, settin
     wiring = given.wiring
     row = K * BATCH * states.itemsize
     moved = wiring.n_synapses * (K * 4 + 4 + row) + len(np.unique(wiring.receivers)) * row
-    bound = 0.5 if jax.default_backend() == "gpu" else None
+    bound = 1.0 if jax.default_backend() == "gpu" else None
     share = moved / per_second / (seconds or np.nan)
     return Row("sparse", "share of memory bandwidth", "speed", "", share, None, None, share, bound=bound)
 

@@ -1,7 +1,8 @@
 """Sparse libraries at the linear sums `y_j^c = sum_i w_ij^c a_i^c` of a whole graph, one matrix for each channel.
 
-States are `[neurons, batch]` for each channel. JAX's BCOO, SciPy's CSR (one core), PyTorch's CSR (MKL on CPU) and
-`index_add_` (what PyTorch Geometric does by default), brainevent's CSR where it is installed.
+States are `[neurons, batch]` for each channel. JAX's BCOO and, on a GPU, its CSR (cuSPARSE), SciPy's CSR (one core),
+PyTorch's CSR (MKL on CPU, cuSPARSE on a GPU) and `index_add_` (what PyTorch Geometric does by default), brainevent's
+CSR where it is installed.
 """
 
 import importlib.util
@@ -20,8 +21,9 @@ from .._contest import Absent, Entrant, Peer
 from .._problem import Problem
 from .._timing import called, summed
 
-BCOO, SCIPY, TORCH, INDEX_ADD, BRAINEVENT = (
+BCOO, JAX_CSR, SCIPY, TORCH, INDEX_ADD, BRAINEVENT = (
     "JAX BCOO",
+    "JAX CSR",
     "SciPy CSR",
     "PyTorch CSR",
     "PyTorch index_add",
@@ -48,6 +50,7 @@ def peers(problem: Problem, states: np.ndarray) -> list[Peer]:
         Absent(SCIPY, "runs on CPU only") if gpu else scipy_csr(matrices, states),
         _if(INDEX_ADD, "torch", lambda: torch_index_add(problem, states)),
         bcoo(matrices, states),
+        *([_if(JAX_CSR, "jax", lambda: jax_csr(matrices, states))] if gpu else []),
         _if(BRAINEVENT, "brainevent", lambda: brainevent_csr(matrices, states)),
     ]
 
@@ -97,6 +100,13 @@ def torch_device() -> str:
     return "cuda" if jax.default_backend() == "gpu" else "cpu"
 
 
+def _finish(device: str) -> Callable[[], None] | None:
+    """On a GPU, calls return before it is done; it is waited for once after many, as for a loop of JAX's."""
+    import torch
+
+    return torch.cuda.synchronize if device == "cuda" else None
+
+
 def torch_csr(matrices: list[Any], states: np.ndarray) -> Entrant:
     """PyTorch, into memory that is there already."""
     import torch
@@ -116,11 +126,9 @@ def torch_csr(matrices: list[Any], states: np.ndarray) -> Entrant:
     def run():
         for matrix, a, y in zip(sparse_, given, out, strict=True):
             torch.addmm(y, matrix, a, beta=0, out=y)
-        if device == "cuda":
-            torch.cuda.synchronize()
         return out
 
-    return Entrant(TORCH, called(run), lambda parts: _stacked([part.cpu() for part in parts]))
+    return Entrant(TORCH, called(run, _finish(device)), lambda parts: _stacked([part.cpu() for part in parts]))
 
 
 def torch_index_add(problem: Problem, states: np.ndarray) -> Entrant:
@@ -136,11 +144,9 @@ def torch_index_add(problem: Problem, states: np.ndarray) -> Entrant:
 
     def run():
         y.zero_().index_add_(0, rows, a[senders] * w)
-        if device == "cuda":
-            torch.cuda.synchronize()
         return y
 
-    return Entrant(INDEX_ADD, called(run), lambda y: {"sums": np.moveaxis(y.cpu().numpy(), 1, 0)})
+    return Entrant(INDEX_ADD, called(run, _finish(device)), lambda y: {"sums": np.moveaxis(y.cpu().numpy(), 1, 0)})
 
 
 def _jax_sums(name: str, matrices: list[Any], states: np.ndarray, times: Any) -> Entrant:
@@ -156,6 +162,12 @@ def bcoo(matrices: list[Any], states: np.ndarray) -> Entrant:
     """JAX's own sparse matrices."""
     mine = [sparse.BCOO.from_scipy_sparse(m) for m in matrices]
     return _jax_sums(BCOO, mine, states, lambda matrix, a: matrix @ a)
+
+
+def jax_csr(matrices: list[Any], states: np.ndarray) -> Entrant:
+    """JAX's own CSR, on a GPU by cuSPARSE."""
+    mine = [sparse.CSR((m.data, m.indices, m.indptr), shape=m.shape) for m in matrices]
+    return _jax_sums(JAX_CSR, mine, states, lambda matrix, a: matrix @ a)
 
 
 def brainevent_csr(matrices: list[Any], states: np.ndarray) -> Entrant:

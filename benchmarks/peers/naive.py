@@ -15,7 +15,7 @@ from .._contest import Entrant
 from .._problem import Numbers, Problem, Synapses, changes, descend, flat, loss
 from .._timing import looped, summed
 
-NAME = "naive JAX"
+NAME, INNERMOST = "naive JAX", "naive JAX, neurons innermost"
 
 
 class Sweep(NamedTuple):
@@ -198,3 +198,17 @@ def sums(problem: Problem, states: np.ndarray) -> Entrant:
     a = jnp.asarray(np.moveaxis(states, 0, 1))
     data = jnp.asarray(wiring.senders[by]), jnp.asarray(row), jnp.asarray(problem.synapses.forward.T[by])
     return Entrant(NAME, summed(all_sums, a, *data), lambda found: {"sums": np.moveaxis(np.asarray(found), 1, 0)})
+
+
+def sums_innermost(problem: Problem, states: np.ndarray) -> Entrant:
+    """The same with neurons as the innermost axis, in which XLA adds several times faster on a GPU."""
+    wiring = problem.wiring
+    receiving, row = np.unique(wiring.receivers, return_inverse=True)
+
+    def all_sums(a, senders, rows, w):
+        empty = jnp.zeros((*a.shape[:2], len(receiving)), a.dtype)
+        return empty.at[:, :, rows].add(a[:, :, senders] * w[:, None])
+
+    a = jnp.asarray(np.swapaxes(states, 1, 2))
+    data = jnp.asarray(wiring.senders), jnp.asarray(row), jnp.asarray(problem.synapses.forward)
+    return Entrant(INNERMOST, summed(all_sums, a, *data), lambda found: {"sums": np.swapaxes(np.asarray(found), 1, 2)})

@@ -17,7 +17,7 @@ from ..topology import Population, Topology, build
 from . import kernels
 from ._compile import compile_topology
 from ._graph import CompiledGraph
-from .costs import DEFAULT, Costs, default
+from .costs import DEFAULT, Costs, default, platform
 
 STATES, BATCH = 2, 128
 WORK = STATES * BATCH
@@ -43,10 +43,11 @@ def measure(say: Say = lambda what, done, total: None) -> Costs:
         ("matrices with gaps", _gaps),
         ("copies", _copies),
         ("segment_sum", _segments),
-        ("tables", _tables),
-        ("kernels", _kernels),
-        ("neurons", _cells),
     ]
+    if platform() == "cpu":
+        steps += [("tables", _tables), ("kernels", _kernels), ("neurons", _cells)]
+    else:
+        steps += [("padded rows", _padded_rows), ("loops over levels", _levels)]
     for done, (what, step) in enumerate(steps):
         say(what, done, len(steps))
         costs = step(costs)
@@ -175,6 +176,19 @@ def _kernels(costs: Costs) -> Costs:
     return _with(costs, call=start, kernel=(took - start) / (gather.n_synapses * WORK))
 
 
+def _padded_rows(costs: Costs) -> Costs:
+    took, gather = _sum_of(_wide(), lowering="ell")
+    start, _ = _sum_of(_wide(4, 2), lowering="ell")
+    return _with(costs, call=start, gather=(took - start) / (gather.table.n_places * WORK))
+
+
+def _levels(costs: Costs) -> Costs:
+    """Measures what a level costs in a loop, however narrow: that of a pass through some of eight neurons."""
+    few, more = 40, 120
+    took = {n: _nanoseconds(*_pass_through(n, 8, 4, costs, lowering="ell", schedule="scan")) for n in (few, more)}
+    return _with(costs, tile=(took[more] - took[few]) / (more - few) - costs.call)
+
+
 def _tables(costs: Costs) -> Costs:
     """Fits the start, tile, row and gather of a padded gather, by least squares of relative errors.
 
@@ -217,15 +231,24 @@ class _Neuron:
 
 def _cells(costs: Costs) -> Costs:
     """Measures what neurons cost in a loop, by a pass through levels of 256."""
-    width, n_levels, degree = 256, 12, 10
+    width, degree = 256, 10
+    forward, x, graph, *others = _pass_through(12, width, degree, costs, lowering="padded_gather", tile=(128, degree))
+    took = _nanoseconds(forward, x, graph, *others)
+    shapes = [g.table.shape for g in graph.wiring.up if g.table.shape is not None]
+    sums = sum(padded_gather.estimate(costs, *shape, WORK, STATES) for shape in shapes)
+    computed = sum(n_tiles * n_rows for n_tiles, _, n_rows in shapes)
+    return _with(costs, cell=(took - sums) / (computed * WORK))
+
+
+def _pass_through(n_levels: int, width: int, degree: int, costs: Costs, **options) -> tuple:
+    """A pass through some levels, and its arguments; the first of these are states, the second the compiled graph."""
     rng = np.random.default_rng(0)
-    senders = np.concatenate(
-        [level * width + rng.choice(width, degree, replace=False) for level in range(n_levels) for _ in range(width)]
-    )
+    ring, shifts = np.arange(width)[:, None], [rng.choice(width, degree, replace=False) for _ in range(n_levels)]
+    senders = np.concatenate([(level * width + (ring + shift) % width).ravel() for level, shift in enumerate(shifts)])
     receivers = np.repeat(np.arange(width, (n_levels + 1) * width), degree)
     sizes = [(Population("in", "input"), width), (Population("h", "hidden"), width * (n_levels - 1))]
     topology = build(senders, receivers, [*sizes, (Population("out", "output"), width)])
-    graph = compile_topology(topology, costs=costs, lowering="padded_gather", tile=(128, degree))
+    graph = compile_topology(topology, costs=costs, **options)
     weights = graph.split(jnp.ones((STATES, graph.n_synapses)) / degree)
     biases = [jnp.zeros((STATES, stage.size, 1)) for stage in graph.wiring.stages[1:]]
     mix = jnp.eye(STATES) + 0.5
@@ -237,11 +260,7 @@ def _cells(costs: Costs) -> Costs:
         assert done.out is not None
         return done.out[-1]
 
-    took = _nanoseconds(forward, _states(width), graph, weights, biases, mix)
-    shapes = [g.table.shape for g in graph.wiring.up if g.table.shape is not None]
-    sums = sum(padded_gather.estimate(costs, *shape, WORK, STATES) for shape in shapes)
-    computed = sum(n_tiles * n_rows for n_tiles, _, n_rows in shapes)
-    return _with(costs, cell=(took - sums) / (computed * WORK))
+    return forward, _states(width), graph, weights, biases, mix
 
 
 def _with(costs: Costs, **measured: float) -> Costs:

@@ -167,6 +167,20 @@ def test_the_plan_lists_every_synapse():
 
 
 @pytest.mark.slow
+def test_tuning_measures_what_a_gpu_runs(monkeypatch):
+    monkeypatch.setattr(tuning, "platform", lambda: "gpu")
+    monkeypatch.setattr(tuning, "REPEATS", 1)
+    monkeypatch.setattr(tuning, "ENOUGH", 0.0)
+    monkeypatch.setattr(tuning, "no_worse", lambda costs, others: True)
+    said = []
+    measured = tuning.measure(lambda what, done, total: said.append(what))
+    before, after = dataclasses.asdict(costs.default()), dataclasses.asdict(measured)
+    changed = {name for name in before if before[name] != after[name]}
+    assert {"call", "gather"} <= changed  # the others are differences, which noise may make negative
+    assert {"padded rows", "loops over levels"} <= set(said)
+    assert not {"tables", "kernels"} & set(said)
+
+
 def test_tuning_measures_and_the_command_keeps(folder, monkeypatch, run):
     """With one repeat and two shapes: that all runs, not how fast."""
     monkeypatch.setattr(tuning, "REPEATS", 1)

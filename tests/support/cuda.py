@@ -52,7 +52,7 @@ OPTIONS = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
 def library() -> pathlib.Path | None:
     """XLA's compiler for CUDA, where it is installed in jaxlib's version; else None."""
     found = FOLDER / "jax_plugins" / "xla_cuda12" / "xla_cuda_plugin.so"
-    fits = (FOLDER / f"jax_cuda12_pjrt-{importlib.metadata.version("jaxlib")}.dist-info").exists()
+    fits = (FOLDER / f"jax_cuda12_pjrt-{importlib.metadata.version('jaxlib')}.dist-info").exists()
     return found if found.exists() and fits else None
 
 
