@@ -38,15 +38,19 @@ def use_one_device() -> None:
     all_devices.use(1)
 
 
-def use_devices(devices: int | None) -> None:
+def use_devices(devices: int | None, *, of_a_cpu: int | None = None) -> None:
     """Joins the other processes, if any, and takes so many devices in each; before a command makes any array.
+
+    Args:
+        devices: the option.
+        of_a_cpu: how many a CPU is, where the option is not given; None for one for each core.
 
     Raises:
         ValueError: there are no other processes, or they cannot be reached.
     """
     from ..engine import devices as all_devices
 
-    all_devices.use(devices)
+    all_devices.use(devices, of_a_cpu=of_a_cpu)
     if _is_together():
         _keep_stdout()
         all_devices.join()

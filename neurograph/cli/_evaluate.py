@@ -350,8 +350,11 @@ def _contest(topology: str, rule: dict[str, Any], given: dict[str, Any], assignm
     config, base = train_config(topology, values, train_section(topology))
     choose_device(config.device, config.dtype)
     from ..runs.contests import prepare
+    from ._tune import tune_once
 
-    return prepare(find(topology), config, base)
+    wiring = find(topology)
+    tune_once(wiring.n_synapses)
+    return prepare(wiring, config, base)
 
 
 def _say_divergence(name: str, found: "Curve", contest: "Contest") -> None:

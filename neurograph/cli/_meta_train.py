@@ -161,6 +161,9 @@ def _start(names: list[str], given: dict[str, Any], assignments: list[str], out:
     wirings = [find(name) for name in names]
     if out is not None:
         runs.check_holds_no_run(out)  # before any work is done
+    from ._tune import tune_once
+
+    tune_once(max(wiring.n_synapses for wiring in wirings))
     process = meta_learning.prepare(wirings, config, command=typed_command())
     run.open_run(process, out or runs.make_next_free(pathlib.Path("runs"), "meta"))
     return process

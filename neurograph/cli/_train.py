@@ -11,7 +11,7 @@ from rich.table import Table
 
 from . import EXIT_DIVERGED, EXIT_INTERRUPTED
 from ._console import console as text_console
-from ._devices import use_one_device
+from ._devices import own_copy, own_folder, use_devices
 from ._interrupts import Interrupts, exit_code
 from ._long import (
     RuleFiles,
@@ -52,6 +52,10 @@ def train(
         str | None, typer.Option(help="The rule's numbers: backprop, random, or a rule's name or file.")
     ] = None,
     rules: RuleFiles = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Devices that share each batch; else all GPUs, or one CPU with all of its cores."),
+    ] = None,
     states: Annotated[
         int | None, typer.Option(help="States of every neuron (k), if the genome leaves it open.")
     ] = None,
@@ -81,7 +85,7 @@ def train(
     Everything is kept in the run folder. Ctrl-C stops after the current steps with everything saved; --resume
     continues to the bit-identical result of the uninterrupted run.
     """
-    use_one_device()
+    use_devices(devices, of_a_cpu=1)
     given: dict[str, Any] = {
         "task": task,
         "task_options.data_dir": None if data_dir is None else str(data_dir),
@@ -109,11 +113,11 @@ def train(
             },
             "--steps, --device, --rules, and where the same data are now (--task, --data-dir)",
         )
-        training = _reopen(resume, given)
+        training = _reopen(own_copy(resume), given)
     elif topology is None:
         raise typer.BadParameter("give a TOPOLOGY to train, or a run folder with --resume.")
     else:
-        training = _start(topology, given, set_ or [], out, console)
+        training = _start(topology, given, set_ or [], own_folder(out), console)
         if rules and training.resolved.has_presets and "rule" not in given and genome is None:
             say(f"the rule is {training.config.rule.name}; name one of '{rules[0]}' by --rule.")
     farewell = f"interrupted; {how_to_continue('train', training.folder, rules)}"
@@ -231,6 +235,7 @@ def facts(training: "Training", *, compile_seconds: float) -> dict[str, Any]:
     from ..compile import padding
 
     net, device = training.net, jax.devices()[0]
+    number = f"{n} x " if (n := training.programs.n_devices) > 1 else ""
     blocks = (*net.wiring.matmuls, *net.wiring.up)
     lowerings = sorted({block.lowering for block in blocks})
     return {
@@ -240,7 +245,7 @@ def facts(training: "Training", *, compile_seconds: float) -> dict[str, Any]:
         "n_parameters": int(sum(values.size for values in training.state.synapses)),
         "lowering": {name: sum(b.n_synapses for b in blocks if b.lowering == name) for name in lowerings},
         "padding": padding(net),
-        "device": f"{device.platform} ({device.device_kind})",
+        "device": f"{number}{device.platform} ({device.device_kind})",
         "compile_seconds": compile_seconds,
     }
 

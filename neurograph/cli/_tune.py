@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ..compile import costs as known_costs
 from ..compile import tuning
+from ..engine.devices import alone
 from ._console import console
 from ._long import say
 
@@ -20,10 +21,13 @@ LARGE = 300_000
 
 
 def tune_once(n_synapses: int) -> None:
-    """Measures this machine before the first large wiring is compiled on it; `NEUROGRAPH_TUNE=off` leaves that out."""
+    """Measures this machine before the first large wiring is compiled on it; `NEUROGRAPH_TUNE=off` leaves that out.
+
+    So do several processes that work together, which may share a machine.
+    """
     path = known_costs.path_of()
     chosen = os.environ.get("NEUROGRAPH_TUNE", "on").lower()
-    if n_synapses < LARGE or path is None or path.exists() or chosen in ("off", "0"):
+    if n_synapses < LARGE or path is None or path.exists() or chosen in ("off", "0") or not alone():
         return
     say("this machine is measured first, which takes about a minute, once; NEUROGRAPH_TUNE=off leaves it out")
     known_costs.write(path, _measured())

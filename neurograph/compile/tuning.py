@@ -5,6 +5,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -185,7 +186,10 @@ def _padded_rows(costs: Costs) -> Costs:
 def _levels(costs: Costs) -> Costs:
     """Measures what a level costs in a loop, however narrow: that of a pass through some of eight neurons."""
     few, more = 40, 120
-    took = {n: _nanoseconds(*_pass_through(n, 8, 4, costs, lowering="ell", schedule="scan")) for n in (few, more)}
+    took = {}
+    for n in (few, more):
+        forward, x, graph, others = _pass_through(n, 8, 4, costs, lowering="ell", schedule="scan")
+        took[n] = _nanoseconds(forward, x, graph, *others)
     return _with(costs, tile=(took[more] - took[few]) / (more - few) - costs.call)
 
 
@@ -232,7 +236,7 @@ class _Neuron:
 def _cells(costs: Costs) -> Costs:
     """Measures what neurons cost in a loop, by a pass through levels of 256."""
     width, degree = 256, 10
-    forward, x, graph, *others = _pass_through(12, width, degree, costs, lowering="padded_gather", tile=(128, degree))
+    forward, x, graph, others = _pass_through(12, width, degree, costs, lowering="padded_gather", tile=(128, degree))
     took = _nanoseconds(forward, x, graph, *others)
     shapes = [g.table.shape for g in graph.wiring.up if g.table.shape is not None]
     sums = sum(padded_gather.estimate(costs, *shape, WORK, STATES) for shape in shapes)
@@ -240,8 +244,17 @@ def _cells(costs: Costs) -> Costs:
     return _with(costs, cell=(took - sums) / (computed * WORK))
 
 
-def _pass_through(n_levels: int, width: int, degree: int, costs: Costs, **options) -> tuple:
-    """A pass through some levels, and its arguments; the first of these are states, the second the compiled graph."""
+class _PassThrough(NamedTuple):
+    """`forward(states, graph, *others)`."""
+
+    forward: Callable[..., jax.Array]
+    states: jax.Array
+    graph: CompiledGraph
+    others: tuple[Any, ...]
+
+
+def _pass_through(n_levels: int, width: int, degree: int, costs: Costs, **options) -> _PassThrough:
+    """A pass through some levels, and its arguments."""
     rng = np.random.default_rng(0)
     ring, shifts = np.arange(width)[:, None], [rng.choice(width, degree, replace=False) for _ in range(n_levels)]
     senders = np.concatenate([(level * width + (ring + shift) % width).ravel() for level, shift in enumerate(shifts)])
@@ -260,7 +273,7 @@ def _pass_through(n_levels: int, width: int, degree: int, costs: Costs, **option
         assert done.out is not None
         return done.out[-1]
 
-    return forward, _states(width), graph, weights, biases, mix
+    return _PassThrough(forward, _states(width), graph, (weights, biases, mix))
 
 
 def _with(costs: Costs, **measured: float) -> Costs:

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from .._files import memory_size
 from .._text import UserError
+from ..ops import BATCH_AXIS
 
 Tree = TypeVar("Tree")
 Result = TypeVar("Result")
@@ -33,12 +34,13 @@ _most: list[int] = []
 """How many devices are used, where that was chosen."""
 
 
-def use(n: int | None) -> None:
+def use(n: int | None, *, of_a_cpu: int | None = None) -> None:
     """Chooses how many devices to use, on a CPU as many as it has cores; to be called before JAX makes any array.
 
     Args:
         n: how many; None for all: of a CPU, one for each core that this process may use, unless `JAX_NUM_CPU_DEVICES`
             or `XLA_FLAGS` says how many.
+        of_a_cpu: where n is None, how many of a CPU instead.
 
     Raises:
         ValueError: that is far more than there are cores.
@@ -47,7 +49,7 @@ def use(n: int | None) -> None:
     if n is not None and n > MOST * cores():
         raise UserError(f"{n} devices were asked for, but this computer has {cores()} cores; ask for fewer.")
     told = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    wanted = n if n is not None else None if told else cores()
+    wanted = n if n is not None else None if told else of_a_cpu or cores()
     config: Any = jax.config
     if wanted is not None and config.jax_num_cpu_devices != wanted:
         with contextlib.suppress(RuntimeError):  # JAX has its devices already; they may be enough
@@ -139,6 +141,45 @@ def mesh() -> Mesh:
 @functools.lru_cache(maxsize=8)
 def _mesh(devices: tuple[Any, ...]) -> Mesh:
     return Mesh(np.array(devices), (AXIS,))
+
+
+def sharing(batch_size: int) -> Mesh:
+    """The devices among which the examples of each batch are shared evenly: under it (`jax.set_mesh`) `learn` does so.
+
+    Raises:
+        ValueError: that many were asked for, or work together, and the batch size is no multiple of them.
+    """
+    devices = mesh().devices
+    n = devices.size
+    while batch_size % n:
+        if _most or not alone():
+            raise UserError(
+                f"batches of {batch_size} examples cannot be shared evenly by {n} devices; give a batch size that is a "
+                "multiple, or another number of devices."
+            )
+        n -= 1
+    return Mesh(devices[:n], (BATCH_AXIS,))
+
+
+def share_examples(tree: Tree) -> Tree:
+    """Within a compiled program: the arrays of a batch, its examples along their last axes, shared as by `sharing`.
+
+    Raises:
+        ValueError: a mesh of another kind is in use.
+    """
+    over = jax.sharding.get_abstract_mesh()
+    if over.shape.get(BATCH_AXIS, 1) == 1:
+        return tree
+    if over.axis_types[over.axis_names.index(BATCH_AXIS)] == AxisType.Explicit:
+        raise UserError(
+            f"the mesh in use has an explicit axis '{BATCH_AXIS}', whose arrays XLA may not divide by itself; use "
+            "neurograph.engine.devices.sharing(batch_size), or make the mesh with axis_types=(AxisType.Auto,)."
+        )
+
+    def shared(a: jax.Array) -> jax.Array:
+        return jax.lax.with_sharding_constraint(a, PartitionSpec(*[None] * (a.ndim - 1), BATCH_AXIS))
+
+    return jax.tree.map(shared, tree)
 
 
 def everywhere(tree: Tree) -> Tree:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Int, Key
 
 from .._text import UserError, shown
 from ..compile import CompiledGraph
+from .devices import share_examples
 from .kinds import check_key, check_net, check_whole
 from .state import StepInfo
 from .steps import step as learning_step
@@ -46,6 +47,7 @@ def learn(
     """Learning steps, each on the support batch that the key and the index of the step address.
 
     So a loop that is cut anywhere and taken up again learns from the same batches, and computes the same numbers.
+    Where a mesh with an axis "batch" is in use (`jax.set_mesh`), each of its devices takes a share of every batch.
 
     Args:
         key: addresses the batches: that of step s comes from `fold_in(key, s)`.
@@ -91,7 +93,8 @@ def learn(
     def drawn(state: Any) -> tuple[Array, Array]:
         x, target = task.support(jax.random.fold_in(key, state.step), batch_size)
         x = x.astype(state.dtype)
-        return x, target.astype(state.dtype) if jnp.issubdtype(target.dtype, jnp.floating) else target
+        target = target.astype(state.dtype) if jnp.issubdtype(target.dtype, jnp.floating) else target
+        return share_examples((x, target))
 
     def taken(state: Any, x: Array, target: Array) -> tuple[Any, Any]:
         state, info = step(net, rule, state, x, target)

@@ -31,6 +31,7 @@ The compiler chooses a lowering for each block of synapses; `neurograph.ops.lowe
     segment_sum    gather, multiply, `jax.ops.segment_sum`: the reference
 """
 
+from ._arrays import BATCH_AXIS as BATCH_AXIS
 from ._arrays import DOWN as DOWN
 from ._arrays import UP as UP
 from ._arrays import sum_last as sum_last

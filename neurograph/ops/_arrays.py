@@ -1,7 +1,7 @@
 """What all sums share: directions, the precision of sums, how rows are read, sums over the batch."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,6 +12,9 @@ Rows = Float[Array, "channels rows batch"]
 
 UP, DOWN = "up", "down"
 """Directions: with the forward signals, from senders to receivers; and against them."""
+
+BATCH_AXIS = "batch"
+"""The axis of a mesh (`jax.set_mesh`) over which the examples of a batch are shared."""
 
 einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
@@ -34,6 +37,31 @@ def empty(shape, dtype) -> Array:
 def put(whole: Array, part: Array, begin: int | Array) -> Array:
     """An array whose rows from `begin` on are those of another."""
     return jax.lax.dynamic_update_slice_in_dim(whole, part.astype(whole.dtype), begin, axis=1)
+
+
+def by_examples(function: Callable[..., Array], alike: Sequence[Array], states: Sequence[Rows], *, adds: bool) -> Array:
+    """`function(*alike, *states)`, by each device for its share of the examples where the mesh in use shares them.
+
+    XLA divides all else by itself, but not a call of a kernel in C++.
+
+    Args:
+        function: gives rows, or with `adds` numbers that are sums over examples.
+        alike: arrays that every device has.
+        states: arrays with the examples along the last axis.
+        adds: see `function`.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    n_devices = mesh.shape.get(BATCH_AXIS, 1)
+    if n_devices == 1 or any(a.shape[-1] % n_devices for a in states):
+        return function(*alike, *states)
+
+    def share(*arrays: Array) -> Array:
+        found = function(*arrays)
+        return jax.lax.psum(found, BATCH_AXIS) if adds else found
+
+    whole, parts = jax.P(), jax.P(None, None, BATCH_AXIS)
+    into = (*(whole for _ in alike), *(parts for _ in states))
+    return jax.shard_map(share, in_specs=into, out_specs=whole if adds else parts, check_vma=False)(*alike, *states)
 
 
 class ByStage(NamedTuple):

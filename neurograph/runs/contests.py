@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import jax
 
 from ..compile import CompiledGraph, compile_topology
-from ..compile.costs import known
 from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, interval, tune
 from ..rules import ACTIVATIONS, Blur, Rule, RuleError, Rules
 from ..rules.files import described
 from ..topology import Topology
+from .costs_file import agreed
 from .listing import settings_of
 from .resolve import Resolved, SingleOutputError, anchored, resolve, resolve_rule, resolve_task
 from .settings import COMPUTED, TrainConfig, plain_config
@@ -58,7 +58,7 @@ class Contest(NamedTuple):
             activation: the activation of hidden neurons, by name.
             options: as for `tuned`.
         """
-        net = compile_topology(self.topology, n_states=2, batch_size=self.resolved.batch_size, costs=known().costs)
+        net = compile_topology(self.topology, n_states=2, batch_size=self.resolved.batch_size, costs=agreed())
         return self._tuned(BASELINES[name], net, activation=ACTIVATIONS[activation], **options)
 
     def tuned(self, **options: Any) -> Tuned:

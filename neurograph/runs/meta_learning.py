@@ -12,7 +12,7 @@ import numpy as np
 from .. import __version__
 from .._text import UserError
 from ..compile import compile_topology
-from ..compile.costs import Costs, known
+from ..compile.costs import Costs
 from ..engine.initializers import INITIALIZERS
 from ..learning import evaluate
 from ..learning.divergence import Divergence, is_absurd, loss_of_zeros
@@ -26,7 +26,7 @@ from ..topology.files.yaml import checked
 from . import metrics, run
 from .atomic import write_atomically
 from .checkpoint_files import Unlogged
-from .costs_file import read_costs, write_costs
+from .costs_file import agreed, read_costs, write_costs
 from .errors import RunError
 from .resolve import anchored, known_initializer, one_rule
 from .search import MOST_STEPS, check, founders_of, learner_of, pairs_of
@@ -296,7 +296,7 @@ def prepare(
         start = one_rule(str(config.genome), config.training(config.tasks[0]), pairs[0][1], 0)
         if start.initializer is not None and "initializer" not in config.model_fields_set:
             config = config.model_copy(update={"initializer": known_initializer(start.initializer)})
-    return MetaLearning(topologies, config, pairs, start, known().costs if costs is None else costs, command)
+    return MetaLearning(topologies, config, pairs, start, agreed() if costs is None else costs, command)
 
 
 def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearning:

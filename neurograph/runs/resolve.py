@@ -12,13 +12,14 @@ from .. import rules, tasks
 from .._files import absolute, expanded
 from .._text import UserError, nearest, shown
 from ..compile import CompiledGraph, compile_topology
-from ..compile.costs import Costs, known
+from ..compile.costs import Costs
 from ..engine.initializers import INITIALIZERS, Initializer
 from ..rules import Blur, Hebbian, Rule, RuleError, Rules, files
 from ..rules.checks import check_options
 from ..rules.options import PRESET_OPTIONS, with_options
 from ..tasks import Task, datasets
 from ..topology import Topology, check_fits
+from .costs_file import agreed
 from .settings import COMPUTED, RuleConfig, TrainConfig, usual_genome
 
 DESCENTS = {"backprop", "momentum", "rmsprop", "adam", "lars"}
@@ -73,7 +74,7 @@ class Resolved(NamedTuple):
             topology,
             n_states=self.n_states,
             batch_size=self.batch_size,
-            costs=known().costs if costs is None else costs,
+            costs=agreed() if costs is None else costs,
             rules=self.populations,
         )
 

@@ -1,5 +1,6 @@
 """Training as a process: learning steps of one network on one task, evaluated on the task's query set on the way."""
 
+import contextlib
 import functools
 import pathlib
 from collections.abc import Callable
@@ -12,8 +13,8 @@ import numpy as np
 from .. import engine, tasks
 from .._text import UserError
 from ..compile import CompiledGraph
-from ..compile.costs import Costs, known
-from ..engine import NetworkState
+from ..compile.costs import Costs
+from ..engine import NetworkState, devices
 from ..learning.divergence import Divergence as Divergence
 from ..learning.divergence import is_absurd, loss_of_zeros
 from ..rules import files as rule_files
@@ -24,7 +25,7 @@ from . import checkpoint_files, memory, metrics, run
 from .atomic import write_atomically
 from .checkpoint_files import Checkpoint, Unlogged
 from .checkpoints import from_arrays, to_arrays
-from .costs_file import read_costs, write_costs
+from .costs_file import agreed, read_costs, write_costs
 from .errors import RunError
 from .resolve import Resolved, resolve
 from .settings import TrainConfig, as_document
@@ -56,9 +57,10 @@ class Programs(NamedTuple):
 
     `advance(state, n)` takes n steps, at most `CAPACITY`, and returns the state, the loss and the score of each step,
     and whether all synapses are finite. It gives the memory of its argument to its result, so that all synapses are
-    held once. `evaluate(state)` returns loss and score on the query set.
+    held once. `evaluate(state)` returns loss and score on the query set. `n_devices` share each batch.
     """
 
+    n_devices: int
     advance: Callable[[NetworkState, int], tuple[NetworkState, Any, Any, Any]]
     evaluate: Callable[[NetworkState], tuple[Any, Any]]
 
@@ -66,10 +68,13 @@ class Programs(NamedTuple):
 def compile_programs(
     key: jax.Array, net: CompiledGraph, rule: Any, state: NetworkState, task: Task, batch_size: int
 ) -> Programs:
-    """Compiles both programs for the shapes of a run."""
-    steps = jax.jit(_advance, static_argnames="batch_size", donate_argnames="state")
-    steps = steps.lower(key, net, rule, state, task, jnp.int32(1), batch_size=batch_size).compile()
-    query = jax.jit(_evaluate).lower(net, rule, state, task).compile()
+    """Compiles both programs for the shapes of a run; the devices in use share the examples of each batch."""
+    over = devices.sharing(batch_size)
+    alike: dict[str, Any] = {} if over.size == 1 else {"out_shardings": jax.NamedSharding(over, jax.P())}
+    with jax.set_mesh(over) if over.size > 1 else contextlib.nullcontext():
+        steps = jax.jit(_advance, static_argnames="batch_size", donate_argnames="state", **alike)
+        steps = steps.lower(key, net, rule, state, task, jnp.int32(1), batch_size=batch_size).compile()
+        query = jax.jit(_evaluate, **alike).lower(net, rule, state, task).compile()
 
     def advance(state: NetworkState, n: int):
         if not 0 <= n <= CAPACITY:
@@ -78,7 +83,7 @@ def compile_programs(
             )
         return steps(key, net, rule, state, task, jnp.int32(n))
 
-    return Programs(advance, lambda state: query(net, rule, state, task))
+    return Programs(over.size, advance, lambda state: query(net, rule, state, task))
 
 
 def _advance(key, net, rule, state: NetworkState, task: Task, n_steps, *, batch_size: int):
@@ -303,7 +308,7 @@ def prepare(
     Raises:
         ValueError: (of its kinds) something does not fit, or training needs more memory than there is.
     """
-    return Training(topology, resolve(config, topology, base, rule), known().costs if costs is None else costs)
+    return Training(topology, resolve(config, topology, base, rule), agreed() if costs is None else costs)
 
 
 def load(folder: pathlib.Path, **changes: Any) -> Training:

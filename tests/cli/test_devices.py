@@ -99,6 +99,79 @@ def test_several_processes_print_what_one_does(tmp_path, n, devices):
     assert not list(tmp_path.glob("neurograph-*")), "what the others wrote is thrown away"
 
 
+TRAINED = (
+    "train",
+    "circuit.json",
+    "--task",
+    "digits",
+    "--batch-size",
+    "8",
+    "--set",
+    "checkpoint_every=3",
+    "--seed",
+    "1",
+)
+
+
+@pytest.fixture
+def circuit(tmp_path, monkeypatch) -> pathlib.Path:
+    """The folder of a small random DAG, most of whose synapses are in tables."""
+    from neurograph import topology
+
+    wiring = topology.generators.random_dag(64, 10, 60, n_levels=3, in_degree=6, seed=1)
+    topology.files.save(wiring, tmp_path / "circuit.json")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def assert_same_curve(folder: pathlib.Path, other: pathlib.Path) -> None:
+    lines, others = metrics_of(folder), metrics_of(other)
+    assert [line["step"] for line in others] == [line["step"] for line in lines]
+    for line, same in zip(lines, others, strict=True):
+        for name in ("loss", "query_loss"):
+            np.testing.assert_allclose(same.get(name, 0), line.get(name, 0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [2, pytest.param(4, marks=pytest.mark.ci)])
+def test_devices_share_each_batch_of_training(circuit, n):
+    said = json.loads(alone(*TRAINED, "--steps", "6", "--out", "one", "--json"))
+    assert said["device"] == "cpu (cpu)"
+    said = json.loads(alone(*TRAINED, "--steps", "6", "--out", "several", "--devices", str(n), "--json"))
+    assert said["device"] == f"{n} x cpu (cpu)"
+    assert_same_curve(circuit / "one", circuit / "several")
+
+
+@pytest.mark.ci
+def test_training_goes_on_bit_by_bit_with_the_same_number_of_devices(circuit):
+    alone(*TRAINED, "--steps", "6", "--out", "whole", "--devices", "2")
+    alone(*TRAINED, "--steps", "3", "--out", "cut", "--devices", "2")
+    alone("train", "--resume", "cut", "--steps", "6", "--devices", "2")
+    name = max(path.name for path in (circuit / "whole" / "checkpoints").iterdir())
+    cut, whole = ((circuit / folder / "checkpoints" / name).read_bytes() for folder in ("cut", "whole"))
+    assert cut == whole
+
+
+@pytest.mark.parametrize("n", [2, pytest.param(4, marks=pytest.mark.ci)])
+def test_processes_share_each_batch_of_training(circuit, n):
+    """Only the first writes; one process goes on alone with what several began."""
+    alone(*TRAINED, "--steps", "6", "--out", "one")
+    done = Together(circuit, n, *TRAINED, "--steps", "3", "--out", "several", "--json")
+    assert json.loads(done.out[0])["device"] == f"{n} x cpu (cpu)"
+    assert set(done.out[1:]) == {""}
+    assert not list(circuit.glob("neurograph-*"))
+    alone("train", "--resume", "several", "--steps", "6")
+    assert_same_curve(circuit / "one", circuit / "several")
+
+
+def test_batches_that_cannot_be_shared_evenly(circuit):
+    command = (*TRAINED, "--batch-size", "7", "--steps", "2", "--devices", "2")
+    done = subprocess.run(
+        [sys.executable, "-m", "neurograph", *command], capture_output=True, text=True, env=environment(), timeout=300
+    )
+    assert done.returncode == 1
+    assert "batches of 7 examples cannot be shared evenly by 2 devices; give a batch size" in done.stderr
+
+
 def metrics_of(folder: pathlib.Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -162,10 +235,9 @@ def test_more_devices_than_there_are(run):
     assert "4000 devices were asked for, but this computer has" in outcome.err
 
 
-@pytest.mark.parametrize("command", [("train", "xor"), ("sweep", "s.yaml")])
-def test_commands_of_one_process_refuse_others(run, monkeypatch, command):
+def test_a_sweep_refuses_other_processes(run, monkeypatch):
     """Else all of them would write one folder."""
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:1")
-    outcome = run(*command)
+    outcome = run("sweep", "s.yaml")
     assert outcome.code == 2
     assert "this command works in one process" in " ".join(outcome.err.replace("\u2502", " ").split())

@@ -137,6 +137,13 @@ PRIMITIVES = (
         (f"{DOTS}[ell-2]",),
     ),
     Mutation(
+        "inner products of each device's own examples",
+        "ops/_arrays.py",
+        "by_examples",
+        Rewrite("jax.lax.psum(_f, BATCH_AXIS)", "_f"),
+        ("tests/engine/test_sharing.py::test_each_device_computes_its_examples_only",),
+    ),
+    Mutation(
         "picks ignored",
         "ops/lowerings",
         "Pooled.pool",

@@ -1,5 +1,7 @@
 """On whatever JAX computes on: what a GPU runs, in float32, against NumPy in float64. On a CPU the same lowering."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from neurograph.engine import views
 from neurograph.topology import Topology, generators
 from tests.support.command_line import Run
 
-LOWERING = {} if jax.default_backend() == "gpu" else {"lowering": "ell"}
+LOWERING: dict[str, Any] = {} if jax.default_backend() == "gpu" else {"lowering": "ell"}
 K, BATCH = 2, 32
 EXACT = 2e-6
 """Of the sum of absolute values: a few roundings of float32. TensorFloat-32 has errors of about 5e-4."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .. import kernels
-from .._arrays import Rows, accumulator, put
+from .._arrays import Rows, accumulator, by_examples, put
 from ._costs import Costs
 from ._table import Compute, Table
 
@@ -60,7 +60,11 @@ class Csr(Table):
         dtype = accumulator(jnp.result_type(y, *pieces))
         pieces = [piece.astype(dtype) for piece in pieces]
         call = _call("dots", (n_channels, self.sources.shape[0]), dtype)
-        return call(y.astype(dtype), self.sources, self.starts, *pieces, shift=np.int64(self.shift))
+
+        def dots(sources, starts, y, *pieces):
+            return call(y, sources, starts, *pieces, shift=np.int64(self.shift))
+
+        return by_examples(dots, (self.sources, self.starts), (y.astype(dtype), *pieces), adds=True)
 
     def sweep(
         self, w: Float[Array, "channels sparse"], pieces: Sequence[Rows], own: int, out: Any, compute: Compute
@@ -80,9 +84,11 @@ class Csr(Table):
         return mine.astype(stored), out
 
     def _sums(self, w, pieces, span, n_rows: int) -> Rows:
-        channels, _, batch = pieces[0].shape
-        call = _call("pull", (channels, n_rows, batch), w.dtype)
-        return call(w, self.sources, self.synapses, self.starts, span, *pieces, shift=np.int64(self.shift))
+        def pull(*arrays):
+            channels, _, batch = arrays[-1].shape
+            return _call("pull", (channels, n_rows, batch), w.dtype)(*arrays, shift=np.int64(self.shift))
+
+        return by_examples(pull, (w, self.sources, self.synapses, self.starts, span), pieces, adds=False)
 
     def cost(self, costs: Costs, work: int, channels: int, *, cells: bool) -> float:
         n_chunks = 1 if self.spans is None or not cells else self.spans.shape[0]
