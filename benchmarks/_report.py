@@ -155,14 +155,14 @@ def figures(rows: Sequence[Row], facts: dict[str, Any]) -> str:
 # --- regressions ------------------------------------------------------------------------------------------------------
 
 
-def regressions(rows: Sequence[Row], committed: dict[str, Any]) -> list[str]:
-    """A sentence for each row that is worse than the committed one beyond noise.
+def regressions(rows: Sequence[Row], committed: dict[str, Any]) -> dict[str, str]:
+    """By its key, a sentence for each row that is worse than the committed one beyond noise.
 
     Ratios: by more than 25 %, with the quartiles of the two apart. Seconds of our own: twice. Other numbers of our own
     (shares, exponents): by more than a quarter of the committed one or of the target, whichever is larger. Rows that
     either side lacks are not compared.
     """
-    sentences = []
+    sentences = {}
     for row in rows:
         old = committed["figures"].get(row.key)
         if old is None or row.figure is None or not _regressed(row, old):
@@ -170,7 +170,7 @@ def regressions(rows: Sequence[Row], committed: dict[str, Any]) -> list[str]:
         fix = "find what made it slower, or commit new figures with --write if that is meant"
         now, before = _number(row.figure, row.unit if row.kind == "amount" else ""), old["figure"]
         before = _number(before, row.unit if row.kind == "amount" else "")
-        sentences.append(f"{row.key}: {now} {MEANING[row.kind]}".rstrip() + f", where {before} is committed; {fix}.")
+        sentences[row.key] = f"{row.key}: {now} {MEANING[row.kind]}".rstrip() + f", where {before} is committed; {fix}."
     return sentences
 
 

@@ -12,9 +12,10 @@ class BlockPlan(NamedTuple):
     Attributes:
         sources, target: names of stages.
         synapses: how many.
-        lowering: "dense", "scattered", "padded_gather" or "segment_sum".
+        lowering: "dense", "scattered", "padded_gather", "csr", "ell" or "segment_sum".
         levels_in_order: whether it goes level by level in one loop, which computes the neurons as well.
-        tiles, slots, rows: of a padded gather: how many tiles, and the shape of each; else None.
+        tiles, slots, rows: of a padded gather, how many tiles, and the shape of each; of padded rows, chunks and their
+            units; else None.
         filled: share of the places that hold a synapse.
         microseconds: what one forward sum is expected to take.
     """

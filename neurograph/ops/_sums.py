@@ -237,7 +237,13 @@ def collect(direction: str, wiring: Wiring, weights: Weights) -> tuple[Array, ..
     some = _some(weights)
     dtype = accumulator(some.dtype)
     sums = [jnp.zeros((some.shape[0], stage.size), dtype) for stage in wiring.stages]
-    if weights[-1] is not None:
+    gathers = wiring.up if direction == UP else wiring.down
+    if weights[-1] is not None and gathers and all(g.table.reads_all for g in gathers):
+        # these add in a given order, where `segment_sum` on a GPU adds in any
+        ones = by_stage(wiring, [jnp.ones((*s.shape, 1), dtype) for s in sums])
+        for g in gathers:
+            sums[g.stage] = sums[g.stage] + g.pull(weights[-1], ones)[:, :, 0]
+    elif weights[-1] is not None:
         n = wiring.stages[-1].stop
         whole = jax.vmap(lambda w: jax.ops.segment_sum(w, index, n))(weights[-1].astype(dtype))
         sums = [whole[:, stage.start : stage.stop] for stage in wiring.stages]

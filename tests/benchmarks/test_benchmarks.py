@@ -282,6 +282,16 @@ def test_what_is_better_or_within_noise_passes(suite, index, factor):
     assert suite(changed(index, factor), "--check") == 0
 
 
+def test_what_is_worse_once_is_measured_again(suite, monkeypatch, capsys):
+    """As where something else ran on the machine for a while."""
+    suite(ROWS, "--write")
+    runs = [changed(0, 1.5), changed(1, 0.5), ROWS]
+    monkeypatch.setattr(command, "CASES", {"only": Case(lambda settings: runs.pop(0), 1.0)})
+    assert command.main(["--check"]) == 0
+    assert len(runs) == 1  # the second time another row was worse, and none of those of the first
+    assert "measuring again what seems worse: only" in capsys.readouterr().err
+
+
 def test_a_worse_ratio_within_the_spread_passes(suite):
     noisy = [ROWS[0]._replace(figure=1.4, low=1.05, high=1.8)]
     suite(ROWS, "--write")

@@ -51,6 +51,8 @@ def sums_of(graph: CompiledGraph):
     yield lambda w, a, y: ops.propagate(wiring, w, a), (weights, a, y)
     yield lambda w, a, y: ops.propagate_T(wiring, w, y), (weights, a, y)
     yield lambda w, a, y: ops.edge_dot(K, wiring, a, y), (weights, a, y)
+    for direction in (ops.UP, ops.DOWN):
+        yield lambda w, a, y, direction=direction: ops.collect(direction, wiring, w), (weights, a, y)
 
 
 def exported(function, *arguments) -> str:
@@ -97,6 +99,16 @@ def test_sums_are_no_additions_in_any_order(topology):
         assert "stablehlo.scatter" not in exported(function, *arguments)
 
 
+@pytest.mark.parametrize("name", ["digits-4state-steady", "mnist-4state", "digits-learned-update"])
+def test_neither_does_a_step_add_in_any_order(name):
+    graph, rule = compile_topology(SPARSE()), rules.as_arrays(rules.load(name), jnp.float32)
+    network = engine.init(jax.random.key(0), graph, rule)
+    x, target = (np.ones((n, BATCH), np.float32) for n in (graph.n_inputs, graph.n_outputs))
+    text = exported(lambda *args: engine.step(*args)[0], graph, rule, network, x, target)
+    for scatter in re.findall(r"stablehlo\.scatter.*?\n *}\)", text, re.DOTALL):
+        assert "stablehlo.add" not in scatter
+
+
 def test_matmuls_are_exact():
     """TensorFloat-32 has ten bits of mantissa; a GPU takes it for whatever does not say otherwise."""
     for rule in (rules.load("mnist-4state"), rules.load("digits-learned-update"), rules.adam()):
@@ -110,6 +122,20 @@ def test_matmuls_are_exact():
         assert len(products) >= 3
         for product in products:
             assert "precision = [HIGHEST, HIGHEST]" in product, product
+
+
+def test_padding_moves_few_bytes_more():
+    """By the model: each place of a table reads its index, its synapse's number and values, and the states that it
+    gathers; each row is written once."""
+
+    def moved(n_places: int, n_rows: int) -> int:
+        return n_places * (4 + 4 + 4 * K + 4 * K * BATCH) + n_rows * 4 * K * BATCH
+
+    for topology, most in ((SPARSE(), 1.25), (DEEP(), 1.01), (HUBS(), 3.0)):
+        gathers = compile_topology(topology).wiring.up
+        assert gathers
+        best = sum(moved(g.n_synapses, g.size) for g in gathers)
+        assert sum(moved(g.table.n_places, g.size) for g in gathers) <= most * best
 
 
 # --- compiled, where XLA's compiler for CUDA is installed -------------------------------------------------------------

@@ -30,18 +30,18 @@ class Table(eqx.Module):
     """Whether its one piece is an array of all stages."""
 
     @property
-    @abc.abstractmethod
     def n_places(self) -> int:
         """In how many slots the synapses' values are laid out before they are summed; 0 if they are not."""
+        return 0
 
     @property
-    @abc.abstractmethod
     def shape(self) -> tuple[int, int, int] | None:
-        """(tiles, slots, rows) of a padded gather, else None."""
+        """(tiles, slots, rows) of a padded gather, or (chunks, slots, units) of padded rows; else None."""
+        return None
 
-    @abc.abstractmethod
     def n_messages(self, *, in_order: bool) -> int:
         """The most messages, one for each synapse, that are in memory at once; `in_order`: in a pass level by level."""
+        return 0
 
     @abc.abstractmethod
     def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:

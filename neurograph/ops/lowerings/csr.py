@@ -40,17 +40,6 @@ class Csr(Table):
     n_rows: int = eqx.field(static=True)
     shift: int = eqx.field(static=True)
 
-    @property
-    def n_places(self) -> int:
-        return 0
-
-    @property
-    def shape(self) -> None:
-        return None
-
-    def n_messages(self, *, in_order: bool) -> int:
-        return 0
-
     def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
         dtype = accumulator(jnp.result_type(w, *pieces))
         pieces = [piece.astype(dtype) for piece in pieces]

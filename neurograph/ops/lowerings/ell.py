@@ -60,9 +60,6 @@ class Ell(Table):
     def n_places(self) -> int:
         return self.sources.size
 
-    def n_messages(self, *, in_order: bool) -> int:
-        return 0
-
     def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
         (states,) = pieces
         if self.where is None:

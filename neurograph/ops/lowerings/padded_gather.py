@@ -57,9 +57,6 @@ class Tiles(Pooled):
     def n_places(self) -> int:
         return self.sources.size
 
-    def n_messages(self, *, in_order: bool) -> int:
-        return 0
-
     def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
         pool = self.pool(pieces)
 

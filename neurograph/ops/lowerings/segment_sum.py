@@ -34,14 +34,6 @@ class Segments(Pooled):
     picks: tuple[Int[Array, " rows"] | None, ...]
     n_scratch: int = eqx.field(static=True, default=0)
 
-    @property
-    def n_places(self) -> int:
-        return 0
-
-    @property
-    def shape(self) -> None:
-        return None
-
     def n_messages(self, *, in_order: bool) -> int:
         if in_order:
             return max((end - first for _, _, first, end in self.levels), default=0)
