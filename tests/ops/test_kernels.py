@@ -3,6 +3,7 @@
 import itertools
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -11,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurograph import ops
+import neurograph as ng
+from neurograph import ops, rules
 from neurograph.compile import compile_topology, kernels
 from neurograph.ops import kernels as library
-from neurograph.topology import generators
+from neurograph.topology import Population, build, generators
 
 WIDTHS = (*range(1, 20), 31, 32, 33, 63, 64, 100, 127, 128, 130, 257, 300)
 NEEDED = pytest.mark.skipif(kernels.problem() is not None, reason=f"kernels do not serve: {kernels.problem()}")
@@ -267,3 +269,26 @@ def test_they_are_kept_and_what_is_no_library_is_made_anew(tmp_path):
 def test_off_a_cpu_they_do_not_serve(monkeypatch):
     monkeypatch.setattr(kernels, "platform", lambda: "gpu")
     assert kernels.problem() == "they are for CPUs, and JAX computes on 'gpu'"
+
+
+@NEEDED
+def test_a_wiring_that_is_a_constant_is_not_made_anew_in_each_turn():
+    """Else the time of a pass would grow with the square of its levels: numbers in order are an iota to XLA."""
+    levels = 6
+    senders = np.concatenate([n * 4 + (np.arange(4)[:, None] + [0, 1]).ravel() % 4 for n in range(levels)])
+    sizes = [("input", 4), ("hidden", 4 * (levels - 1)), ("output", 4)]
+    wiring = build(senders, np.repeat(np.arange(4, 4 * levels + 4), 2), [(Population(r, r), n) for r, n in sizes])
+    net = compile_topology(wiring, lowering="csr")
+    rule = rules.load("digits-2state")
+    state = ng.init(jax.random.key(0), net, rule)
+    (inner,) = (g.table for g in net.wiring.up if g.internal)
+    assert isinstance(inner, ops.Csr)
+    in_order = np.asarray(inner.synapses)
+    np.testing.assert_array_equal(in_order, np.arange(len(in_order)))  # else this would show nothing
+    program = jax.jit(lambda state, x: ng.forward(net, rule, state, x)[1]).lower(state, np.ones((4, 1), np.float32))
+    text = program.compile().as_text() or ""
+    begin = [text.index(f"\n%{name} ") for name in re.findall(r" while\(.*?body=%([\w.-]+)", text)]
+    bodies = [body for at in begin if "ffi_call" in (body := text[at : text.index("\n}", at)])]
+    assert bodies
+    for body in bodies:
+        assert not re.findall(rf"= s32\[{len(in_order)}\]\S* (?:fusion|iota)", body)

@@ -43,7 +43,8 @@ class Csr(Table):
     def pull(self, size: int, w: Float[Array, "channels sparse"], pieces: Sequence[Rows]) -> Rows:
         dtype = accumulator(jnp.result_type(w, *pieces))
         pieces = [piece.astype(dtype) for piece in pieces]
-        return self._sums(w.astype(dtype), pieces, jnp.array([0, 0, size], jnp.int32), size)
+        tables = (self.sources, self.synapses, self.starts)
+        return self._sums(w.astype(dtype), tables, pieces, jnp.array([0, 0, size], jnp.int32), size)
 
     def dots(self, size: int, n_channels: int, pieces: Sequence[Rows], y: Rows) -> Float[Array, "channels synapses"]:
         dtype = accumulator(jnp.result_type(y, *pieces))
@@ -61,10 +62,12 @@ class Csr(Table):
         assert self.spans is not None
         dtype, stored = accumulator(jnp.result_type(w, *pieces)), pieces[own].dtype
         w, pieces = w.astype(dtype), [piece.astype(dtype) for piece in pieces]
+        # where the wiring is a constant of the program, XLA would make numbers in order anew in each turn of the loop
+        tables = jax.lax.optimization_barrier((self.sources, self.synapses, self.starts))
 
         def body(carry, span):
             mine, out = carry
-            total = self._sums(w, [*pieces[:own], mine, *pieces[own + 1 :]], span, self.n_rows)
+            total = self._sums(w, tables, [*pieces[:own], mine, *pieces[own + 1 :]], span, self.n_rows)
             sent, kept = compute(total, lambda a: jax.lax.dynamic_slice_in_dim(a, span[0], self.n_rows, axis=1))
             mine = put(mine, sent.astype(stored), span[0])
             return (mine, jax.tree.map(lambda whole, part: put(whole, part, span[0]), out, kept)), None
@@ -72,12 +75,12 @@ class Csr(Table):
         (mine, out), _ = jax.lax.scan(body, (pieces[own], out), self.spans)
         return mine.astype(stored), out
 
-    def _sums(self, w, pieces, span, n_rows: int) -> Rows:
+    def _sums(self, w, tables, pieces, span, n_rows: int) -> Rows:
         def pull(*arrays):
             channels, _, batch = arrays[-1].shape
             return _call("pull", (channels, n_rows, batch), w.dtype)(*arrays, shift=np.int64(self.shift))
 
-        return by_examples(pull, (w, self.sources, self.synapses, self.starts, span), pieces, adds=False)
+        return by_examples(pull, (w, *tables, span), pieces, adds=False)
 
     def cost(self, costs: Costs, work: int, channels: int, *, cells: bool) -> float:
         n_chunks = 1 if self.spans is None or not cells else self.spans.shape[0]
