@@ -1,4 +1,5 @@
-"""How much memory of the device a run will need, estimated once its wiring is compiled and before anything is drawn.
+"""How much memory of the device a run will need, estimated once its wiring is compiled and before anything is drawn;
+what XLA plans is known, and checked, when the run's programs are compiled.
 
     synapses   stored values, once: a step gives their memory to the next
     tables     of the sparse lowerings
@@ -100,6 +101,30 @@ def _messages(net: CompiledGraph) -> int:
 def _n_bytes(tree: object) -> int:
     """Counts the bytes of a tree's arrays, each array once."""
     return sum({id(leaf): leaf.nbytes for leaf in jax.tree.leaves(tree)}.values())
+
+
+def planned(program: Any) -> int:
+    """The bytes that XLA plans for a compiled program: arguments, results, and all in between; 0 if it does not say."""
+    plan = program.memory_analysis()
+    if plan is None:
+        return 0
+    held = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    return held + plan.temp_size_in_bytes
+
+
+def check_planned(n_bytes: int) -> None:
+    """Whether a device has the memory that XLA plans for a program, once it is compiled.
+
+    Raises:
+        ValueError: it has not.
+    """
+    device = jax.local_devices()[0]
+    limit = memory_size() if device.platform == "cpu" else (device.memory_stats() or {}).get("bytes_limit")
+    if limit is not None and n_bytes > limit:
+        raise UserError(
+            f"XLA plans {readable(n_bytes)} of memory for the compiled program, but the {device.platform.upper()} has "
+            f"{readable(limit)}; try a smaller wiring or batch."
+        )
 
 
 def check(bound: MemoryEstimate) -> None:

@@ -57,10 +57,12 @@ class Programs(NamedTuple):
 
     `advance(state, n)` takes n steps, at most `CAPACITY`, and returns the state, the loss and the score of each step,
     and whether all synapses are finite. It gives the memory of its argument to its result, so that all synapses are
-    held once. `evaluate(state)` returns loss and score on the query set. `n_devices` share each batch.
+    held once. `evaluate(state)` returns loss and score on the query set. `n_devices` share each batch; `n_bytes` are
+    what XLA plans of the memory of each, for the program that needs more.
     """
 
     n_devices: int
+    n_bytes: int
     advance: Callable[[NetworkState, int], tuple[NetworkState, Any, Any, Any]]
     evaluate: Callable[[NetworkState], tuple[Any, Any]]
 
@@ -83,7 +85,8 @@ def compile_programs(
             )
         return steps(key, net, rule, state, task, jnp.int32(n))
 
-    return Programs(over.size, advance, lambda state: query(net, rule, state, task))
+    n_bytes = max(memory.planned(steps), memory.planned(query))
+    return Programs(over.size, n_bytes, advance, lambda state: query(net, rule, state, task))
 
 
 def _advance(key, net, rule, state: NetworkState, task: Task, n_steps, *, batch_size: int):
@@ -136,6 +139,7 @@ class Training:
             self.net, resolved.rule, resolved.task, batch_size=config.batch_size, dtype=resolved.dtype
         )
         memory.check(self.memory)
+        devices.sharing(config.batch_size)  # before anything is written
         init_key, self.key = jax.random.split(jax.random.key(config.seed))
         self.state = engine.init(
             init_key,
@@ -157,9 +161,15 @@ class Training:
 
     @functools.cached_property
     def programs(self) -> Programs:
-        """Compiled when they are first needed."""
+        """Compiled when they are first needed.
+
+        Raises:
+            ValueError: they need more memory than there is.
+        """
         resolved = self.resolved
-        return compile_programs(self.key, self.net, resolved.rule, self.state, resolved.task, self.config.batch_size)
+        found = compile_programs(self.key, self.net, resolved.rule, self.state, resolved.task, self.config.batch_size)
+        memory.check_planned(found.n_bytes)
+        return found
 
     @property
     def step(self) -> int:

@@ -148,3 +148,19 @@ def test_what_does_not_fit_is_told_before_it_is_drawn(monkeypatch):
 )
 def test_sizes_in_words(n_bytes, words):
     assert readable(n_bytes) == words
+
+
+def test_what_xla_plans_is_checked_once_it_is_known(monkeypatch):
+    """Where the estimate was too low."""
+    options = TrainConfig.model_validate({"task": "xor", "steps": 3})
+    run = training.prepare(generators.mlp([2, 5, 1]), options, pathlib.Path())
+    planned = run.programs.n_bytes
+    assert 0 < planned < 100 * run.memory.total
+    for size, fits in ((planned, True), (planned - 1, False)):
+        del run.programs
+        monkeypatch.setattr(memory, "memory_size", lambda size=size: size)
+        if fits:
+            assert run.programs.n_bytes == planned
+        else:
+            with pytest.raises(ValueError, match=r"XLA plans .* for the compiled program, but the CPU has .*; try"):
+                _ = run.programs
