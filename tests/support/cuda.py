@@ -5,17 +5,19 @@ The compiler comes with the wheel `jax-cuda12-pjrt` of jaxlib's own version, whi
     pip install --no-deps --target .cache/cuda jax-cuda12-pjrt==$(python -c 'import jaxlib; print(jaxlib.__version__)')
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax._src import xla_bridge
 from jax.experimental import topologies
+from jax.experimental.compilation_cache import compilation_cache
 
 FOLDER = pathlib.Path(__file__).parents[2] / ".cache" / "cuda"
 GPU = """
@@ -85,10 +87,25 @@ class Program(NamedTuple):
     loops: list[Loop]
 
 
+@contextlib.contextmanager
+def _no_kept_programs() -> Iterator[None]:
+    """JAX keeps compiled programs on disk where it is told to, but cannot read those of a GPU that is not there."""
+    config: Any = jax.config
+    before = config.jax_enable_compilation_cache
+    try:
+        jax.config.update("jax_enable_compilation_cache", False)
+        compilation_cache.reset_cache()
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
+
+
 def compiled(function: Callable[..., Any], *arguments: Any) -> Program:
     """Compiles a function of arrays."""
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=_sharding()), arguments)
-    text = jax.jit(function).trace(*shapes).lower().compile(compiler_options=OPTIONS).as_text()
+    with _no_kept_programs():
+        text = jax.jit(function).trace(*shapes).lower().compile(compiler_options=OPTIONS).as_text()
     assert text is not None
     loops = []
     for loop in re.finditer(r" while\(.*?body=%([\w.-]+).*", text):
