@@ -34,6 +34,7 @@ The compiler chooses a lowering for each block of synapses; `neurograph.ops.lowe
 from ._arrays import BATCH_AXIS as BATCH_AXIS
 from ._arrays import DOWN as DOWN
 from ._arrays import UP as UP
+from ._arrays import precision as precision
 from ._arrays import sum_last as sum_last
 from ._sums import collect as collect
 from ._sums import edge_dot as edge_dot

@@ -1,8 +1,7 @@
 """What all sums share: directions, the precision of sums, how rows are read, sums over the batch."""
 
-import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,16 @@ UP, DOWN = "up", "down"
 BATCH_AXIS = "batch"
 """The axis of a mesh (`jax.set_mesh`) over which the examples of a batch are shared."""
 
-einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+def precision() -> jax.lax.Precision | None:
+    """That of matmuls: exact, unless `jax.default_matmul_precision` asks for another, such as "tensorfloat32"."""
+    config: Any = jax.config
+    return jax.lax.Precision.HIGHEST if config.jax_default_matmul_precision is None else None
+
+
+def einsum(pattern: str, *operands: Array, **options: Any) -> Array:
+    """`jnp.einsum` in that precision."""
+    return jnp.einsum(pattern, *operands, precision=precision(), **options)
 
 
 def accumulator(dtype) -> jnp.dtype:

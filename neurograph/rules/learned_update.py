@@ -8,11 +8,11 @@ w_ij <- w_ij - learning_rate (exp(g) m_ij + h)
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..ops import precision
 from .base import Messages, Neurons, Number, Seen, Synapses, Values
 from .feedback_alignment import FeedbackAlignment
 from .parts import Scalar
@@ -72,6 +72,4 @@ class LearnedUpdate(FeedbackAlignment):
 
 
 def _applied(matrix: Array, bias: Array, x: Array) -> Array:
-    return jnp.tensordot(matrix, x, axes=1, precision=jax.lax.Precision.HIGHEST) + bias.reshape(
-        -1, *(1,) * (x.ndim - 1)
-    )
+    return jnp.tensordot(matrix, x, axes=1, precision=precision()) + bias.reshape(-1, *(1,) * (x.ndim - 1))

@@ -16,7 +16,8 @@ from tests.support.command_line import Run
 LOWERING: dict[str, Any] = {} if jax.default_backend() == "gpu" else {"lowering": "ell"}
 K, BATCH = 2, 32
 EXACT = 2e-6
-"""Of the sum of absolute values: a few roundings of float32. TensorFloat-32 has errors of about 5e-4."""
+"""How far sums may be off, as a share of the sum of absolute values: float32 rounds so a few times; TensorFloat-32 has
+errors of about 5e-4."""
 
 WIRINGS = {
     "dag": lambda: generators.random_dag(30, 10, 200, n_levels=6, in_degree=12, seed=1),

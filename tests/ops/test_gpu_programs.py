@@ -124,6 +124,21 @@ def test_matmuls_are_exact():
             assert "precision = [HIGHEST, HIGHEST]" in product, product
 
 
+def test_a_coarser_precision_has_to_be_asked_for():
+    graph, rule = (
+        compile_topology(generators.mlp((64, 32, 10))),
+        rules.as_arrays(rules.load("mnist-4state"), jnp.float32),
+    )
+    network = engine.init(jax.random.key(0), graph, rule)
+    x, target = np.ones((64, BATCH), np.float32), np.ones((10, BATCH), np.float32)
+    with jax.default_matmul_precision("tensorfloat32"):
+        text = exported(lambda *args: engine.step(*args)[0], graph, rule, network, x, target)
+    products = re.findall(r"stablehlo\.dot_general.*", text)
+    assert len(products) >= 3
+    for product in products:
+        assert "HIGHEST" not in product, product
+
+
 def test_padding_moves_few_bytes_more():
     """By the model: each place of a table reads its index, its synapse's number and values, and the states that it
     gathers; each row is written once."""
