@@ -1,11 +1,12 @@
-"""A matmul, on the matrix of all synapses between two stages: without gaps ("dense"), or with gaps ("scattered")."""
+"""A matmul, on the matrix of all synapses between two stages: without gaps ("dense"), with gaps ("scattered"), or with
+gaps that an argument of the program says ("masked")."""
 
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .._arrays import Rows, accumulator, einsum, n_bytes
 from ._costs import Costs
@@ -18,7 +19,9 @@ class Matmul(eqx.Module):
     """Synapses from consecutive rows of one stage to all rows of another: all pairs, or so many that a matrix with gaps
     is fastest.
 
-    Values are `[channels, n_sources, n_targets]` where all pairs are joined, else `[channels, synapses]`.
+    Values are `[channels, n_sources, n_targets]` where all pairs are joined, else `[channels, synapses]`. With a mask
+    they have the shape of the whole matrix, so that matrices of one shape share a program whatever their gaps are; what
+    stands in the gaps is never read.
 
     Attributes:
         source, target: stages.
@@ -28,6 +31,7 @@ class Matmul(eqx.Module):
         n_synapses: how many of the places are taken.
         places: `[n_sources, n_targets]`, the synapse at each place, `n_synapses` where there is none.
         where: the place of each synapse, `s * n_targets + t`.
+        mask: `[n_sources, n_targets]`, whether a pair is joined.
     """
 
     source: int = eqx.field(static=True)
@@ -38,10 +42,11 @@ class Matmul(eqx.Module):
     n_synapses: int = eqx.field(static=True)
     places: Int[Array, "sources targets"] | None = None
     where: Int[Array, " synapses"] | None = None
+    mask: Bool[Array, "sources targets"] | None = None
 
     @property
     def lowering(self) -> str:
-        return "dense" if self.places is None else "scattered"
+        return "masked" if self.mask is not None else "dense" if self.places is None else "scattered"
 
     @property
     def n_bytes(self) -> int:
@@ -106,12 +111,16 @@ class Matmul(eqx.Module):
 
     def matrix(self, w: Float[Array, "channels ..."]) -> Float[Array, "channels sources targets"]:
         """The synapses' values at their places; 0 where there is no synapse."""
+        if self.mask is not None:
+            return jnp.where(self.mask, w, 0)
         if self.places is None:
             return w
         return w.at[:, self.places].get(mode="fill", fill_value=0)
 
     def values(self, matrix: Float[Array, "channels sources targets"]) -> Float[Array, "channels ..."]:
         """The inverse of `matrix`: what stands at the synapses' places."""
+        if self.mask is not None:
+            return jnp.where(self.mask, matrix, 0)
         return matrix if self.where is None else matrix.reshape(matrix.shape[0], -1)[:, self.where]
 
 
