@@ -30,6 +30,7 @@ _ALIKE = (
     "keep_states",
     "n_noise",
     "n_fixed",
+    "n_fits",
     "supervised_every",
     "normalization",
 )

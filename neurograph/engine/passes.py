@@ -76,7 +76,8 @@ class ForwardCell:
             u = below.receive_up(u, rows.kept)
             if rows.noise is not None:
                 u = jnp.concatenate([u, rows.noise.astype(u.dtype)])
-            a = own.activate(u, activation_of(own, neuron_type)).astype(received[0].dtype)
+            activate = own.activate_output if neuron_type.role == "output" else own.activate
+            a = activate(u, activation_of(own, neuron_type)).astype(received[0].dtype)
         return a, (own.send_up(a).astype(a.dtype),)
 
 
@@ -94,8 +95,7 @@ def forward_pass(
         types = net.types(s)
         if types[0].role == "input":
             data = x[net.column[stage.start : stage.stop]].astype(dtype)[None]
-            if not some.short_inputs:
-                data = rules[types[0].rule].present(data)
+            data = rules[types[0].rule].present(data)
             rows = ForwardRows(data=data)
         else:
             rows = ForwardRows(

@@ -12,6 +12,7 @@ from .. import ops
 from ..compile import CompiledGraph
 from ..rules import Neurons, Rule, Seen, Synapses
 from .arrangement import ByPart, ByStage, by_stage, of_types, over_synapses
+from .fits import fitted
 from .state import NetworkState
 
 
@@ -48,6 +49,20 @@ def updated(
         [_bias_sums(rules[r].pre(unit[r]), features[r], rules[r].n_sum_channels) for r in numbers] for features in post
     ]
 
+    none: ByPart = (None,) * len(state.forward)
+    held: ByPart = tuple(
+        Synapses(*values) for values in zip(state.forward, state.backward or none, state.memory[0], strict=True)
+    )
+    bias_memory = _by_stage(net, state.memory[1])
+    bias = [Synapses(w, None, memory) for w, memory in zip(by_stage(net, state.bias), bias_memory, strict=True)]
+    if rules[0].n_fits:
+        aim = over_synapses(net, rules, lambda rule, synapses, d: rule.fit(synapses, d, state.step), held, by_part)
+        found, ridge = fitted(net, rules, neurons, tuple(part[0] for part in aim), tuple(part[1] for part in aim))
+        by_part = tuple((*d, x) for d, x in zip(by_part, found, strict=True))
+        for s, of_rules in enumerate(of_bias):
+            for r, d in enumerate(of_rules):
+                of_rules[r] = (*d, rules[r].fit(bias[s], d, state.step)[0] / (1 + ridge[s]))
+
     # statistics of neurons, laid on their synapses
     lower = [rules[stage.rule].statistics(of)[0] for stage, of in zip(wiring.stages, neurons, strict=True)]
     upper = [[rule.statistics(of)[1] for rule in rules] for of in neurons]
@@ -55,15 +70,9 @@ def updated(
     upper_laid = [_laid(net, ops.UP, [of[r] for of in upper]) for r in numbers]
 
     # totals over the synapses of each neuron
-    none: ByPart = (None,) * len(state.forward)
-    held: ByPart = tuple(
-        Synapses(*values) for values in zip(state.forward, state.backward or none, state.memory[0], strict=True)
-    )
     totals = over_synapses(net, rules, lambda rule, synapses, d: rule.totals(synapses, d), held, by_part)
     into = _collected(net, ops.UP, [part[0] for part in totals])
     out_of = _collected(net, ops.DOWN, [part[1] for part in totals])
-    bias_memory = _by_stage(net, state.memory[1])
-    bias = [Synapses(w, None, memory) for w, memory in zip(by_stage(net, state.bias), bias_memory, strict=True)]
 
     def total_of_unit(s: int, type_: Any) -> Any:
         total = rules[type_.rule_below].totals(bias[s], of_bias[s][type_.rule_below])[0]
@@ -71,12 +80,25 @@ def updated(
 
     into = [_sum_trees(total, _of_types(net, s, lambda t, s=s: total_of_unit(s, t))) for s, total in enumerate(into)]
 
+    # what the receiver makes of its total, by the rule of the synapses
+    below = _collected(net, ops.UP, lower_laid)
+
+    def adapted(r: int) -> list[Any]:
+        adapt = rules[r].adapt
+        return [
+            _of_types(net, s, lambda t, s=s: adapt(into[s], below[s], upper[s][r], t.role, state.step))
+            for s in range(len(into))
+        ]
+
+    into_of = [adapted(r) for r in numbers]
+    into_laid = [_laid(net, ops.UP, of_rule) for of_rule in into_of]
+
     def learn(rule: Rule, synapses: Synapses, d, low, high, summed, left) -> Synapses:
         return _like(synapses, rule.update(synapses, Seen(d, low, high, summed, left, state.step)))
 
     new = over_synapses(
         net, rules, learn, held, by_part, lower_laid, lambda r: upper_laid[r],
-        _laid(net, ops.UP, into), _laid(net, ops.DOWN, out_of),
+        lambda r: into_laid[r], _laid(net, ops.DOWN, out_of),
     )  # fmt: skip
 
     def of_unit(s: int, type_: Any) -> Synapses:
@@ -84,7 +106,7 @@ def updated(
             return bias[s]
         r = type_.rule_below
         own = rules[r].statistics(unit[r])[0]
-        seen = Seen(of_bias[s][r], own, upper[s][r], into[s], None, state.step)
+        seen = Seen(of_bias[s][r], own, upper[s][r], into_of[r][s], None, state.step)
         return _like(bias[s], rules[r].update(bias[s], seen))
 
     new_bias = [_of_types(net, s, lambda t, s=s: of_unit(s, t)) for s in range(len(bias))]

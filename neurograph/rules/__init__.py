@@ -58,3 +58,4 @@ from .presets import lars as lars
 from .presets import published as published
 from .presets import rmsprop as rmsprop
 from .sign_symmetric import SignSymmetric as SignSymmetric
+from .universal import Universal as Universal

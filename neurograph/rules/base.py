@@ -76,7 +76,8 @@ class Seen(NamedTuple):
     Attributes:
         sums: for each pair of features of `pre` and `post` the Hebbian sum `D_m = sum_b pre_m post_m`.
         lower, upper: `Rule.statistics` of the neurons at either end, laid on the synapses.
-        into: the first of `Rule.totals`, summed over all synapses into the receiver, that of the unit neuron included.
+        into: the first of `Rule.totals`, summed over all synapses into the receiver, that of the unit neuron included;
+            or what `Rule.adapt` makes of it.
         out_of: the second of `Rule.totals`, summed over all synapses that leave the sender.
         step: index of the learning step, from 0.
     """
@@ -118,6 +119,8 @@ class Rule(eqx.Module):
     """Standard normal numbers that each neuron draws anew for each example of a learning step (see `activate`)."""
     n_fixed = 0
     """Standard normal numbers that each neuron draws once and keeps, such as fixed random feedback (see `activate`)."""
+    n_fits = 0
+    """Rounds by which each receiver fits a target along its synapses before they are updated (see `fit`)."""
     supervised_every = 1
     """Feedback, backward pass and update happen when the index of the step is a multiple of it."""
 
@@ -169,7 +172,9 @@ class Rule(eqx.Module):
     # --- the forward pass ---
 
     def present(self, x: Float[Array, "1 inputs batch"]) -> States:
-        """The states of inputs that are shown these data; all but the first are 0."""
+        """The states of inputs that are shown these data; all but the first are 0, and left out where `short_inputs`."""
+        if self.short_inputs:
+            return x
         return jnp.pad(x, ((0, self.n_states - 1), (0, 0), (0, 0)))
 
     def send_up(self, a: States) -> Messages:
@@ -190,6 +195,10 @@ class Rule(eqx.Module):
         and in a prediction 0; then `n_fixed` rows of the numbers that it has drawn once, the same for all examples.
         """
         raise NotImplementedError(f"{type(self).__name__} must define activate(u, activation).")
+
+    def activate_output(self, u: Messages, activation: Activation) -> States:
+        """The same for outputs."""
+        return self.activate(u, activation)
 
     # --- feedback and the backward pass ---
 
@@ -240,6 +249,43 @@ class Rule(eqx.Module):
     def totals(self, synapses: Synapses, sums: tuple[Values, ...]) -> tuple[Any, Any]:
         """Numbers of synapses that are summed at the receiver, and at the sender: pytrees of `[channels, ...]`."""
         return None, None
+
+    def fit(self, synapses: Synapses, sums: tuple[Values, ...], step: Int[Array, ""]) -> tuple[Values, Values]:
+        """What each receiver fits by what it receives, and where the search starts: g and x of
+
+        `(C_j + damping v_j I) x_j = g_j`,
+
+        where C_j is the covariance of `fit_by` over the receiver's in-neighbours, and v_j its mean diagonal. After
+        `n_fits` rounds of conjugate gradients, x is the last of the sums that `totals` and `update` see. Synapses have
+        one channel.
+        """
+        return sums[0], jnp.zeros_like(sums[0])
+
+    def fit_by(self, neurons: Neurons) -> Messages:
+        """What in-neighbours send while receivers fit, `[1, neurons, batch]`, with mean 0 over the batch: by default the
+        first feature of `pre` less its mean."""
+        y = self.pre(neurons)[0]
+        return y - jnp.mean(y, axis=2, keepdims=True)
+
+    @property
+    def damping(self) -> Array | float:
+        """How strongly a fit is damped, relative to the mean square of what is received."""
+        return 0.1
+
+    def adapt(self, into: Any, below: Any, upper: Any, role: str, step: Int[Array, ""]) -> Any:
+        """What the update reads of a receiver, once for each neuron: by default its totals themselves.
+
+        Args:
+            into: the first of `totals`, summed over all synapses into the neuron.
+            below: the first of `statistics`, summed over all in-neighbours; not the unit neuron.
+            upper: the second of `statistics`.
+            role: "hidden" or "output".
+            step: index of the learning step, from 0.
+
+        Returns:
+            A pytree of `[_, neurons]`, which is laid on the synapses into the neuron as `Seen.into`.
+        """
+        return into
 
     def norm_factor(self, squares: Float[Array, "channels neurons"]) -> Float[Array, "channels neurons"]:
         """Factor of all that a neuron receives, from the sum of its synapses' squares (see `normalization`)."""

@@ -29,6 +29,7 @@ _COUNTS = {
     "first_channel_down": 0,
     "n_noise": 0,
     "n_fixed": 0,
+    "n_fits": 0,
 }
 """The least value of each option that is an integer."""
 _SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")

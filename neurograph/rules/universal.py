@@ -1,0 +1,207 @@
+"""Descent whose steps are scaled at each receiver by a small learned network, from numbers that do not depend on the wiring.
+
+forward    hidden: u = (r - mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain u); inputs: x - mean_b x; outputs: y = r
+backward   delta = dL/dr, exactly, the normalisation included
+synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2, 3;  v <- b_4 v + (1 - b_4) D^2
+           x: each receiver's damped least-squares fit of m_2 by what it receives (see `engine.fits`)
+update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rate(t) = (1 + t / tau)^p
+           phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
+           m_2 / (sqrt(v) + floor); s_j = 1 / sqrt(sum_i var_b(y_i)), so that a step of 1 changes what j receives by about 1
+           c_j = d + 0.1 V tanh(U z_j + c)     z_j: age, fan-in, signal against noise, and whether j is an output
+
+Nothing of this depends on the number of in-neighbours, the depth, or the scale of the inputs or of the error.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ..ops import precision
+from . import losses
+from .base import Activation, Messages, Neurons, Number, Rule, Seen, States, Synapses, Values, identity, value_and_slope
+from .parts import Scalar
+
+TERMS = ("fit", "fast", "medium", "slow", "adam", "gradient", "decay")
+"""What the coefficients of a receiver multiply, in their order: x, m_1, m_2, m_3, Adam's direction, D, w."""
+FEATURES = (
+    "log age", "1 / (1 + t)", "1 / (1 + t / 10)", "exp(-t / 3)", "log fan-in", "fast / noise", "medium / noise",
+    "slow / noise", "log length", "output", "log fit / noise", "log error", "cos(fast, fit)", "cos(gradient, slow)",
+)  # fmt: skip
+"""What the network sees of a receiver, in order. Noise is sqrt(v); the error is that of outputs alone."""
+HIDDEN = 16
+_TINY = 1e-14
+
+
+def _drawn() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(HIDDEN, len(FEATURES))) / np.sqrt(len(FEATURES))
+
+
+def _by_role(*coefficients: float) -> Any:
+    return eqx.field(default_factory=lambda: np.array([coefficients, coefficients]))
+
+
+class Universal(Rule):
+    """A rule for any wiring and task: its forward pass is normalised, its steps are relative to each receiver's own scale.
+
+    As it is, untrained, it takes Adam's direction and that of the fit in equal parts, at a rate that falls with the age.
+    States are y, then first the slope dy/dr without the terms of the normalisation and after the backward pass delta,
+    then u. Batches have two examples or more, since hidden neurons are normalised over the batch. Sources: batch
+    normalisation, Ioffe and Szegedy, ICML 2015; layer-wise relative rates, You et al. 2017; fits, Benzing, ICML 2022;
+    learned optimizers that scale steps by age and signal to noise, Metz et al. 2020.
+
+    Attributes:
+        gain: of hidden neurons.
+        log_damping: log of the damping of fits, relative to the mean variance of what is received.
+        decays: b_1 ... b_4 as logits.
+        log_horizon, power: log tau and p, for hidden neurons and outputs.
+        coefficients: d, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
+        hidden, hidden_bias: U and c.
+        output: V, `[2, terms, hidden units]`.
+        loss, activation, output_activation: the loss of one example, sigma of hidden neurons and outputs.
+        n_fits: rounds of a fit.
+    """
+
+    gain: Scalar = 1.0
+    log_damping: Scalar = -1.0
+    decays: Float[Number, "4"] = eqx.field(default_factory=lambda: np.array([0.0, 1.5, 3.0, 3.0]))
+    log_horizon: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([1.5, 1.5]))
+    power: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([-0.7, -0.7]))
+    coefficients: Float[Number, "2 terms"] = _by_role(0.1, 0.0, 0.0, 0.0, 0.05, 0.0, 0.0)
+    hidden: Float[Number, "hidden features"] = eqx.field(default_factory=_drawn)
+    hidden_bias: Float[Number, " hidden"] = eqx.field(default_factory=lambda: np.zeros(HIDDEN))
+    output: Float[Number, "2 terms hidden"] = eqx.field(default_factory=lambda: np.zeros((2, len(TERMS), HIDDEN)))
+    loss: losses.Loss = eqx.field(static=True, default=losses.softmax_cross_entropy)
+    activation: Activation = eqx.field(static=True, default=jnp.tanh)
+    output_activation: Activation = eqx.field(static=True, default=identity)
+    n_fits: int = eqx.field(static=True, default=3)
+    n_states = 3
+    short_inputs = True
+
+    def default_activation(self, role: str) -> Activation:
+        return self.output_activation if role == "output" else self.activation
+
+    # --- the forward pass ---
+
+    def present(self, x: Float[Array, "1 inputs batch"]) -> States:
+        return x - jnp.mean(x, axis=2, keepdims=True)
+
+    def activate(self, u: Messages, activation: Activation) -> States:
+        centred = u - jnp.mean(u, axis=2, keepdims=True)
+        inverse = 1 / jnp.sqrt(jnp.mean(centred**2, axis=2, keepdims=True) + 1e-5)
+        normal = centred * inverse
+        y, slope = value_and_slope(activation, self.gain * normal)
+        return jnp.concatenate([y, self.gain * slope * inverse, normal])
+
+    def activate_output(self, u: Messages, activation: Activation) -> States:
+        return jnp.concatenate([*value_and_slope(activation, u), jnp.zeros_like(u)])
+
+    # --- feedback and the backward pass ---
+
+    def feedback(self, a: Array, target: Array) -> Array:
+        return jnp.stack([a[0], a[1] * losses.slope(self.loss, a[0], target), a[2]])
+
+    def send_down(self, a: States) -> Messages:
+        return a[1:2]
+
+    def receive_down(self, received: Messages, a: States, fed: States | None, activation: Activation) -> States:
+        direct = a[1:2] * received
+        if fed is not None:  # an output, which is not normalised
+            return jnp.concatenate([a[:1], direct + fed[1:2], a[2:]])
+        along = jnp.mean(direct * a[2:], axis=2, keepdims=True)
+        delta = direct - jnp.mean(direct, axis=2, keepdims=True) - a[2:] * along
+        return jnp.concatenate([a[:1], delta, a[2:]])
+
+    # --- the update ---
+
+    def pre(self, neurons: Neurons) -> tuple[Messages, ...]:
+        return (neurons.backward[:1],)
+
+    def post(self, neurons: Neurons) -> tuple[Messages, ...]:
+        return (neurons.backward[1:2] / neurons.backward.shape[2],)
+
+    @property
+    def damping(self) -> Array:
+        return jnp.exp(self.log_damping)
+
+    def statistics(self, neurons: Neurons) -> tuple[Any, Any]:
+        variance = jnp.var(neurons.backward[:1], axis=2)
+        is_input = neurons.backward.shape[0] == 1
+        error = jnp.zeros_like(variance) if is_input else jnp.mean(neurons.backward[1:2] ** 2, axis=2)
+        return jnp.concatenate([jnp.ones_like(variance), variance]), error
+
+    def synapse_memory(self, w: Values) -> Any:
+        return (jnp.zeros_like(w),) * 5
+
+    def _moments(self, memory: Any, gradient: Values) -> list[Values]:
+        """m_1, m_2, m_3 and v after a step."""
+        b = jax.nn.sigmoid(self.decays)
+        new = (gradient, gradient, gradient, gradient**2)
+        return [b[k] * old + (1 - b[k]) * now for k, (old, now) in enumerate(zip(memory, new, strict=False))]
+
+    def fit(self, synapses: Synapses, sums: tuple[Values, ...], step: Int[Array, ""]) -> tuple[Values, Values]:
+        return self._moments(synapses.memory, sums[0])[1] * self._unbiased(step)[1], synapses.memory[4]
+
+    def _unbiased(self, step: Int[Array, ""]) -> Array:
+        """The factors by which moving averages that began at 0 have too small a mean."""
+        log_decay = jax.nn.log_sigmoid(self.decays)
+        return -1 / jnp.expm1(log_decay * (step + 1).astype(log_decay.dtype))
+
+    def totals(self, synapses: Synapses, sums: tuple[Values, ...]) -> tuple[Any, Any]:
+        gradient, fit = sums
+        fast, medium, slow, square = self._moments(synapses.memory, gradient)
+        products = (
+            synapses.forward**2, gradient**2, fast**2, medium**2, slow**2, square, fit**2, fast * fit, gradient * slow
+        )  # fmt: skip
+        return jnp.concatenate(products), None
+
+    def adapt(self, into: Any, below: Any, upper: Any, role: str, step: Int[Array, ""]) -> Any:
+        n, power = jnp.maximum(below[0], 1), below[1]
+        mean = jnp.sqrt(jnp.maximum(into[:7], 0) / n + _TINY**2)
+        length, gradient, fast, medium, slow, noise, fit = mean
+        correct = self._unbiased(step)
+        fast, medium, slow = (size * correct[k] for k, size in enumerate((fast, medium, slow)))
+        noise = noise * jnp.sqrt(correct[3])
+        scale = 1 / jnp.sqrt(power + 1e-8)
+        t, is_output = step.astype(n.dtype), role == "output"
+        cosines = [
+            into[7] / n * correct[0] / (fast * fit + 1e-16),
+            into[8] / n * correct[2] / (gradient * slow + 1e-16),
+        ]
+        error = jnp.log(jnp.sqrt(upper[0] + _TINY) + 1e-3) / 5 if is_output else jnp.zeros_like(n)
+        signal = [size / (noise + 1e-9) for size in (fast, medium, slow)]
+        ages = [jnp.log1p(t) / 3, 1 / (1 + t), 1 / (1 + t / 10), jnp.exp(-t / 3)]
+        z = jnp.stack(
+            [
+                *(jnp.broadcast_to(age, n.shape) for age in ages),
+                jnp.log(n) / 5,
+                *signal,
+                jnp.log(length / scale + 0.1),
+                jnp.full_like(n, is_output),
+                jnp.log(fit * power / n / (noise + 1e-9) + 1e-3) / 3,
+                error,
+                *cosines,
+            ]
+        )
+        unit = jnp.tanh(jnp.matmul(self.hidden, z, precision=precision()) + self.hidden_bias[:, None])
+        of = int(is_output)
+        c = self.coefficients[of, :, None] + 0.1 * jnp.matmul(self.output[of], unit, precision=precision())
+        rate = (1 + t / jnp.exp(self.log_horizon[of])) ** self.power[of]
+        # a direction that is 0 stays 0: its root mean square is never below _TINY
+        sizes = [fit, fast / correct[0], medium / correct[1], slow / correct[2], None, gradient]
+        factors = [scale * c[k] if size is None else scale * c[k] / (size + 1e-9) for k, size in enumerate(sizes)]
+        return rate * jnp.stack([*factors, c[6]]), (0.1 * noise + 1e-9)[None]
+
+    def update(self, synapses: Synapses, seen: Seen) -> Synapses:
+        gradient, fit = seen.sums
+        factors, floor = seen.into[0], seen.into[1]
+        fast, medium, slow, square = self._moments(synapses.memory, gradient)
+        correct = self._unbiased(seen.step)
+        safe = jnp.sqrt(square * correct[3] + _TINY)
+        adam = medium * correct[1] / (safe + floor)
+        terms = (fit, fast, medium, slow, adam, gradient, synapses.forward)
+        change = sum(factors[k : k + 1] * term for k, term in enumerate(terms))
+        return synapses._replace(forward=synapses.forward - change, memory=(fast, medium, slow, square, fit))
