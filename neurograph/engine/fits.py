@@ -20,10 +20,6 @@ from ..compile import CompiledGraph
 from ..rules import Neurons, Rule
 from .arrangement import ByPart, ByStage, of_types
 
-_FLOOR = 1e-4
-"""What a squared residual, relative to the target's, is not divided below: solved problems stay solved."""
-
-
 def fitted(
     net: CompiledGraph, rules: Sequence[Rule], neurons: Sequence[Neurons], target: ByPart, start: ByPart
 ) -> tuple[ByPart, ByStage]:
@@ -56,17 +52,19 @@ def fitted(
         return ops.collect(ops.UP, wiring, _each(jnp.multiply, a, b))
 
     # in units of the target's size, so that squares neither overflow nor vanish
-    size = tuple(jnp.sqrt(g / n + 1e-30) for g, n in zip(inner(target, target), count, strict=True))
+    size = tuple(jnp.sqrt(g / n + 1e-18) for g, n in zip(inner(target, target), count, strict=True))
     unit = _laid(net, size)
     x = _each(jnp.divide, start, unit)
     residual = _each(lambda g, u, a: g / u - a, target, unit, product(x))
     square = inner(residual, residual)
-    floor = tuple(_FLOOR * (s + 1) for s in square)
+    # what is solved stays solved: no residual is divided by one that is only rounding
+    floor = tuple(jnp.finfo(s.dtype).eps * (s + 1) for s in square)
     p = residual
     for _ in range(rules[0].n_fits):
         c_p = product(p)
-        rate = tuple(s / (c + m * f) for s, c, m, f in zip(square, inner(p, c_p), mean, floor, strict=True))
-        rate = _laid(net, tuple(jnp.where(m > 0, r, 0) for r, m in zip(rate, mean, strict=True)))
+        # 1 where nothing is received, or nothing that varies
+        below = [jnp.where(m > 0, c + m * f, 1) for c, m, f in zip(inner(p, c_p), mean, floor, strict=True)]
+        rate = _laid(net, tuple(s / b for s, b in zip(square, below, strict=True)))
         x = _each(lambda x, r, p: x + r * p, x, rate, p)
         residual = _each(lambda r, a, c: r - a * c, residual, rate, c_p)
         before, square = square, inner(residual, residual)

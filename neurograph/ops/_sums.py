@@ -269,7 +269,9 @@ def _collect_bwd(direction, residuals, dv):
     wiring, weights = residuals
     if _none(dv):
         return None, None
-    return None, _like(weights, lay(direction, wiring, dv))
+    *parts, sparse = lay(direction, wiring, dv)
+    parts = [m.without_gaps(part) for m, part in zip(wiring.matmuls, parts, strict=True)]
+    return None, _like(weights, (*parts, sparse))
 
 
 derive(lay, lambda direction, wiring, values: (lay(direction, wiring, values), (wiring, values)), _lay_bwd)

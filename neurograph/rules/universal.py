@@ -33,7 +33,8 @@ FEATURES = (
 )  # fmt: skip
 """What the network sees of a receiver, in order. Noise is sqrt(v); the error is that of outputs alone."""
 HIDDEN = 16
-_TINY = 1e-14
+_TINY = 1e-18
+"""What a mean square is never below, so that a receiver that learns nothing has finite derivatives."""
 
 
 def _drawn() -> np.ndarray:
@@ -105,7 +106,7 @@ class Universal(Rule):
         return jnp.stack([a[0], a[1] * losses.slope(self.loss, a[0], target), a[2]])
 
     def send_down(self, a: States) -> Messages:
-        return a[1:2]
+        return _second(a)
 
     def receive_down(self, received: Messages, a: States, fed: States | None, activation: Activation) -> States:
         direct = a[1:2] * received
@@ -121,7 +122,7 @@ class Universal(Rule):
         return (neurons.backward[:1],)
 
     def post(self, neurons: Neurons) -> tuple[Messages, ...]:
-        return (neurons.backward[1:2] / neurons.backward.shape[2],)
+        return (_second(neurons.backward) / neurons.backward.shape[2],)
 
     @property
     def damping(self) -> Array:
@@ -129,9 +130,7 @@ class Universal(Rule):
 
     def statistics(self, neurons: Neurons) -> tuple[Any, Any]:
         variance = jnp.var(neurons.backward[:1], axis=2)
-        is_input = neurons.backward.shape[0] == 1
-        error = jnp.zeros_like(variance) if is_input else jnp.mean(neurons.backward[1:2] ** 2, axis=2)
-        return jnp.concatenate([jnp.ones_like(variance), variance]), error
+        return jnp.concatenate([jnp.ones_like(variance), variance]), jnp.mean(_second(neurons.backward) ** 2, axis=2)
 
     def synapse_memory(self, w: Values) -> Any:
         return (jnp.zeros_like(w),) * 5
@@ -160,7 +159,7 @@ class Universal(Rule):
 
     def adapt(self, into: Any, below: Any, upper: Any, role: str, step: Int[Array, ""]) -> Any:
         n, power = jnp.maximum(below[0], 1), below[1]
-        mean = jnp.sqrt(jnp.maximum(into[:7], 0) / n + _TINY**2)
+        mean = jnp.sqrt(jnp.maximum(into[:7], 0) / n[None] + _TINY)
         length, gradient, fast, medium, slow, noise, fit = mean
         correct = self._unbiased(step)
         fast, medium, slow = (size * correct[k] for k, size in enumerate((fast, medium, slow)))
@@ -172,7 +171,7 @@ class Universal(Rule):
             into[8] / n * correct[2] / (gradient * slow + 1e-16),
         ]
         error = jnp.log(jnp.sqrt(upper[0] + _TINY) + 1e-3) / 5 if is_output else jnp.zeros_like(n)
-        signal = [size / (noise + 1e-9) for size in (fast, medium, slow)]
+        signal = [size / noise for size in (fast, medium, slow)]
         ages = [jnp.log1p(t) / 3, 1 / (1 + t), 1 / (1 + t / 10), jnp.exp(-t / 3)]
         z = jnp.stack(
             [
@@ -181,7 +180,7 @@ class Universal(Rule):
                 *signal,
                 jnp.log(length / scale + 0.1),
                 jnp.full_like(n, is_output),
-                jnp.log(fit * power / n / (noise + 1e-9) + 1e-3) / 3,
+                jnp.log(fit * power / n / noise + 1e-3) / 3,
                 error,
                 *cosines,
             ]
@@ -190,10 +189,9 @@ class Universal(Rule):
         of = int(is_output)
         c = self.coefficients[of, :, None] + 0.1 * jnp.matmul(self.output[of], unit, precision=precision())
         rate = (1 + t / jnp.exp(self.log_horizon[of])) ** self.power[of]
-        # a direction that is 0 stays 0: its root mean square is never below _TINY
         sizes = [fit, fast / correct[0], medium / correct[1], slow / correct[2], None, gradient]
-        factors = [scale * c[k] if size is None else scale * c[k] / (size + 1e-9) for k, size in enumerate(sizes)]
-        return rate * jnp.stack([*factors, c[6]]), (0.1 * noise + 1e-9)[None]
+        factors = [scale * c[k] if size is None else scale * c[k] / size for k, size in enumerate(sizes)]
+        return rate * jnp.stack([*factors, c[6]]), 0.1 * noise[None]
 
     def update(self, synapses: Synapses, seen: Seen) -> Synapses:
         gradient, fit = seen.sums
@@ -205,3 +203,8 @@ class Universal(Rule):
         terms = (fit, fast, medium, slow, adam, gradient, synapses.forward)
         change = sum(factors[k : k + 1] * term for k, term in enumerate(terms))
         return synapses._replace(forward=synapses.forward - change, memory=(fast, medium, slow, square, fit))
+
+
+def _second(a: States) -> Messages:
+    """The second state; of inputs, which have one state and no delta, 0."""
+    return jnp.zeros_like(a) if a.shape[0] == 1 else a[1:2]

@@ -84,7 +84,7 @@ class Matmul(eqx.Module):
         """`sum_b a_s y_t` for each synapse; summed over channels where `n_channels` is 1."""
         pattern = "ksb,ktb->st" if n_channels == 1 else "ksb,ktb->kst"
         d = einsum(pattern, self.rows(a), y).astype(accumulator(jnp.result_type(a, y)))
-        return self.values(d[None] if n_channels == 1 else d)
+        return self.without_gaps(self.values(d[None] if n_channels == 1 else d))
 
     def cost(self, costs: Costs, work: int, channels: int) -> float:
         """The nanoseconds that a sum is expected to take; `work` is states times batch."""
@@ -111,17 +111,17 @@ class Matmul(eqx.Module):
 
     def matrix(self, w: Float[Array, "channels ..."]) -> Float[Array, "channels sources targets"]:
         """The synapses' values at their places; 0 where there is no synapse."""
-        if self.mask is not None:
-            return jnp.where(self.mask, w, 0)
         if self.places is None:
-            return w
+            return self.without_gaps(w)
         return w.at[:, self.places].get(mode="fill", fill_value=0)
 
     def values(self, matrix: Float[Array, "channels sources targets"]) -> Float[Array, "channels ..."]:
-        """The inverse of `matrix`: what stands at the synapses' places."""
-        if self.mask is not None:
-            return jnp.where(self.mask, matrix, 0)
+        """The inverse of `matrix`: what stands at the synapses' places, and, where there is a mask, in the gaps, too."""
         return matrix if self.where is None else matrix.reshape(matrix.shape[0], -1)[:, self.where]
+
+    def without_gaps(self, w: Float[Array, "channels ..."]) -> Float[Array, "channels ..."]:
+        """The synapses' values, and 0 for what the mask hides."""
+        return w if self.mask is None else jnp.where(self.mask[None], w, 0)
 
 
 def _product(shared: str, each: str, values: Array, a: Array) -> Array:
