@@ -18,10 +18,10 @@ from ._load import read as read
 from ._problems import ConfigError as ConfigError
 from ._problems import Path as Path
 from ._problems import Problem as Problem
-from ._schema import STRICT as STRICT
-from ._schema import WHOLE as WHOLE
 from ._schema import PopulationConfig as PopulationConfig
-from ._schema import Seed as Seed
 from ._schema import TopologyFile as TopologyFile
 from ._shorthand import is_shorthand as is_shorthand
 from ._shorthand import spelled_out as spelled_out
+from ._values import STRICT as STRICT
+from ._values import WHOLE as WHOLE
+from ._values import Seed as Seed
