@@ -1,5 +1,7 @@
 """Joins new inputs and outputs to a wiring, so that it fits a task with other numbers of features and classes."""
 
+import dataclasses
+
 import numpy as np
 
 from .._text import count
@@ -23,8 +25,8 @@ def attach(
 
     A connectome has hundreds of sensory neurons, and a task 64 pixels: `into` says which pixel excites which sensory
     neuron, `out_of` which motor neuron a class is read from. The synapses are pairs of places as
-    `neurograph.topology.projections` makes them, counted within the inputs and outputs in their order. They learn as all
-    others do. Where the wiring has initial weights, they start from normal random numbers of mean 0 and variance
+    `neurograph.topology.projections` makes them, counted within the inputs and outputs in their order. They learn as
+    all others do. Where the wiring has initial weights, they start from normal random numbers of mean 0 and variance
     1 / in-degree, the same forward and backward; new neurons start with bias 0.
 
     Args:
@@ -101,8 +103,6 @@ def attach(
 
 def with_history(topology: Topology, history: tuple[str, ...]) -> Topology:
     """Gives the same wiring with another history."""
-    import dataclasses
-
     return dataclasses.replace(topology, history=history)
 
 

@@ -8,6 +8,7 @@ every bit of the initial weights.
 from ._any import SUFFIXES as SUFFIXES
 from ._any import load as load
 from ._any import save as save
+from ._connectome import read_connectome as read_connectome
 from ._gallery import GalleryEntry as GalleryEntry
 from ._gallery import find_file as find_file
 from ._gallery import gallery as gallery

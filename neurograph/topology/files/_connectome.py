@@ -56,8 +56,8 @@ def read_connectome(
         The connectome; `neurograph.topology.orientation.wiring_of` makes a wiring of it.
 
     Raises:
-        TopologyError: a file is malformed, a column is unknown, a value does not occur in it, a neuron is unknown or comes
-            twice, or nothing is left.
+        TopologyError: a file is malformed, a column is unknown, a value does not occur in it, a neuron is unknown or
+            comes twice, or nothing is left.
     """
     connections, neurons = Path(connections), Path(neurons)
     name = name or connections.name
@@ -140,9 +140,7 @@ def _read(path: Path, *, is_edges: bool) -> Table:
     def is_numeric(column: str) -> bool:
         return column in _COUNTS
 
-    table = (
-        read_edges(text, is_numeric, problem, warn) if is_edges else read_table(text, {}, is_numeric, problem, warn)
-    )
+    table = read_edges(text, is_numeric, problem, warn) if is_edges else read_table(text, {}, is_numeric, problem, warn)
     if table is None:
         raise fail(path.name, "the file has no header; begin it with a line that names the columns.")
     if not table.rows:

@@ -36,9 +36,7 @@ class Connectome(NamedTuple):
     name: str = "connectome"
 
 
-def wiring_of(
-    connectome: Connectome, *, weights: str = "none", prune: bool = True, **options: Any
-) -> Topology:
+def wiring_of(connectome: Connectome, *, weights: str = "none", prune: bool = True, **options: Any) -> Topology:
     """Orients a connectome, and makes a wiring of what leads forward.
 
     Connections are synapses of the wiring; what dropping one costs is its count. Populations are the groups; one whose
@@ -108,7 +106,7 @@ def wiring_of(
 
 
 def _populations(connectome: Connectome, rows: np.ndarray) -> tuple[list[Population], np.ndarray]:
-    """Gives the populations, in the order of their first neuron but inputs first and outputs last, and their members."""
+    """Gives the populations by role, then in the order of their first neuron, and their members."""
     roles = [ROLES[role] for role in connectome.roles[rows].tolist()]
     groups = [None if connectome.groups is None else connectome.groups[i] for i in rows.tolist()]
     of = [(role, group or role) for role, group in zip(roles, groups, strict=True)]

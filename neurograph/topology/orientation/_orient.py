@@ -12,7 +12,7 @@ from ._greedy import greedy_order, improved_order
 if TYPE_CHECKING:
     import networkx as nx
 
-METHODS = ("eades_lin_smyth", "given", "random")
+METHODS = ("eades_lin_smyth", "distance", "given", "random")
 
 
 class OrientationError(UserError):
@@ -30,7 +30,7 @@ class Orientation(NamedTuple):
         n_into_inputs, weight_into_inputs: other synapses that are dropped since they lead into an input.
         n_out_of_outputs, weight_out_of_outputs: of the rest those that are dropped since they lead from an output to a
             neuron that is none, where outputs come last.
-        n_backward, weight_backward: all others that lead backward.
+        n_backward, weight_backward: all others that lead backward (under "distance" also those that lead sideways).
         n_passes: passes of improvement.
     """
 
@@ -80,21 +80,24 @@ def orient(
 ) -> Orientation:
     """Orders neurons so that little weight leads backward; what does is dropped, so that no cycle is left.
 
-    Inputs come first, and nothing leads into them (as `Topology` demands). Outputs come last, so that nothing leads from
-    them to other neurons; among themselves they are ordered as the others are. Within the inputs the order is without
-    effect.
+    Inputs come first, and nothing leads into them (as `Topology` demands). Outputs come last, so that nothing leads
+    from them to other neurons; among themselves they are ordered as the others are. Within the inputs the order is
+    without effect.
 
     Args:
-        senders, receivers: `[synapses]`, row numbers of neurons; cycles and self-loops are allowed, no pair comes twice.
+        senders, receivers: `[synapses]`, row numbers; cycles and self-loops are allowed, no pair comes twice.
         n_neurons: number of neurons.
         weights: `[synapses]`, what dropping each synapse costs, not negative, such as counts; by default 1 each. Of
             signed weights give the absolute values.
         inputs, outputs: row numbers.
-        outputs_last: whether outputs come last; otherwise they are ordered together with the hidden neurons and may feed
-            on.
+        outputs_last: whether outputs come last; otherwise they are ordered together with the hidden neurons and may
+            feed on.
         method: "eades_lin_smyth": the greedy order of Eades, Lin and Smyth (1993), then improved by moving single
-            neurons to their best places; "given": the row numbers, improved in the same way; "random": a random
-            order, not improved, to compare with.
+            neurons to their best places. Drops little, and makes many levels.
+            "distance": by the number of synapses on the shortest path from an input. Also drops what joins neurons of
+            the same distance, and so makes as few levels as there are distances.
+            "given": the row numbers, improved as the first method is.
+            "random": a random order, not improved, to compare with.
         most_passes: passes of improvement at most; 0 leaves the order as it is.
         seed: the seed of ties and of the order in which neurons are moved.
 
@@ -111,9 +114,7 @@ def orient(
     if method not in METHODS:
         raise OrientationError(f"orient has method {shown(method)}, which is unknown; {nearest(method, METHODS)}")
     if isinstance(most_passes, bool) or not isinstance(most_passes, int) or most_passes < 0:
-        raise OrientationError(
-            f"orient has most_passes {shown(most_passes)}; it must be a whole number of at least 0."
-        )
+        raise OrientationError(f"orient has most_passes {shown(most_passes)}; it must be a whole number of at least 0.")
     senders, receivers = _rows(senders, "senders", n_neurons), _rows(receivers, "receivers", n_neurons)
     inputs, outputs = _rows(inputs, "inputs", n_neurons), _rows(outputs, "outputs", n_neurons)
     if senders.size != receivers.size:
@@ -132,24 +133,31 @@ def orient(
     loops = senders == receivers
     into_inputs = (block[receivers] == 0) & ~loops
     out_of_outputs = (block[senders] > block[receivers]) & ~into_inputs
-    parts, n_passes = [], 0
-    for number in range(3):
-        members = np.flatnonzero(block == number)
-        inside = (block[senders] == number) & (block[receivers] == number) & ~loops & (number > 0)
-        row = np.full(n_neurons, -1, dtype=np.int64)
-        row[members] = np.arange(members.size)
-        edges = row[senders[inside]], row[receivers[inside]], cost[inside]
-        order, n = _ordered(*edges, members.size, method, most_passes, rng)
-        parts.append(members[order])
-        n_passes = max(n_passes, n)
-    order = np.concatenate(parts)
-    position = np.empty(n_neurons, dtype=np.int64)
-    position[order] = np.arange(n_neurons)
-    kept = (position[senders] < position[receivers]) & ~into_inputs & ~loops
+    if method == "distance":
+        place, n_passes = _distances(senders, receivers, block), 0
+        order = np.argsort(place, kind="stable")
+    else:
+        order, n_passes = _in_blocks(senders, receivers, cost, block, method, most_passes, rng)
+        place = np.empty(n_neurons, dtype=np.int64)
+        place[order] = np.arange(n_neurons)
+    kept = (place[senders] < place[receivers]) & ~into_inputs & ~loops
     backward = ~kept & ~loops & ~into_inputs & ~out_of_outputs
-    counts = [(int(which.sum()), float(cost[which].sum())) for which in (loops, into_inputs, out_of_outputs, backward)]
+    n_dropped = [int(which.sum()) for which in (loops, into_inputs, out_of_outputs, backward)]
+    weight = [float(cost[which].sum()) for which in (loops, into_inputs, out_of_outputs, backward)]
     return Orientation(
-        order, kept, senders.size, float(cost.sum()), *(value for pair in counts for value in pair), n_passes=n_passes
+        order=order,
+        kept=kept,
+        n_synapses=senders.size,
+        weight=float(cost.sum()),
+        n_loops=n_dropped[0],
+        weight_loops=weight[0],
+        n_into_inputs=n_dropped[1],
+        weight_into_inputs=weight[1],
+        n_out_of_outputs=n_dropped[2],
+        weight_out_of_outputs=weight[2],
+        n_backward=n_dropped[3],
+        weight_backward=weight[3],
+        n_passes=n_passes,
     )
 
 
@@ -160,8 +168,8 @@ def orient_networkx(
 
     Args:
         graph: a `DiGraph`; nodes with the attribute `role` of "input" or "output" are the inputs and outputs.
-        weight: the edges' attribute whose absolute value says what dropping an edge costs (1 where it is missing); None:
-            1 for each edge.
+        weight: the edges' attribute whose absolute value says what dropping an edge costs (1 where it is missing);
+            None: 1 for each edge.
         options: `outputs_last`, `method`, `most_passes`, `seed`, see `orient`.
 
     Returns:
@@ -192,8 +200,46 @@ def orient_networkx(
         **options,  # pyright: ignore[reportArgumentType] - checked there
     )
     acyclic = graph.copy()
-    acyclic.remove_edges_from([(u, v) for (u, v, _), kept in zip(edges, oriented.kept.tolist(), strict=True) if not kept])
+    acyclic.remove_edges_from([edges[i][:2] for i in np.flatnonzero(~oriented.kept).tolist()])
     return acyclic, oriented
+
+
+def _in_blocks(
+    senders: np.ndarray,
+    receivers: np.ndarray,
+    cost: np.ndarray,
+    block: np.ndarray,
+    method: str,
+    most_passes: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, int]:
+    """Orders inputs, hidden neurons and outputs, each by themselves; gives the order, and the passes of improvement."""
+    parts, n_passes = [], 0
+    for number in range(3):
+        members = np.flatnonzero(block == number)
+        inside = (block[senders] == number) & (block[receivers] == number) & (senders != receivers) & (number > 0)
+        row = np.full(block.size, -1, dtype=np.int64)
+        row[members] = np.arange(members.size)
+        edges = row[senders[inside]], row[receivers[inside]], cost[inside]
+        order, n = _ordered(*edges, members.size, method, most_passes, rng)
+        parts.append(members[order])
+        n_passes = max(n_passes, n)
+    return np.concatenate(parts), n_passes
+
+
+def _distances(senders: np.ndarray, receivers: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Gives the distance from the nearest input; outputs that come last, and what is out of reach, are behind."""
+    distance = np.where(block == 0, 0, -1)
+    frontier, steps = block == 0, 0
+    if not frontier.any():
+        raise OrientationError("orient by distance needs inputs, from which distances are counted; give some.")
+    while frontier.any():
+        steps += 1
+        reached = np.zeros(block.size, dtype=bool)
+        reached[receivers[frontier[senders]]] = True
+        frontier = reached & (distance < 0)
+        distance[frontier] = steps
+    return np.where((block == 2) | (distance < 0), steps, distance)
 
 
 def _ordered(
@@ -220,7 +266,9 @@ def _rows(values: ArrayLike, what: str, n_neurons: int) -> np.ndarray:
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise OrientationError(f"orient has {what} of type {array.dtype}, shape {array.shape}; give one row of integers.")
+        raise OrientationError(
+            f"orient has {what} of type {array.dtype}, shape {array.shape}; give one row of integers."
+        )
     if array.min() < 0 or array.max() >= n_neurons:
         wrong = array.min() if array.min() < 0 else array.max()
         raise OrientationError(f"orient has {wrong} among {what}; neurons are numbered 0 to {n_neurons - 1}.")

@@ -1,5 +1,7 @@
 """The directed acyclic configuration model: degrees stay, and all else is drawn anew."""
 
+import dataclasses
+
 import numpy as np
 
 from .. import projections
@@ -12,9 +14,7 @@ PARALLEL = ("repair", "reject", "merge")
 _MOST_DRAWS = 1000
 
 
-def configuration(
-    topology: Topology, *, seed: int = 0, order: str = "levels", parallel: str = "repair"
-) -> Topology:
+def configuration(topology: Topology, *, seed: int = 0, order: str = "levels", parallel: str = "repair") -> Topology:
     """Draws a random wiring of the same in- and out-degrees anew (Karrer and Newman, Phys. Rev. Lett. 102, 2009).
 
     A neuron has as many outgoing and incoming stubs as synapses in the original wiring. Neurons are gone through in the
@@ -42,8 +42,8 @@ def configuration(
         The rewired wiring. Its `history` says how many parallel synapses there were.
 
     Raises:
-        TopologyError: an option is wrong; none of 1000 matchings is without parallel synapses (`reject`); or in none of 1000 drawings do the inputs reach
-            every output.
+        TopologyError: an option is wrong; none of 1000 matchings is without parallel synapses (`reject`); or in none
+            of 1000 drawings do the inputs reach every output.
     """
     check_choice(topology.name, "parallel", parallel, PARALLEL)
     rng, places = projections.generator(seed), order_of(topology, order)
@@ -130,8 +130,6 @@ def _surplus(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> int:
 
 def _merged(topology: Topology, senders: np.ndarray, done: str) -> Topology:
     """Makes one synapse of those that join the same pair; their values add up."""
-    import dataclasses
-
     keys = topology.receivers * topology.n_neurons + senders
     _, first, of = np.unique(keys, return_index=True, return_inverse=True)
 

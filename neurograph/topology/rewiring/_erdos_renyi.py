@@ -1,5 +1,7 @@
 """As many synapses as before, placed at random."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import projections
@@ -66,9 +68,7 @@ def erdos_renyi(topology: Topology, *, seed: int = 0, order: str = "levels", unr
     return replaced(topology, senders, receivers, rng.permutation(topology.n_synapses), f"{done}: {told}")
 
 
-def _drawn(
-    topology: Topology, place: np.ndarray, may_send: np.ndarray, rng: np.random.Generator
-) -> projections.Pairs:
+def _drawn(topology: Topology, place: np.ndarray, may_send: np.ndarray, rng: np.random.Generator) -> projections.Pairs:
     """Draws distinct pairs; those of a receiver are numbered by the senders of lower place, which come first."""
     senders = np.flatnonzero(may_send)
     senders = senders[np.argsort(place[senders], kind="stable")]
@@ -80,7 +80,9 @@ def _drawn(
     return senders[number - (ends[index] - n_choices[index])], receivers[index]
 
 
-def _levels_drawer(topology: Topology, places: Order, may_send: np.ndarray):  # noqa: ANN202 - a local function
+def _levels_drawer(
+    topology: Topology, places: Order, may_send: np.ndarray
+) -> Callable[[np.random.Generator], projections.Pairs]:
     """Gives a function that draws distinct pairs for each pair of levels, as many as there were."""
     level = places.place
     n_levels = int(level.max(initial=0)) + 1

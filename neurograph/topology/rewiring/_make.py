@@ -32,9 +32,7 @@ def replaced(
         receivers=frozen(receivers, np.int64),
         weights=None if topology.weights is None else frozen(topology.weights[:, values_of], np.float64),
         backward_weights=(
-            None
-            if topology.backward_weights is None
-            else frozen(topology.backward_weights[:, values_of], np.float64)
+            None if topology.backward_weights is None else frozen(topology.backward_weights[:, values_of], np.float64)
         ),
         history=(*topology.history, f"rewired by {done}"),
     )

@@ -3,7 +3,8 @@
 - `levels`: from a lower level of the original wiring to a higher one.
 - `total`: forward in one order of all neurons, that by level, and by row within a level; neurons of one level may so
   come to be joined.
-- `level_pairs`: as `levels`, and as many synapses join each two levels as in the original wiring.
+- `level_pairs`: as `levels`, and as many synapses join each two levels as in the original wiring. Where degrees stay,
+  every neuron has as many senders and receivers on each level as before, and keeps its own level.
 """
 
 from collections.abc import Collection

@@ -133,4 +133,4 @@ def _first_of_each(keys: np.ndarray) -> np.ndarray:
     _, first = np.unique(keys.T.ravel(), return_index=True)
     is_first = np.zeros(keys.size, dtype=bool)
     is_first[first] = True
-    return is_first.reshape(-1, keys.shape[0]).all(axis=1)
+    return np.asarray(is_first.reshape(-1, keys.shape[0]).all(axis=1))

@@ -54,23 +54,19 @@ def other(what: str, document: Document, folder: FilePath, name: str | None) -> 
 
     path: Path = ("rewire", "of")
     if is_shorthand(what):
-        source: str | FilePath = what
+        wiring = _any.load(what)
     else:
-        near = folder / what
         with _at(document, path):
-            source = near if near.exists() else find_file(what)
-        if (resolved := FilePath(source).resolve()) in _OPEN.get():
-            sentence = f"{shown(what)} is rewired from itself; name another wiring."
+            source = folder / what if (folder / what).exists() else find_file(what)
+        here = FilePath(document.name).resolve()
+        if source.resolve() in (here, *_OPEN.get()):
+            sentence = f"{shown(what)} is rewired from this file itself; name another wiring."
             raise ConfigError([document.problem(path, sentence)])
-    here = FilePath(document.name).resolve()
-    token = _OPEN.set((*_OPEN.get(), here))
-    try:
-        if not is_shorthand(what) and resolved == here:
-            sentence = f"{shown(what)} is this file itself; name another wiring."
-            raise ConfigError([document.problem(path, sentence)])
-        wiring = _any.load(source)
-    finally:
-        _OPEN.reset(token)
+        token = _OPEN.set((*_OPEN.get(), here))
+        try:
+            wiring = _any.load(source)
+        finally:
+            _OPEN.reset(token)
     history = (*wiring.history, f"read from {what}")
     return dataclasses.replace(wiring, name=name or wiring.name, history=history)
 

@@ -52,7 +52,7 @@ class OrientConfig(BaseModel):
 
     model_config = STRICT
 
-    method: Literal["eades_lin_smyth", "given", "random"] = Field(
+    method: Literal["eades_lin_smyth", "distance", "given", "random"] = Field(
         default="eades_lin_smyth", description="how the neurons are ordered"
     )
     outputs_last: bool = Field(default=True, description="whether nothing leads from outputs to other neurons")
@@ -111,9 +111,7 @@ class ShuffleWeights(_Rewire):
     )
 
 
-Rewire = Annotated[
-    DegreePreserving | Configuration | RewireErdosRenyi | ShuffleWeights, Field(discriminator="method")
-]
+Rewire = Annotated[DegreePreserving | Configuration | RewireErdosRenyi | ShuffleWeights, Field(discriminator="method")]
 
 
 class EndConfig(BaseModel):
@@ -121,7 +119,9 @@ class EndConfig(BaseModel):
 
     model_config = STRICT
 
-    name: str | None = Field(default=None, min_length=1, description="name of the population; by default `task input` or `task output`")
+    name: str | None = Field(
+        default=None, min_length=1, description="name of the population; by default `task input` or `task output`"
+    )
     size: Count | None = Field(default=None, description="number of neurons; may be left out where there is a shape")
     shape: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = Field(
         default=None, description="[rows, columns] of the sheet they lie on"

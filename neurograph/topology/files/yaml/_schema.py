@@ -8,6 +8,7 @@ from ..._types import ActivationName
 from ._derived_schema import AttachConfig, ConnectomeConfig, OrientConfig, Rewire
 from ._values import STRICT, WHOLE, Count, Pair, Probability, Seed
 
+
 class PopulationConfig(BaseModel):
     """A named set of neurons of one role."""
 
