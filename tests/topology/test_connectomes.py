@@ -171,7 +171,10 @@ def test_rewired_files(folder):
     (folder / "null.yaml").write_text("rewire: {of: worm.yaml, method: degree_preserving, seed: 3}\nseed: 9\n")
     rewired = files.load("null.yaml")
     assert equal(rewired, rewire(files.load("worm.yaml"), "degree_preserving", seed=3))
-    assert rewired.history[2] == "read from worm.yaml"
+    assert rewired.history[2] == "read from 'worm.yaml'"
+    saved = files.dumps(rewired)
+    assert saved.startswith("# oriented: 4 of 10 synapses dropped")
+    assert equal(files.loads(saved), rewired)
     own = files.loads("generator: {kind: mlp, sizes: [5, 6, 2]}\nrewire: {method: erdos_renyi, order: total}\nseed: 9")
     assert equal(own, rewire(generators.mlp([5, 6, 2]), "erdos_renyi", order="total", seed=9))
     short = files.loads("rewire: {of: 'mlp:5-6-2', method: configuration}")

@@ -157,7 +157,7 @@ def test_the_lower_bound_counts_loops_pairs_and_triangles():
 def test_a_graph_of_networkx():
     graph = nx.DiGraph([("a", "b"), ("b", "c"), ("c", "b"), ("c", "d"), ("b", "a")])
     nx.set_edge_attributes(graph, {("b", "c"): -3.0, ("c", "b"): 1.0}, "weight")
-    nx.set_node_attributes(graph, {"a": "input", "d": "output"}, "role")
+    graph.nodes["a"]["role"], graph.nodes["d"]["role"] = "input", "output"
     acyclic, found = orient_networkx(graph)
     assert set(acyclic.edges) == {("a", "b"), ("b", "c"), ("c", "d")}
     assert (found.n_into_inputs, found.n_backward, found.weight_dropped) == (1, 1, 2.0)

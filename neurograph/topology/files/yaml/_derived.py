@@ -67,7 +67,7 @@ def other(what: str, document: Document, folder: FilePath, name: str | None) -> 
             wiring = _any.load(source)
         finally:
             _OPEN.reset(token)
-    history = (*wiring.history, f"read from {what}")
+    history = (*wiring.history, f"read from {shown(what)}")
     return dataclasses.replace(wiring, name=name or wiring.name, history=history)
 
 
