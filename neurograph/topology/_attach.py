@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from .._text import count
+from . import _size
 from ._construct import from_arrays
 from ._types import Population, Topology, fail
 from .projections import Pairs, generator
@@ -54,6 +55,9 @@ def attach(
         if (one is None) != (other is None):
             raise fail(topology.name, f"{names} go together; give both or neither.")
     n = topology.n_neurons
+    n_new = sum(new[1] for new in (inputs, outputs) if new is not None)
+    n_joined = sum(pairs[0].size for pairs in (into, out_of) if pairs is not None)
+    _size.check(topology.name, topology.n_synapses + n_joined, n + n_new)
     senders, receivers = [topology.senders], [topology.receivers]
     populations = list(topology.populations)
     members, added = [topology.population_of], []

@@ -186,7 +186,7 @@ def test_rewired_files(folder):
 def test_a_file_that_is_rewired_from_itself(folder):
     (folder / "one.yaml").write_text("rewire: {of: two.yaml, method: erdos_renyi}")
     (folder / "two.yaml").write_text("rewire: {of: one.yaml, method: erdos_renyi}")
-    with pytest.raises(ConfigError, match=r"two\.yaml:1:14: rewire\.of: 'one\.yaml' is rewired from this file itself"):
+    with pytest.raises(ConfigError, match=r"two\.yaml:1:14: rewire\.of: 'one\.yaml' is made of this file itself"):
         files.load("one.yaml")
     assert files.load("worm.yaml").n_synapses == 5
 

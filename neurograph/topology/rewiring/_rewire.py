@@ -36,7 +36,7 @@ def rewire(topology: Topology, method: str, *, seed: int = 0, **options: Any) ->
 
     >>> from neurograph.topology import generators, rewire
     >>> rewire(generators.random_dag(4, 2, 20, in_degree=3), "degree_preserving", seed=1).n_synapses
-    63
+    66
     """
     check_choice(topology.name, "method", method, METHODS)
     check_whole(topology.name, "seed", seed, 0)

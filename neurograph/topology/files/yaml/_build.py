@@ -19,7 +19,7 @@ from ._problems import ConfigError, Path, Problem
 from ._schema import PopulationConfig, TopologyFile
 
 
-def build(file: TopologyFile, document: Document, folder: FilePath, name: str) -> Topology:
+def build(file: TopologyFile, document: Document, folder: FilePath, name: str, load: _derived.Loader) -> Topology:
     """Makes the wiring that a topology file describes.
 
     Args:
@@ -27,22 +27,23 @@ def build(file: TopologyFile, document: Document, folder: FilePath, name: str) -
         document: the file as read, for places in messages.
         folder: where relative paths start.
         name: what messages call the wiring.
+        load: reads another wiring that the file names.
 
     Raises:
         ConfigError: an entry cannot be what it says.
         TopologyError: the wiring breaks a rule.
     """
-    return _derived.derived(_described(file, document, folder, name), file, document)
+    return _derived.derived(_described(file, document, folder, name, load), file, document)
 
 
-def _described(file: TopologyFile, document: Document, folder: FilePath, name: str) -> Topology:
+def _described(file: TopologyFile, document: Document, folder: FilePath, name: str, load: _derived.Loader) -> Topology:
     """Makes the wiring, before it is rewired or attached to."""
     if file.generator is not None:
         return _generated(file, document, name)
     if file.connectome is not None:
         return _derived.connectome(file.connectome, file, document, folder, name)
     if file.rewire is not None and file.rewire.of is not None:
-        return _derived.other(file.rewire.of, document, folder, file.name)
+        return _derived.other(file.rewire.of, file, document, folder, load)
     populations = [_population(p) for p in file.populations]
     sizes = [p.n_neurons for p in file.populations]
     n_neurons = sum(sizes)

@@ -2,8 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -22,7 +21,8 @@ from ._schema import TopologyFile
 _STREAM_INPUTS, _STREAM_OUTPUTS = 10**6, 10**6 + 1
 """Random numbers of attached projections, apart from those of the file's own, which have their place in the list."""
 
-_OPEN: ContextVar[tuple[FilePath, ...]] = ContextVar("files that are being read", default=())
+Loader = Callable[[str, FilePath], Topology]
+"""Reads a wiring by its name: a file, relative to the folder that is given, or whatever else stands for one."""
 
 
 def connectome(
@@ -46,29 +46,12 @@ def connectome(
         return orientation.wiring_of(found, weights=config.weights, prune=config.prune, **_orient_options(file))
 
 
-def other(what: str, document: Document, folder: FilePath, name: str | None) -> Topology:
+def other(what: str, file: TopologyFile, document: Document, folder: FilePath, load: Loader) -> Topology:
     """Reads the wiring that `rewire.of` names; it is called as the file that rewires it says, or else as itself."""
-    from .. import _any
-    from .._gallery import find_file
-    from ._shorthand import is_shorthand
-
-    path: Path = ("rewire", "of")
-    if is_shorthand(what):
-        wiring = _any.load(what)
-    else:
-        with _at(document, path):
-            source = folder / what if (folder / what).exists() else find_file(what)
-        here = FilePath(document.name).resolve()
-        if source.resolve() in (here, *_OPEN.get()):
-            sentence = f"{shown(what)} is rewired from this file itself; name another wiring."
-            raise ConfigError([document.problem(path, sentence)])
-        token = _OPEN.set((*_OPEN.get(), here))
-        try:
-            wiring = _any.load(source)
-        finally:
-            _OPEN.reset(token)
+    with _at(document, ("rewire", "of")):
+        wiring = load(what, folder)
     history = (*wiring.history, f"read from {shown(what)}")
-    return dataclasses.replace(wiring, name=name or wiring.name, history=history)
+    return dataclasses.replace(wiring, name=file.name or wiring.name, history=history)
 
 
 def oriented(

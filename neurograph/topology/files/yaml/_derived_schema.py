@@ -79,7 +79,9 @@ class DegreePreserving(_Rewire):
 
     method: Literal["degree_preserving"]
     order: Order = Field(default="levels", description="in which order synapses lead forward")
-    swaps_per_synapse: Count = Field(default=10, description="attempted swaps, divided by the number of synapses")
+    swaps_per_synapse: Annotated[int, Field(ge=1, le=10**4), WHOLE] = Field(
+        default=10, description="attempted swaps, divided by the number of synapses"
+    )
 
 
 class Configuration(_Rewire):
