@@ -82,6 +82,20 @@ def test_no_single_move_improves_the_order_any_more(seed):
         assert backward(moved, senders, receivers, weights) >= cost
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pass_moves_each_neuron_to_its_best_place(seed):
+    """All pairs are joined, with weights of many digits, so that each best place is the only one."""
+    senders, receivers, _ = random_graph(9, 72, seed)
+    weights = np.random.default_rng(seed).random(72)
+    order, _ = improved_order(np.arange(9), senders, receivers, weights, 1, np.random.default_rng(seed))
+    expected = np.arange(9)
+    for neuron in np.random.default_rng(seed).permutation(9):
+        others = expected[expected != neuron]
+        moved = [np.insert(others, place, neuron) for place in range(9)]
+        expected = min(moved, key=lambda one: backward(one, senders, receivers, weights))
+    assert order.tolist() == expected.tolist()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_graph_without_cycles_loses_nothing(seed):

@@ -107,7 +107,7 @@ def _matched(topology: Topology, places: Order, rng: np.random.Generator) -> np.
         free[n_free : n_free + n_before - n_seen] = outgoing[n_seen:n_before]
         n_free, n_seen = n_free + n_before - n_seen, n_before
         n_taken = end - start
-        chosen = _choice(rng, n_free, n_taken)
+        chosen = rng.choice(n_free, n_taken, replace=False)  # different ones, in random order
         matched[incoming[start:end]] = free[chosen]
         # What is left at the end of the list moves to the places of what was taken before that.
         left = np.ones(n_taken, dtype=bool)
@@ -115,13 +115,6 @@ def _matched(topology: Topology, places: Order, rng: np.random.Generator) -> np.
         free[chosen[chosen < n_free - n_taken]] = free[n_free - n_taken + np.flatnonzero(left)]
         n_free -= n_taken
     return matched
-
-
-def _choice(rng: np.random.Generator, n: int, n_chosen: int) -> np.ndarray:
-    """Chooses different numbers below n, in random order."""
-    if n_chosen == 1:
-        return rng.integers(0, n, 1)
-    return rng.choice(n, n_chosen, replace=False)
 
 
 def _surplus(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> int:

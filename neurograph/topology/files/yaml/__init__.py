@@ -1,8 +1,8 @@
 """Reads and writes topology files: YAML with populations and projections, a generator, or explicit synapses.
 
-`read` and `loads` give the wiring (`neurograph.topology.files` calls them), `dumps` writes one; all that is wrong with a file is reported at once, each problem
-with its line and column. Of a file's `train:` section only that it is a mapping is known here: whoever reads it passes
-a `TopologyFile` of their own, in which the section has a schema.
+`read` and `loads` give the wiring (`neurograph.topology.files` calls them), `dumps` writes one; all that is wrong with
+a file is reported at once, each problem with its line and column. Of a file's `train:` section only that it is a
+mapping is known here: whoever reads it passes a `TopologyFile` of their own, in which the section has a schema.
 """
 
 from ._document import Document as Document
