@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..._files.tables import read_text
-from ..._text import count, listed, nearest, shown
+from ..._text import listed, nearest, shown
 from .._types import HIDDEN, INPUT, OUTPUT, TopologyWarning, fail
 from ..orientation import Connectome
 from ._tables import Table, read_edges, read_table
@@ -17,6 +17,7 @@ from ._tables import Table, read_edges, read_table
 Selection = Mapping[str, str | Sequence[str]]
 """Columns, each with the values (one or several) that a row must have in it."""
 
+_MOST_VALUES = 1000
 _LABELS = ("id", "label", "neuron", "cell", "name", "node", "bodyid", "root_id", "rootid")
 _COUNTS = ("weight", "syn_count", "count", "synapses")
 
@@ -158,9 +159,13 @@ def _first(table: Table, names: Sequence[str], path: Path, does: str) -> str:
 def _column(table: Table, path: Path, name: str) -> list[str]:
     lower = name.strip().lower()
     if lower not in table.header:
-        raise fail(path.name, f"there is no column {shown(name)}; {nearest(lower, table.header)}")
+        raise fail(path.name, f"there is no column {shown(name)}; {_hint(lower, table.header)}")
     place = table.header.index(lower)
     return [row[place].strip() for row in table.rows]
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    return nearest(word, known, f"choose one of {listed(known)}.")
 
 
 def _selected(table: Table, path: Path, selection: Selection) -> np.ndarray:
@@ -172,8 +177,7 @@ def _selected(table: Table, path: Path, selection: Selection) -> np.ndarray:
         found = set(cells)
         for value in wanted:
             if value not in found:
-                known = sorted(found)
-                hint = nearest(value, known) if len(known) <= 50 else f"it has {count(len(known), 'other value')}."
+                hint = _hint(value, sorted(found)[:_MOST_VALUES])
                 raise fail(path.name, f"no row has {shown(value)} in the column {shown(name)}; {hint}")
         chosen &= np.isin(np.array(cells, dtype=object), wanted)
     return chosen
