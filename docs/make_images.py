@@ -5,12 +5,13 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from neurograph import plotting, runs
-from neurograph.topology import files
+from neurograph.topology import files, from_arrays, generators, levels, rewire
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 
@@ -79,6 +80,29 @@ def unroll() -> None:
     figure.savefig(IMAGES / "unroll.png", dpi=150)
 
 
+def null_models() -> None:
+    """A wiring and its null models; synapses have the colours of their weights."""
+    plain = generators.random_dag(6, 3, 18, n_levels=4, in_degree=2, output_degree=4, seed=4)
+    weights = np.random.default_rng(0).standard_normal(plain.n_synapses)
+    original = from_arrays(plain.senders, plain.receivers, roles=plain.roles, weights=weights, name="original")
+    shown = {
+        "original": original,
+        "degree_preserving": rewire(original, "degree_preserving", seed=1),
+        "degree_preserving, order: total": rewire(original, "degree_preserving", order="total", seed=1),
+        "configuration": rewire(original, "configuration", seed=1),
+        "erdos_renyi": rewire(original, "erdos_renyi", seed=1),
+        "shuffle_weights": rewire(original, "shuffle_weights", seed=1),
+    }
+    figure = Figure(figsize=(15, 8), layout="constrained", facecolor="white")
+    for axes, (title, wiring) in zip(figure.subplots(2, 3).ravel(), shown.items(), strict=True):
+        assert wiring.weights is not None
+        plotting.draw(wiring, axes, weights=wiring.weights[0])
+        axes.get_legend().remove()
+        n_levels = int(levels(wiring).max()) + 1
+        axes.set_title(f"{title}: {wiring.n_synapses} synapses, {n_levels} levels", loc="left", fontsize=11)
+    figure.savefig(IMAGES / "null_models.png", dpi=80)
+
+
 def _box(
     axes: Axes, x: float, y: float, width: float, height: float, text: str, colour: str, ink: str = "black"
 ) -> None:
@@ -96,3 +120,4 @@ if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
     small_world()
     unroll()
+    null_models()

@@ -14,6 +14,7 @@ from ._evaluate import compare, evaluate, transfer
 from ._genomes import genomes
 from ._meta_train import meta_train
 from ._report import report
+from ._rewire import rewire
 from ._rules import rules
 from ._sweep import merge, sweep
 from ._train import train
@@ -122,6 +123,9 @@ def convert(
 
     files.save(find(source), output)
     print(output)
+
+
+app.command()(rewire)
 
 
 @app.command()

@@ -18,6 +18,9 @@ def render(about: dict[str, Any]) -> RenderableType:
     head.add_column(style="bold")
     head.add_column()
     head.add_row("topology", str(about["name"]))
+    for line in about["history"]:
+        what, _, rest = line.partition(": ") if line.startswith(("oriented", "pruned")) else ("made", "", line)
+        head.add_row(what, rest)
     head.add_row(
         "neurons",
         f"{about['n_neurons']:,} ({about['n_inputs']:,} inputs, {about['n_hidden']:,} hidden, "

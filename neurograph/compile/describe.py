@@ -30,6 +30,7 @@ def describe(topology: Topology) -> dict[str, Any]:
     sizes = np.bincount(topology.population_of, minlength=len(topology.populations))
     return {
         "name": topology.name,
+        "history": list(topology.history),
         "n_neurons": topology.n_neurons,
         "n_synapses": topology.n_synapses,
         "n_levels": int(level.max()) + 1,

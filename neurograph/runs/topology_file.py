@@ -47,6 +47,7 @@ class _About(BaseModel):
     name: str
     populations: list[_Population]
     labels: list[tuple[str, str]] | None
+    history: list[str] = []
 
 
 def write_topology(folder: pathlib.Path, topology: Topology, name: str = "topology") -> None:
@@ -64,6 +65,8 @@ def write_topology(folder: pathlib.Path, topology: Topology, name: str = "topolo
         "populations": [dataclasses.asdict(population) for population in with_activation_names(topology).populations],
         "labels": None if topology.labels is None else [*zip(*label_keys(topology.labels, topology.name), strict=True)],
     }
+    if topology.history:
+        about["history"] = list(topology.history)
     write_arrays(folder / f"{name}.safetensors", arrays, {"topology": about})
 
 
@@ -102,11 +105,13 @@ def _check(arrays: dict[str, np.ndarray]) -> None:
 
 def _topology(arrays: dict[str, np.ndarray], about: Any, place: str) -> Topology:
     known = _About.model_validate(about)
+    fields: dict[str, Any] = dict(arrays)
     return Topology(
-        **arrays,
+        **fields,
         populations=tuple(Population(**dict(population)) for population in known.populations),
         labels=None if known.labels is None else tuple(label_of(*one, place, known.name) for one in known.labels),
         name=known.name,
+        history=tuple(known.history),
     )
 
 

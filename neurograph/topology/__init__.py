@@ -33,18 +33,30 @@ from ._validate import validate as validate
 if TYPE_CHECKING:
     from . import files as files
     from . import generators as generators
+    from . import orientation as orientation
     from . import projections as projections
+    from . import rewiring as rewiring
     from ._adjacency import from_adjacency as from_adjacency
     from ._adjacency import to_adjacency as to_adjacency
+    from ._attach import attach as attach
+    from .orientation import orient as orient
+    from .orientation import orient_networkx as orient_networkx
+    from .rewiring import rewire as rewire
 
 _LATER = {
+    "attach": "._attach",
     "files": ".files",
     "from_adjacency": "._adjacency",
     "generators": ".generators",
+    "orient": ".orientation",
+    "orient_networkx": ".orientation",
+    "orientation": ".orientation",
     "projections": ".projections",
+    "rewire": ".rewiring",
+    "rewiring": ".rewiring",
     "to_adjacency": "._adjacency",
 }
-"""What needs pydantic or SciPy, and is imported when it is first used."""
+"""What few need, or what needs pydantic or SciPy; it is imported when it is first used."""
 
 
 def __getattr__(name: str) -> Any:

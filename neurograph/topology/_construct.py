@@ -84,12 +84,12 @@ def from_arrays(
     if n_neurons is not None and members.size != n_neurons:
         raise fail(name, f"there are {n_neurons} neurons, but roles are given for {members.size}; give one each.")
     topology = Topology(
-        senders=_frozen(senders, np.int64),
-        receivers=_frozen(receivers, np.int64),
+        senders=frozen(senders, np.int64),
+        receivers=frozen(receivers, np.int64),
         populations=tuple(populations),
-        population_of=_frozen(members, np.int64),
-        inputs=_frozen(_of_role(populations, members, "input") if inputs is None else inputs, np.int64),
-        outputs=_frozen(_of_role(populations, members, "output") if outputs is None else outputs, np.int64),
+        population_of=frozen(members, np.int64),
+        inputs=frozen(_of_role(populations, members, "input") if inputs is None else inputs, np.int64),
+        outputs=frozen(_of_role(populations, members, "output") if outputs is None else outputs, np.int64),
         labels=_named(names, members.size),
         weights=_channels(weights, "weights", name),
         backward_weights=_channels(backward_weights, "backward_weights", name),
@@ -167,17 +167,17 @@ def permute(topology: Topology, neuron_order: ArrayLike, synapse_order: ArrayLik
     new_row = np.argsort(neurons)
     return dataclasses.replace(
         topology,
-        senders=_frozen(new_row[topology.senders[synapses]], np.int64),
-        receivers=_frozen(new_row[topology.receivers[synapses]], np.int64),
-        population_of=_frozen(topology.population_of[neurons], np.int64),
-        inputs=_frozen(new_row[topology.inputs], np.int64),
-        outputs=_frozen(new_row[topology.outputs], np.int64),
+        senders=frozen(new_row[topology.senders[synapses]], np.int64),
+        receivers=frozen(new_row[topology.receivers[synapses]], np.int64),
+        population_of=frozen(topology.population_of[neurons], np.int64),
+        inputs=frozen(new_row[topology.inputs], np.int64),
+        outputs=frozen(new_row[topology.outputs], np.int64),
         labels=_named(tuple(topology.names[i] for i in neurons.tolist()), topology.n_neurons),
-        weights=None if topology.weights is None else _frozen(topology.weights[:, synapses], np.float64),
+        weights=None if topology.weights is None else frozen(topology.weights[:, synapses], np.float64),
         backward_weights=(
-            None if topology.backward_weights is None else _frozen(topology.backward_weights[:, synapses], np.float64)
+            None if topology.backward_weights is None else frozen(topology.backward_weights[:, synapses], np.float64)
         ),
-        biases=None if topology.biases is None else _frozen(topology.biases[:, neurons], np.float64),
+        biases=None if topology.biases is None else frozen(topology.biases[:, neurons], np.float64),
     )
 
 
@@ -201,17 +201,17 @@ def relabel(topology: Topology, labels: Iterable[Hashable]) -> Topology:
 
 
 def equal(one: Topology, other: Topology) -> bool:
-    """Tells whether two wirings agree in all but their name, down to orders, bits of numbers and types of labels.
+    """Tells whether two wirings agree in all but name and history, down to orders, bits of numbers and types of labels.
 
     Args:
         one, other: the wirings.
 
     Returns:
-        True if every field but `name` is the same.
+        True if every field but `name` and `history` is the same.
     """
     for field in dataclasses.fields(Topology):
         a, b = getattr(one, field.name), getattr(other, field.name)
-        if field.name == "name":
+        if field.name in ("name", "history"):
             continue
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
             if a.shape != b.shape or a.dtype != b.dtype or a.tobytes() != b.tobytes():
@@ -244,7 +244,7 @@ def _named(names: tuple[Hashable, ...] | None, n_neurons: int) -> tuple[Hashable
     return None
 
 
-def _frozen(values: np.ndarray, dtype: type) -> np.ndarray:
+def frozen(values: np.ndarray, dtype: type) -> np.ndarray:
     copy = np.array(values, dtype=dtype, order="C")
     copy.setflags(write=False)
     return copy
@@ -266,7 +266,7 @@ def _channels(values: ArrayLike | None, what: str, name: str) -> np.ndarray | No
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise fail(name, f"{what} holds a value that is not a number; give numbers [channels, _].") from None
-    return _frozen(array[None] if array.ndim == 1 else array, np.float64)
+    return frozen(array[None] if array.ndim == 1 else array, np.float64)
 
 
 def _role_codes(roles: Sequence[str | int] | np.ndarray, names: Sequence[Hashable] | None, name: str) -> np.ndarray:

@@ -72,6 +72,7 @@ class Topology:
         weights, backward_weights: float64 `[channels, synapses]`, initial forward and backward synapses, or None.
         biases: float64 `[channels, neurons]`, initial bias synapses, or None.
         name: what messages call it: the file's name, or the generator's.
+        history: how it was made of another wiring (oriented, rewired), one line for each step; no part of the wiring.
     """
 
     senders: np.ndarray
@@ -85,6 +86,7 @@ class Topology:
     backward_weights: np.ndarray | None = None
     biases: np.ndarray | None = None
     name: str = "topology"
+    history: tuple[str, ...] = ()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy forgets in copies and pickles that an array cannot be written to

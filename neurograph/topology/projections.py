@@ -136,7 +136,7 @@ def fixed_indegree(
     n_synapses = _size.fixed_indegree(n_senders, n_receivers, n, within=within)
     _size.check_projection("fixed_indegree", n_synapses, n_receivers)
     choices = np.arange(n_receivers) if within else np.full(n_receivers, n_senders)
-    return _choose(rng, choices, np.minimum(n, choices))
+    return choose(rng, choices, np.minimum(n, choices))
 
 
 def fixed_outdegree(
@@ -162,10 +162,10 @@ def fixed_outdegree(
     _size.check_projection("fixed_outdegree", n_synapses, n_senders)
     if within:
         # The mirror image of fixed_indegree: neuron N - 1 - j there is neuron j here.
-        chosen, choosers = _choose(rng, np.arange(n_receivers), np.minimum(n, np.arange(n_receivers)))
+        chosen, choosers = choose(rng, np.arange(n_receivers), np.minimum(n, np.arange(n_receivers)))
         senders, receivers = n_receivers - 1 - choosers, n_receivers - 1 - chosen
     else:
-        receivers, senders = _choose(rng, np.full(n_senders, n_receivers), np.full(n_senders, n))
+        receivers, senders = choose(rng, np.full(n_senders, n_receivers), np.full(n_senders, n))
     order = np.lexsort((senders, receivers))
     return senders[order], receivers[order]
 
@@ -312,7 +312,7 @@ def _pairs(index: np.ndarray, n_senders: int, within: bool) -> Pairs:
     return index - receivers * (receivers - 1) // 2, receivers
 
 
-def _choose(rng: np.random.Generator, choices: np.ndarray, n_chosen: np.ndarray) -> Pairs:
+def choose(rng: np.random.Generator, choices: np.ndarray, n_chosen: np.ndarray) -> Pairs:
     """Chooses `n_chosen[j]` different numbers below `choices[j]` for each row j; gives (chosen, row), sorted by row."""
     dense = n_chosen > _DENSE * choices
     parts = [_choose_dense(rng, choices, n_chosen, np.flatnonzero(dense))]

@@ -172,12 +172,29 @@ def _omniglot_zip() -> list[bytes]:
         return [pathlib.Path(folder, "images_background.zip").read_bytes()]
 
 
+_CONNECTIONS = b"source,target,weight\ns,a,3\na,b,2\nb,a,1\nb,m,4\nm,s,1\n"
+_NEURONS = b"id,type,side\ns,sensory,L\na,inter,L\nb,inter,R\nm,motor,R\n"
+
+
+def _connectome(path: pathlib.Path) -> Any:
+    """Reads a table as that of connections if it begins as such a table, else as that of neurons."""
+    from neurograph.topology import files, orientation
+
+    is_edges = path.read_bytes().startswith(_CONNECTIONS[:4])
+    other = path.with_name("other.csv")
+    other.write_bytes(_NEURONS if is_edges else _CONNECTIONS)
+    tables = (path, other) if is_edges else (other, path)
+    found = files.read_connectome(*tables, inputs={"type": "sensory"}, outputs={"type": "motor"}, group="side")
+    return orientation.wiring_of(found, weights="fractions")
+
+
 _load = _call("neurograph.topology.files", "load")
 READERS = {
     "yaml": Reader(
         "wiring.yaml", _load, _both(_files("topologies/*.yaml", "tests/data/foreign/yaml/*"), _saved(".yaml"))
     ),
     "csv": Reader("wiring.csv", _load, _both(_files("tests/data/foreign/edges/*"), _saved(".csv"))),
+    "connectome": Reader("table.csv", _connectome, lambda: [_CONNECTIONS, _NEURONS]),
     "graphml": Reader(
         "wiring.graphml", _load, _both(_files("tests/data/foreign/graphs/*.graphml"), _saved(".graphml"))
     ),

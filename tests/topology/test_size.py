@@ -91,7 +91,7 @@ WIRINGS = {
     "small_world": lambda: generators.small_world(5, 5, 2500, n_neighbours=20),
     "small_world of columns": lambda: generators.small_world(5, 5, 300, n_neighbours=8, width=8),
     "scale_free": lambda: generators.scale_free(5, 5, 2500, n_attached=10),
-    "a file": lambda: files.yaml.loads(
+    "a file": lambda: files.loads(
         YAML
         + "- {from: a, to: b, rule: pairwise_bernoulli, p: 0.9}\n- {from: b, to: c, rule: all_to_all}\n"
         + "- {from: a, to: c, rule: fixed_indegree, n: 40}\n- {from: b, to: b, rule: fixed_outdegree, n: 20}"
@@ -263,7 +263,7 @@ def test_what_is_far_too_large_is_refused_at_once(case, monkeypatch):
 def test_a_file_is_told_with_its_place(text, n_bytes, words, monkeypatch):
     memory(monkeypatch, n_bytes)
     with pytest.raises(ConfigError) as told:
-        files.yaml.loads(text, "large.yaml")
+        files.loads(text, "large.yaml")
     assert words in str(told.value)
     assert "\n" not in str(told.value)
 

@@ -7,7 +7,9 @@ every bit of the initial weights.
 
 from ._any import SUFFIXES as SUFFIXES
 from ._any import load as load
+from ._any import loads as loads
 from ._any import save as save
+from ._connectome import read_connectome as read_connectome
 from ._gallery import GalleryEntry as GalleryEntry
 from ._gallery import find_file as find_file
 from ._gallery import gallery as gallery
@@ -20,4 +22,3 @@ from .yaml import Problem as Problem
 from .yaml import TopologyFile as TopologyFile
 from .yaml import dumps as dumps
 from .yaml import is_shorthand as is_shorthand
-from .yaml import loads as loads

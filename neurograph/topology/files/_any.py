@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+from contextvars import ContextVar
 from pathlib import Path
 
 from ... import _files
-from ..._text import nearest, shown
+from ..._text import UserError, nearest, shown
 from .._types import Topology, fail
 from . import _csv, _graphml, _json, yaml
 from ._gallery import find_file
@@ -17,6 +18,8 @@ _OTHERS = {".csv": _csv, ".graphml": _graphml, ".json": _json}
 _EDGE_LISTS = (".tsv", ".txt", ".edges", ".edgelist")
 SUFFIXES = (*_YAML, *_OTHERS)
 """The formats in which wirings are saved, by suffix."""
+
+_OPEN: ContextVar[tuple[Path, ...]] = ContextVar("topology files that are being read", default=())
 
 _BY_NETWORKX = "from_networkx(networkx.{})"
 _BY_SCIPY = "from_adjacency({})"
@@ -54,7 +57,7 @@ def load(what: str | os.PathLike[str], *, schema: type[TopologyFile] = TopologyF
     9
     """
     if yaml.is_shorthand(what):
-        return yaml.loads(yaml.spelled_out(str(what)), str(what), schema=schema)
+        return loads(yaml.spelled_out(str(what)), str(what), schema=schema)
     path = find_file(what)
     if path.is_dir():
         raise ConfigError([Problem(str(path), "", "this is a directory; give a file.")])
@@ -68,7 +71,48 @@ def load(what: str | os.PathLike[str], *, schema: type[TopologyFile] = TopologyF
             "makes a file that can be given everywhere.",
         )
     suffix = _suffix(path)
-    return yaml.read(path, schema) if suffix in _YAML else _OTHERS[suffix].read(path)
+    if suffix not in _YAML:
+        return _OTHERS[suffix].read(path)
+    token = _OPEN.set((*_OPEN.get(), path.resolve()))
+    try:
+        return yaml.read(path, schema, _near)
+    finally:
+        _OPEN.reset(token)
+
+
+def loads(
+    text: str,
+    name: str = "text.yaml",
+    folder: str | os.PathLike[str] = ".",
+    *,
+    schema: type[TopologyFile] = TopologyFile,
+) -> Topology:
+    """Reads the wiring that the text of a topology file describes.
+
+    Args:
+        text: YAML.
+        name: what messages call it.
+        folder: where relative paths start.
+        schema: see `load`.
+
+    Raises:
+        ConfigError: the text breaks the schema.
+        TopologyError: the wiring breaks a rule.
+
+    >>> loads("generator: {kind: mlp, sizes: [2, 3, 1]}").n_synapses
+    9
+    """
+    return yaml.loads(text, name, Path(folder), schema, _near)
+
+
+def _near(what: str, folder: Path) -> Topology:
+    """Reads a wiring that a topology file in a folder names."""
+    if yaml.is_shorthand(what):
+        return load(what)
+    path = folder / what if (folder / what).exists() else find_file(what)
+    if path.resolve() in _OPEN.get():
+        raise UserError(f"{shown(what)} is made of this file itself; name another wiring.")
+    return load(path)
 
 
 def save(topology: Topology, path: str | os.PathLike[str]) -> None:

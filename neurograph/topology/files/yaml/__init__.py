@@ -1,8 +1,8 @@
 """Reads and writes topology files: YAML with populations and projections, a generator, or explicit synapses.
 
-`read` and `loads` give the wiring, `dumps` writes one; all that is wrong with a file is reported at once, each problem
-with its line and column. Of a file's `train:` section only that it is a mapping is known here: whoever reads it passes
-a `TopologyFile` of their own, in which the section has a schema.
+`read` and `loads` give the wiring (`neurograph.topology.files` calls them), `dumps` writes one; all that is wrong with
+a file is reported at once, each problem with its line and column. Of a file's `train:` section only that it is a
+mapping is known here: whoever reads it passes a `TopologyFile` of their own, in which the section has a schema.
 """
 
 from ._document import Document as Document
@@ -18,10 +18,10 @@ from ._load import read as read
 from ._problems import ConfigError as ConfigError
 from ._problems import Path as Path
 from ._problems import Problem as Problem
-from ._schema import STRICT as STRICT
-from ._schema import WHOLE as WHOLE
 from ._schema import PopulationConfig as PopulationConfig
-from ._schema import Seed as Seed
 from ._schema import TopologyFile as TopologyFile
 from ._shorthand import is_shorthand as is_shorthand
 from ._shorthand import spelled_out as spelled_out
+from ._values import STRICT as STRICT
+from ._values import WHOLE as WHOLE
+from ._values import Seed as Seed

@@ -9,16 +9,17 @@ import numpy as np
 
 from ...._text import UserError
 from ... import _size, generators, projections
+from ..._attach import with_history
 from ..._construct import from_arrays
 from ..._types import Population, Topology, TopologyError, titled
 from ...projections import Pairs, Sheet
-from . import _edges, _schema
+from . import _derived, _edges, _schema
 from ._document import Document
 from ._problems import ConfigError, Path, Problem
 from ._schema import PopulationConfig, TopologyFile
 
 
-def build(file: TopologyFile, document: Document, folder: FilePath, name: str) -> Topology:
+def build(file: TopologyFile, document: Document, folder: FilePath, name: str, load: _derived.Loader) -> Topology:
     """Makes the wiring that a topology file describes.
 
     Args:
@@ -26,13 +27,23 @@ def build(file: TopologyFile, document: Document, folder: FilePath, name: str) -
         document: the file as read, for places in messages.
         folder: where relative paths start.
         name: what messages call the wiring.
+        load: reads another wiring that the file names.
 
     Raises:
         ConfigError: an entry cannot be what it says.
         TopologyError: the wiring breaks a rule.
     """
+    return _derived.derived(_described(file, document, folder, name, load), file, document)
+
+
+def _described(file: TopologyFile, document: Document, folder: FilePath, name: str, load: _derived.Loader) -> Topology:
+    """Makes the wiring, before it is rewired or attached to."""
     if file.generator is not None:
         return _generated(file, document, name)
+    if file.connectome is not None:
+        return _derived.connectome(file.connectome, file, document, folder, name)
+    if file.rewire is not None and file.rewire.of is not None:
+        return _derived.other(file.rewire.of, file, document, folder, load)
     populations = [_population(p) for p in file.populations]
     sizes = [p.n_neurons for p in file.populations]
     n_neurons = sum(sizes)
@@ -40,11 +51,13 @@ def build(file: TopologyFile, document: Document, folder: FilePath, name: str) -
     labels = _labels(file, document, n_neurons)
     names = _edges.Names(labels, n_neurons)
     synapses = _projected(file, document, folder) if file.edges is None else _explicit(file, document, folder, names)
-    return from_arrays(
+    members = _members(file, document, sizes)
+    synapses, history = _derived.oriented(synapses, file, document, members)
+    wiring = from_arrays(
         synapses.senders,
         synapses.receivers,
         populations=populations,
-        population_of=_members(file, document, sizes),
+        population_of=members,
         inputs=_rows(file.inputs, names, document, "inputs"),
         outputs=_rows(file.outputs, names, document, "outputs"),
         labels=labels,
@@ -54,6 +67,7 @@ def build(file: TopologyFile, document: Document, folder: FilePath, name: str) -
         name=name,
         edge_place=synapses.place,
     )
+    return with_history(wiring, history)
 
 
 def _error(document: Document, path: Path, sentence: str) -> ConfigError:

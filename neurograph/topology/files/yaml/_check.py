@@ -11,6 +11,11 @@ from ...._text import nearest, whole
 from ._problems import Path
 
 _EXPLICIT = ("labels", "inputs", "outputs", "members", "biases")
+_WHOLE_WIRINGS = {
+    "generator": "a generator makes a whole wiring",
+    "connectome": "a connectome makes a whole wiring",
+    "rewire": "rewire.of makes a whole wiring",
+}
 
 
 def check(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -23,6 +28,7 @@ def check(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
         For each problem its path and what is wrong.
     """
     yield from _ways(data)
+    yield from _attached(data)
     populations = [p for p in _list(data, "populations") if isinstance(p, dict)]
     yield from _populations(_list(data, "populations"))
     names = dict.fromkeys(p["name"] for p in populations if isinstance(p.get("name"), str))
@@ -44,17 +50,41 @@ def check(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
 
 
 def _ways(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    ways = [key for key in ("generator", "projections", "edges") if data.get(key) is not None]
+    ways = [key for key in ("generator", "projections", "edges", "connectome") if data.get(key) is not None]
+    rewire = data.get("rewire")
+    if isinstance(rewire, dict) and rewire.get("of") is not None:
+        ways.append("rewire")
     if len(ways) > 1:
-        yield (ways[1],), f"{ways[0]} and {ways[1]} both say how neurons are joined; keep one of them."
+        second = "rewire.of" if ways[1] == "rewire" else ways[1]
+        yield (ways[1],), f"{ways[0]} and {second} both say how neurons are joined; keep one of them."
     if not ways:
-        yield (), "nothing says how neurons are joined; give a generator, or populations with projections or edges."
-    elif ways == ["generator"]:
+        yield (
+            (),
+            "nothing says how neurons are joined; give a generator, populations with projections or edges, a "
+            "connectome, or the wiring to rewire.",
+        )
+    elif len(ways) == 1 and ways[0] in _WHOLE_WIRINGS:
         for key in ("populations", *_EXPLICIT):
             if data.get(key) is not None:
-                yield (key,), f"a generator makes a whole wiring, {key} included; remove this key or the generator."
-    elif "generator" not in ways and not data.get("populations"):
+                yield (key,), f"{_WHOLE_WIRINGS[ways[0]]}, {key} included; remove this key or the {ways[0]}."
+    elif not data.get("populations") and not set(ways) & _WHOLE_WIRINGS.keys():
         yield (), f"{ways[0]} join neurons of populations, but there are none; give populations."
+    if data.get("orient") is not None and ways and not {"projections", "edges", "connectome"} & set(ways):
+        yield ("orient",), f"a wiring by {ways[0]} has no cycles; remove orient."
+
+
+def _attached(data: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    attach = data.get("attach")
+    for end, config in attach.items() if isinstance(attach, dict) else ():
+        if end not in ("inputs", "outputs") or not isinstance(config, dict):
+            continue
+        yield from _size(config, ("attach", end))
+        rule = config.get("rule", "all_to_all")
+        for key, rules in (("n", ("fixed_indegree", "fixed_outdegree")), ("p", ("pairwise_bernoulli",))):
+            if rule in rules and config.get(key) is None:
+                yield ("attach", end), f"the key {key!r} is missing, which {rule} needs; add it."
+            elif rule not in rules and config.get(key) is not None:
+                yield ("attach", end, key), f"{key} belongs to {' and '.join(rules)}; remove it or change the rule."
 
 
 def _populations(populations: list[Any]) -> Iterator[tuple[Path, str]]:
@@ -62,22 +92,27 @@ def _populations(populations: list[Any]) -> Iterator[tuple[Path, str]]:
     for index, population in enumerate(populations):
         if not isinstance(population, dict):
             continue
-        name, size, shape = population.get("name"), whole(population.get("size")), population.get("shape")
+        name = population.get("name")
         if isinstance(name, str) and first.setdefault(name, index) != index:
             yield (
                 ("populations", index, "name"),
                 f"populations {first[name]} and {index} are both called {name!r}; rename one of them.",
             )
-        if size is None and shape is None:
-            yield ("populations", index), "the population has neither size nor shape; give one of them."
-        lengths = [*map(whole, shape)] if isinstance(shape, list) else []
-        counts = [length for length in lengths if type(length) is int and length > 0]
-        if counts and len(counts) == len(lengths) and type(size) is int and prod(counts) != size:
-            yield (
-                ("populations", index, "shape"),
-                f"a shape of {' x '.join(map(str, counts))} holds {prod(counts)} neurons, but the size is {size}; "
-                "make the two agree.",
-            )
+        yield from _size(population, ("populations", index))
+
+
+def _size(population: dict[str, Any], path: Path) -> Iterator[tuple[Path, str]]:
+    size, shape = whole(population.get("size")), population.get("shape")
+    if size is None and shape is None:
+        yield path, "the population has neither size nor shape; give one of them."
+    lengths = [*map(whole, shape)] if isinstance(shape, list) else []
+    counts = [length for length in lengths if type(length) is int and length > 0]
+    if counts and len(counts) == len(lengths) and type(size) is int and prod(counts) != size:
+        yield (
+            (*path, "shape"),
+            f"a shape of {' x '.join(map(str, counts))} holds {prod(counts)} neurons, but the size is {size}; "
+            "make the two agree.",
+        )
 
 
 def _labels(labels: list[Any]) -> Iterator[tuple[Path, str]]:

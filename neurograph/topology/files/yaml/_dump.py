@@ -17,14 +17,15 @@ def dumps(topology: Topology) -> str:
         topology: the wiring.
 
     Returns:
-        YAML, which `loads` reads back as an equal wiring.
+        YAML, which `loads` reads back as an equal wiring. The wiring's `history` is written as comments.
 
     Raises:
         TopologyError: a neuron's label is neither text, number, truth value, None, nor a tuple of these; or a
             population's activation is a function without a name.
     """
     topology = with_activation_names(topology)
-    parts = [f"name: {_word(topology.name, topology)}\n", "populations:\n"]
+    parts = [f"# {line}\n" for line in topology.history]
+    parts += [f"name: {_word(topology.name, topology)}\n", "populations:\n"]
     sizes = np.bincount(topology.population_of, minlength=len(topology.populations))
     for population, size in zip(topology.populations, sizes.tolist(), strict=True):
         entry = f"name: {_word(population.name, topology)}, role: {population.role}, size: {size}"

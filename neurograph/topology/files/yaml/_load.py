@@ -1,6 +1,5 @@
 """Reads topology files, from YAML to a wiring, and gives the JSON Schema of such files."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from ..._types import Topology
 from ._build import build
 from ._check import check
+from ._derived import Loader
 from ._document import Document, parse, read_document
 from ._problems import ConfigError, Path, Problem, dotted
 from ._report import sentences
@@ -22,13 +22,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _File = TypeVar("_File", bound=TopologyFile)
 
 
-def loads(
-    text: str,
-    name: str = "text.yaml",
-    folder: str | os.PathLike[str] = ".",
-    *,
-    schema: type[TopologyFile] = TopologyFile,
-) -> Topology:
+def loads(text: str, name: str, folder: FilePath, schema: type[TopologyFile], load: Loader) -> Topology:
     """Reads the wiring that the text of a topology file describes.
 
     Args:
@@ -36,29 +30,27 @@ def loads(
         name: what messages call it.
         folder: where relative paths start.
         schema: see `neurograph.topology.files.load`.
+        load: reads another wiring that the text names.
 
     Raises:
         ConfigError: the text breaks the schema.
         TopologyError: the wiring breaks a rule.
-
-    >>> loads("generator: {kind: mlp, sizes: [2, 3, 1]}").n_synapses
-    9
     """
-    return _built(parse(text, name), FilePath(folder), name, schema)
+    return _built(parse(text, name), folder, name, schema, load)
 
 
-def read(path: FilePath, schema: type[TopologyFile] = TopologyFile) -> Topology:
+def read(path: FilePath, schema: type[TopologyFile], load: Loader) -> Topology:
     """Reads the wiring that a topology file describes, called as the file says, or else as the file.
 
     Raises:
         ConfigError, TopologyError: see `loads`.
     """
-    return _built(read_document(path), path.parent, path.name, schema)
+    return _built(read_document(path), path.parent, path.name, schema, load)
 
 
-def _built(document: Document, folder: FilePath, name: str, schema: type[TopologyFile]) -> Topology:
+def _built(document: Document, folder: FilePath, name: str, schema: type[TopologyFile], load: Loader) -> Topology:
     file = checked_file(document, document.data, schema=schema)
-    return build(file, document, folder, file.name or name)
+    return build(file, document, folder, file.name or name, load)
 
 
 def checked_file(document: Document, data: Any, given: Iterable[Path] = (), *, schema: type[_File]) -> _File:

@@ -4,30 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ...._text import whole
 from ..._types import ActivationName
-
-STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-"""What all models of configurations have in common: no unknown keys, no conversions, no infinite numbers."""
-
-WHOLE = BeforeValidator(whole)
-"""A whole number may be written as 1e3 or 10.0."""
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1), WHOLE]
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-def _pair(value: Any) -> Any:
-    value = whole(value)
-    return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Pair = Annotated[
-    list[Count],
-    Field(min_length=2, max_length=2),
-    BeforeValidator(_pair, json_schema_input_type=Count | Annotated[list[Count], Field(min_length=2, max_length=2)]),
-]
-"""Rows and columns; one number stands for both."""
+from ._derived_schema import AttachConfig, ConnectomeConfig, OrientConfig, Rewire
+from ._values import STRICT, WHOLE, Count, Pair, Probability, Seed
 
 
 class PopulationConfig(BaseModel):
@@ -276,6 +255,10 @@ class TopologyFile(BaseModel):
         ]
         | None
     ) = Field(default=None, description="explicit synapses, in place of projections")
+    connectome: ConnectomeConfig | None = Field(default=None, description="a wiring from tables of a connectome")
+    orient: OrientConfig | None = Field(default=None, description="drops synapses so that no cycle is left")
+    rewire: Rewire | None = Field(default=None, description="a null model of another wiring, or of this one")
+    attach: AttachConfig | None = Field(default=None, description="new inputs and outputs in place of the wiring's own")
     inputs: list[Any] | None = Field(default=None, description="input neurons in the order of the datum's features")
     outputs: list[Any] | None = Field(
         default=None, description="output neurons in the order of the prediction's components"
