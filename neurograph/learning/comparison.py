@@ -196,6 +196,15 @@ def sentences(found: Sequence[Lead]) -> list[str]:
     return lines
 
 
+def words_of(beyond: Mapping[str, Sequence[str]]) -> list[str]:
+    """Says of each rule what its network has that no baseline's has; nothing of those that have no more.
+
+    >>> words_of({"a": ["4 states of each neuron", "normalised synapses"], "b": []})
+    ['a has what no baseline has: 4 states of each neuron, normalised synapses.']
+    """
+    return [f"{name} has what no baseline has: {', '.join(more)}." for name, more in beyond.items() if more]
+
+
 def rates_of(entry: Entry) -> list[str]:
     """The learning rates chosen, in short, each with its schedule and its forward pass where these are not the usual
     ones; before learning there is none."""

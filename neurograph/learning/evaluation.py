@@ -174,7 +174,7 @@ def _curve(key, net, rule, task: Task, numbers, steps, n_marks, falls, held_out:
             (state, found), learns = carry, rule
             if isinstance(rule, Descent) and rule.horizon is not None:
                 state = jax.tree.map(lambda first, now: jnp.where(falls, first, now), start, state)
-                horizon = jnp.where(falls, jnp.maximum(steps[n], 1).astype(rule.horizon.dtype), rule.horizon)
+                horizon = jnp.where(falls, jnp.maximum(steps[n], 1).astype(jnp.result_type(rule.horizon)), rule.horizon)
                 learns = dataclasses.replace(rule, horizon=horizon)
             more = steps[n] - state.step
             state, _ = engine.learn(

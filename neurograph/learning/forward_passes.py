@@ -1,6 +1,6 @@
 """Forward passes that baselines descend: a plain one, and those that normalise as a rule does; and what they lack."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import equinox as eqx
 import jax
@@ -37,19 +37,22 @@ def normalised_like(rule: Rules, activation: Activation = jnp.tanh) -> Blur | No
         The rule, or None where its forward pass normalises nothing, or in a way that one network cannot have: a class
         of rules of one's own, or populations that differ.
     """
-    found = [_normalization(one) for one in _each(rule)]
-    if found[0] is None or any(not same(one, found[0]) for one in found[1:]):
+    some, *others = _each(rule)
+    found = _normalization(some)
+    if found is None or not all(alike(some, other) for other in others):
         return None
-    activations, synapses = found[0]
+    activations, synapses = found
     return backprop(0.0, activation=activation, activation_normalization=activations, synapse_normalization=synapses)
 
 
 Normalization = tuple[ActivationNormalization | None, SynapseNormalization | None]
 
 
-def same(one: Normalization | None, other: Normalization | None) -> bool:
-    """Whether two normalisations compute the same."""
-    return bool(eqx.tree_equal(one, other))
+def alike(one: Rules, other: Rules) -> bool:
+    """Whether two rules normalise alike on the way up."""
+    return bool(
+        eqx.tree_equal([_normalization(each) for each in _each(one)], [_normalization(e) for e in _each(other)])
+    )
 
 
 def _normalization(rule: Rule) -> Normalization | None:
@@ -71,7 +74,7 @@ def _each(rule: Rules) -> list[Rule]:
     return [rule] if isinstance(rule, Rule) else list(rule.values())
 
 
-def beyond(rule: Rules, forwards: list[Rule]) -> list[str]:
+def beyond(rule: Rules, forwards: Sequence[Rules]) -> list[str]:
     """Lists what a network has under a rule that no baseline has: normalisation, states, memory and so on, in words.
 
     Args:
@@ -82,9 +85,9 @@ def beyond(rule: Rules, forwards: list[Rule]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _beyond(rule: Rule, forwards: list[Rule]) -> Iterator[str]:
+def _beyond(rule: Rule, forwards: Sequence[Rules]) -> Iterator[str]:
     own = _normalization(rule)
-    if own is not None and not any(same(own, _normalization(one)) for one in forwards):
+    if own is not None and not any(alike(rule, one) for one in forwards):
         if own[0] is not None:
             yield "normalised activations"
         if own[1] is not None:

@@ -107,26 +107,26 @@ def muon(rate: Any) -> "optax.GradientTransformationExtraArgs":
 class Momentum(NamedTuple):
     """The number of steps taken, and the moving average of the gradient."""
 
-    count: Array
+    step: Array
     mean: Any
 
 
 def _orthogonalised(decay: float = 0.95) -> "optax.GradientTransformationExtraArgs":
     import optax
 
-    newton_schulz = optax.contrib.scale_by_muon(beta=0.0, nesterov=False)  # which is then all that it does
+    newton_schulz: Any = optax.contrib.scale_by_muon(beta=0.0, nesterov=False)  # which is then all that it does
 
     def orthogonal(x: Array) -> Array:
         return newton_schulz.update(x, newton_schulz.init(x))[0]
 
-    def init(parts: Any) -> Momentum:
-        return Momentum(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, parts))
+    def init(params: Any) -> Momentum:
+        return Momentum(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
 
-    def update(gradient: Any, state: Momentum, parts: Any = None, *, levels: Levels, **_: Any) -> tuple[Any, Momentum]:
-        t = state.count + 1
-        mean = jax.tree.map(lambda m, g: decay * m + (1 - decay) * g, state.mean, gradient)
+    def update(updates: Any, state: Any, params: Any = None, *, levels: Levels, **_: Any) -> tuple[Any, Momentum]:
+        t = state.step + 1
+        mean = jax.tree.map(lambda m, g: decay * m + (1 - decay) * g, state.mean, updates)
         ahead = jax.tree.map(
-            lambda m, g: decay * m / (1 - decay ** (t + 1)) + (1 - decay) * g / (1 - decay**t), mean, gradient
+            lambda m, g: decay * m / (1 - decay ** (t + 1)) + (1 - decay) * g / (1 - decay**t), mean, updates
         )
         leaves, tree = jax.tree.flatten(ahead)
         flat = jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
@@ -141,7 +141,7 @@ def _orthogonalised(decay: float = 0.95) -> "optax.GradientTransformationExtraAr
         new = [piece.reshape(leaf.shape) for piece, leaf in zip(pieces, leaves, strict=True)]
         return jax.tree.unflatten(tree, new), Momentum(t, mean)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
 
 def _ends(net: CompiledGraph) -> tuple[np.ndarray, np.ndarray]:
