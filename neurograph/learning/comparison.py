@@ -130,7 +130,7 @@ def _check_ways(forwards: Any, schedules: Any) -> None:
     if not isinstance(forwards, Mapping) or not forwards:
         raise UserError(
             f"forwards is {shown(forwards)}; give rules by name, such as {{'plain': "
-            "learning.forward_passes.plain()}}, whose forward passes are tried."
+            "learning.forward_passes.plain()}, whose forward passes are tried."
         )
     unknown = [] if isinstance(schedules, str) else [one for one in schedules if one not in SCHEDULES]
     if isinstance(schedules, str) or unknown or not schedules:

@@ -133,7 +133,7 @@ def _orthogonalised(decay: float = 0.95) -> "optax.GradientTransformationExtraAr
         found = []
         for places, scales in zip(levels.places, levels.scales, strict=True):
             matrices = flat.at[:, places].get(mode="fill", fill_value=0)
-            new = jax.vmap(jax.vmap(orthogonal))(matrices) * scales[:, None, None]
+            new = jax.vmap(jax.vmap(orthogonal))(matrices) * scales[None, :, None, None]
             found.append(new.reshape(len(flat), -1))
         changed = jnp.concatenate([*found, jnp.zeros((len(flat), 0), flat.dtype)], axis=1)[:, levels.where]
         sizes = [math.prod(leaf.shape[1:]) for leaf in leaves]
