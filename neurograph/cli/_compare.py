@@ -117,7 +117,7 @@ def compare(
     whole = [*contests, *(f"{one} (rule)" for one in of_rules), *(f"{one} (baseline)" for one in wanted)]
     names = distinct_names([*map(stem, contests), *map(stem, of_rules), *wanted], whole)
     compared = dict(zip(names, [*contests.values(), *of_rules.values()], strict=False))
-    forwards = forward_passes_for(compared, activation=activation, normalization=normalization)
+    forwards = forward_passes_for(compared, activation=activation, normalization=normalization) if wanted else {}
     schedules = SCHEDULES if schedule == "both" else (schedule,)
     marks, entries, wiring = marks_up_to(steps), [], find(topology)
     tries = [len(BASELINES[name].choices(forwards, schedules)) + 1 for name in wanted]
@@ -149,7 +149,9 @@ def compare(
         "normalization": normalization,
         "schedule": schedule,
     }
-    beyond = advantages(compared, forwards) if wanted else {}
+    done = {entry.name for entry in entries}
+    finished = {name: contest for name, contest in compared.items() if name in done}
+    beyond = advantages(finished, forwards) if any(entry.is_baseline for entry in entries) else {}
     _show_comparison(entries, about, beyond, f"{first.resolved.task.name}, {wiring.name}", output, as_json=json)
     if report is not None:
         settings = {**about, "batch size": batch_size, "steps": steps}

@@ -382,7 +382,7 @@ def test_each_point_is_that_of_its_own_choice_on_the_trials(found):
 
 
 def test_a_rate_that_falls_has_a_run_of_its_own_for_each_number_of_steps(found):
-    task, net, tuned = found
+    task, net, _ = found
     choice = Choice(ADAM.rates[2], "cosine", "normalised")
     falling = Descent(ADAM.make, jnp.asarray(choice.rate, jnp.float32), FORWARDS["normalised"], float("inf"))
     common: dict[str, Any] = {"batch_size": BATCH, "n_draws": 3}
