@@ -124,7 +124,12 @@ def half_square(prediction: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(prediction - target)) / 2
 
 
-BY_HAND = {"mlp": (MLP, mlp_by_hand, cross_entropy), "dag": (DAG, dag_by_hand, half_square)}
+Forward = Callable[[Synapses, jax.Array], jax.Array]
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+BY_HAND: dict[str, tuple[Topology, Forward, Loss]] = {
+    "mlp": (MLP, mlp_by_hand, cross_entropy),
+    "dag": (DAG, dag_by_hand, half_square),
+}
 
 
 def task_of(topology: Topology) -> tasks.Task:
@@ -151,11 +156,14 @@ def assert_equals_optax(
     optimizer: optax.GradientTransformation,
     wiring: str,
     *,
+    forward: Forward | None = None,
     before: Callable[[Synapses], Synapses] = itself_,
     at_rest: int | None = None,
 ) -> None:
-    """`before`: what each step does to synapses first; `at_rest`: the step from which on nothing moves."""
-    topology, forward, loss = BY_HAND[wiring]
+    """`forward`: another function by hand than that of the wiring; `before`: what each step does to synapses first;
+    `at_rest`: the step from which on nothing moves."""
+    topology, plain, loss = BY_HAND[wiring]
+    forward = forward or plain
     net = compile_topology(topology, n_states=2, batch_size=BATCH)
     init, step, predict = functions_for(descent, task_of(topology))
     # biases that are not 0, too
@@ -219,25 +227,27 @@ NORMALISED = ActivationNormalization(jnp.array([MEAN]), jnp.array([DEVIATION]), 
 
 def test_the_gradient_goes_through_normalised_activations():
     forward = rules.backprop(0.0, activation_normalization=NORMALISED)
-    BY_HAND["normalised"] = (MLP, batch_normalised, cross_entropy)
     momentum = optax.sgd(RATE, momentum=0.9)  # of biases, whose gradient is 0, Adam would follow the rounding
-    assert_equals_optax(Descent(momentum, forward=forward), momentum, "normalised")
+    assert_equals_optax(Descent(momentum, forward=forward), momentum, "mlp", forward=batch_normalised)
 
 
 def test_the_gradient_goes_through_synapses_that_are_normalised_in_the_sums():
     forward = rules.backprop(0.0, synapse_normalization=SynapseNormalization(1.5))
-    BY_HAND["in the sums"] = (MLP, lambda s, x: mlp_by_hand(of_length(1.5, s), x), cross_entropy)
-    assert_equals_optax(Descent(optax.sgd, RATE, forward), optax.sgd(RATE), "in the sums")
+    by_hand = lambda s, x: mlp_by_hand(of_length(1.5, s), x)  # noqa: E731
+    assert_equals_optax(Descent(optax.sgd, RATE, forward), optax.sgd(RATE), "mlp", forward=by_hand)
 
 
 def test_synapses_are_brought_to_their_length_at_the_start_of_each_step():
     """Then the gradient has no part along them, and weight decay acts on those of that length."""
-    both = {"synapse_normalization": SynapseNormalization(None, "persistent"), "activation_normalization": NORMALISED}
-    forward = rules.backprop(0.0, **both)
-    BY_HAND["persistent"] = (MLP, lambda s, x: batch_normalised(of_length(1.0, s), x), cross_entropy)
+    both: dict[str, Any] = {
+        "synapse_normalization": SynapseNormalization(None, "persistent"),
+        "activation_normalization": NORMALISED,
+    }
+    descended = rules.backprop(0.0, **both)
+    by_hand = lambda s, x: batch_normalised(of_length(1.0, s), x)  # noqa: E731
     optimizer = optax.chain(optax.add_decayed_weights(0.1), optax.sgd(RATE, momentum=0.9))
-    before = lambda s: of_length(1.0, s)  # noqa: E731
-    assert_equals_optax(Descent(optimizer, forward=forward), optimizer, "persistent", before=before)
+    unit = lambda s: of_length(1.0, s)  # noqa: E731
+    assert_equals_optax(Descent(optimizer, forward=descended), optimizer, "mlp", forward=by_hand, before=unit)
 
 
 def test_what_makes_no_descent_is_a_sentence():

@@ -74,6 +74,7 @@ def test_muon_is_that_of_optax_on_the_matrix_of_each_level(wiring):
     @jax.jit
     def by_hand(mine, state, x, target):
         gradient = jax.grad(lambda s: loss(forward(s, x), target))(mine)
+        updates: Any
         updates, state = optimizer.update(as_parameters(gradient), state, as_parameters(mine))
         change = {"edges": as_edges(topology, updates["matrices"]), "bias": updates["bias"]}
         return optax.apply_updates(mine, change), state

@@ -4,6 +4,7 @@ import pathlib
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -85,7 +86,7 @@ def test_a_baseline_is_tuned_under_the_conditions_of_the_rule(monkeypatch):
 def rivals(tmp_path) -> dict[str, Contest]:
     """A plain rule; one of two states that normalises both; one of three states with another deviation."""
     persistent = rules.SynapseNormalization(None, "persistent")
-    mean, deviation = np.array([0.25, 0.5, 0.0]), np.array([2.0, 1.0, 3.0])
+    mean, deviation = jnp.array([0.25, 0.5, 0.0]), jnp.array([2.0, 1.0, 3.0])
     unit = rules.ActivationNormalization.to_unit(2)
     both = rules.backprop(
         0.1, loss=rules.squared_error, n_states=2, activation_normalization=unit, synapse_normalization=persistent
@@ -102,9 +103,8 @@ def rivals(tmp_path) -> dict[str, Contest]:
 def test_baselines_are_tried_plain_and_normalised_as_each_rule_is(rivals):
     found = forward_passes_for(rivals, activation="relu")
     assert list(found) == ["plain", "normalised as both", "normalised as other"]
-    passes = [one(rule) for rule in found.values()]
-    assert all(isinstance(rule, rules.Blur) for rule in passes)
-    plain, both, other = cast(list[rules.Blur], passes)
+    passes = cast(list[rules.Blur], list(found.values()))
+    plain, both, other = passes
     assert {rule.forward_activation for rule in passes} == {rules.ACTIVATIONS["relu"]}
     assert (plain.activation_normalization, plain.synapse_normalization, plain.normalization) == (None, None, None)
     assert both.normalization == "persistent"
