@@ -13,7 +13,7 @@ from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
 from ..engine.kinds import check_key, check_net, check_whole
-from ..rules import Rules
+from ..rules import Rule, Rules
 from ..tasks import Task
 from . import forward_passes
 from .baselines import CONSTANT, COSINE, SCHEDULES, Choice, Rated
@@ -132,6 +132,12 @@ def _check_ways(forwards: Any, schedules: Any) -> None:
             f"forwards is {shown(forwards)}; give rules by name, such as {{'plain': "
             "learning.forward_passes.plain()}, whose forward passes are tried."
         )
+    for name, rule in forwards.items():
+        if not isinstance(rule, Rule | dict):
+            raise UserError(
+                f"the forward pass {shown(name)} is {shown(rule)}; give a rule, or leave it out where "
+                "forward_passes.normalised_like gives None, since a rule normalises nothing."
+            )
     unknown = [] if isinstance(schedules, str) else [one for one in schedules if one not in SCHEDULES]
     if isinstance(schedules, str) or unknown or not schedules:
         raise UserError(f"schedules is {shown(schedules)}; give a sequence of some of {', '.join(SCHEDULES)}.")

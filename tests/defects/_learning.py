@@ -165,7 +165,7 @@ TUNING = (
         BASELINE,
         "Baseline.learners",
         Rewrite("forwards[_c.forward]", 'forwards["plain"]'),
-        (f"{BASELINES}::test_each_point_is_that_of_its_own_choice_on_the_trials",),
+        (f"{BASELINES}::test_what_is_tried_is_what_its_name_says",),
     ),
     Mutation(
         "synapses are not brought to their length before a step",
@@ -196,10 +196,10 @@ TUNING = (
         (f"{MUON}::test_muon_is_that_of_optax_on_the_matrix_of_each_level",),
     ),
     Mutation(
-        "levels that end where a neuron's first synapse comes from",
+        "levels one above a neuron's first sender",
         ORTHOGONAL,
         "_levels",
-        Rewrite("max(level[j], level[i] + 1)", "level[i] + 1"),
+        Rewrite("max(level[j], level[i] + 1)", "level[j] or level[i] + 1"),
         (f"{MUON}::test_each_level_has_the_matrix_of_all_its_senders",),
     ),
 )

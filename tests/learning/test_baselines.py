@@ -212,9 +212,9 @@ def test_an_optimizer_equals_optax_on_a_function_by_hand(name, wiring):
 
 def test_a_rate_falls_along_a_cosine_as_in_optax():
     """Beyond the horizon it is 0, as there."""
-    schedule = optax.cosine_decay_schedule(RATE, N_STEPS - 1)
-    descent = Descent(BASELINES["momentum"].make, RATE, horizon=float(N_STEPS - 1))
-    assert_equals_optax(descent, optax.sgd(schedule, momentum=0.9), "dag", at_rest=N_STEPS - 1)
+    schedule = optax.cosine_decay_schedule(RATE, N_STEPS - 2)
+    descent = Descent(BASELINES["momentum"].make, RATE, horizon=float(N_STEPS - 2))
+    assert_equals_optax(descent, optax.sgd(schedule, momentum=0.9), "dag", at_rest=N_STEPS - 2)
 
 
 def test_an_infinite_horizon_keeps_the_rate():
@@ -371,6 +371,17 @@ def test_every_rate_schedule_and_forward_pass_is_tried(found):
     assert {curve.accuracy.shape for _, curve in tuned.tried} == {(5, len(STEPS))}
 
 
+@pytest.mark.parametrize(("schedule", "name"), [("constant", "normalised"), ("cosine", "plain")])
+def test_what_is_tried_is_what_its_name_says(found, schedule, name):
+    task, net, tuned = found
+    choice = Choice(ADAM.rates[3], schedule, name)
+    curve, key = dict(tuned.tried)[choice], jax.random.fold_in(KEY, 2**31 - 1)
+    for number, step in enumerate(STEPS):
+        how: dict[str, Any] = {"batch_size": BATCH, "steps": (step,), "n_draws": 5, "held_out": True}
+        own = evaluate(key, net, descent_of(choice, step), task, **how)
+        np.testing.assert_allclose(curve.loss[:, number], own.loss[:, 0], rtol=1e-10)
+
+
 def test_what_is_chosen_for_each_step_is_the_best_on_held_out_examples(found):
     _, _, tuned = found
     assert len(tuned.choices) == len(STEPS)
@@ -437,6 +448,7 @@ def test_what_is_to_be_tried_is_checked(found):
     task, net, _ = found
     for words, given in (
         ("forwards is 3; give rules by name", {"forwards": 3}),
+        ("the forward pass 'normalised' is None; give a rule", {"forwards": {"normalised": None}}),
         ("schedules is 'cosine'; give a sequence", {"schedules": "cosine"}),
         ("give a sequence of some of constant, cosine", {"schedules": ("linear",)}),
     ):
