@@ -7,10 +7,11 @@ import typer
 from rich.table import Table
 
 from . import EXIT_CHECK_FAILED
+from ._compare import compare
 from ._console import console
 from ._data import data
 from ._devices import together
-from ._evaluate import compare, evaluate, transfer
+from ._evaluate import evaluate, transfer
 from ._genomes import genomes
 from ._meta_train import meta_train
 from ._report import report

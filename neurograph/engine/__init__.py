@@ -19,6 +19,7 @@ from .state import StepInfo as StepInfo
 from .state import init as init
 from .steps import backward as backward
 from .steps import forward as forward
+from .steps import normalized as normalized
 from .steps import predict as predict
 from .steps import step as step
 from .steps import update as update

@@ -12,9 +12,8 @@ from jaxtyping import Array, Float
 
 from ..compile import CompiledGraph
 from ..rules import Neurons, Rule, Rules
-from . import arguments, passes, synapses
+from . import arguments, norms, passes, synapses
 from .arrangement import ByStage, whole
-from .norms import normalized
 from .state import NetworkState, StepInfo
 
 
@@ -37,7 +36,7 @@ def forward(
     rules = arguments.rules_of(net, rule, state)
     x = arguments.data(net, x)
     arguments.check_batch(state, x)
-    state = normalized(net, rules, state)
+    state = norms.normalized(net, rules, state)
     a = passes.forward_pass(net, rules, state, x)
     early = [r.early for r in rules]
     if early[0] is not None:
@@ -140,7 +139,15 @@ def predict(
     if state.neurons is not None and state.neurons.shape[2] != x.shape[1]:
         zeros = jnp.zeros((*state.neurons.shape[:2], x.shape[1]), state.dtype)
         state = dataclasses.replace(state, neurons=zeros)
-    return passes.predicted(net, passes.forward_pass(net, rules, normalized(net, rules, state), x, quiet=True))
+    return passes.predicted(net, passes.forward_pass(net, rules, norms.normalized(net, rules, state), x, quiet=True))
+
+
+def normalized(net: CompiledGraph, rule: Rules, state: NetworkState) -> NetworkState:
+    """The network as the forward pass finds it: with its synapses normalised where the rule does so persistently.
+
+    `forward`, `step` and `predict` do this themselves; it is for what learns in another way.
+    """
+    return norms.normalized(net, arguments.rules_of(net, rule, state), state)
 
 
 def _when_supervised(rule: Rule, state: NetworkState, yes: Any, no: Any) -> Any:

@@ -2,38 +2,43 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
 from .._text import UserError, shown
 from ..compile import CompiledGraph
 from ..engine.initializers import Initializer, glorot_uniform
-from ..engine.kinds import check_key, check_whole
-from ..rules.base import Activation
+from ..engine.kinds import check_key, check_net, check_whole
+from ..rules import Rule, Rules
 from ..tasks import Task
-from .baselines import Rated
-from .evaluation import Curve, Interval, evaluate, held_out_curves, interval
+from . import forward_passes
+from .baselines import CONSTANT, COSINE, SCHEDULES, Choice, Rated
+from .evaluation import Curve, Interval, evaluate, interval
 
 _CHOOSING = 2**31 - 1
 
 
 class Tuned(NamedTuple):
-    """A rule or a baseline at its best learning rates.
+    """A rule or a baseline at the best of its learning rates, schedules and forward passes.
 
     Attributes:
-        rates: the learning rate chosen for each number of steps.
-        curve: the curve, each of whose points was learnt with the learning rate chosen for it.
-        tried: every learning rate, with its curve on held-out support examples.
+        choices: what was chosen for each number of steps.
+        curve: the curve, each of whose points was learnt as was chosen for it.
+        tried: all ways to learn, each with its curve on held-out support examples.
     """
 
-    rates: tuple[float, ...]
+    choices: tuple[Choice, ...]
     curve: Curve
-    tried: tuple[tuple[float, Curve], ...]
+    tried: tuple[tuple[Choice, Curve], ...]
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rate chosen for each number of steps."""
+        return tuple(choice.rate for choice in self.choices)
 
 
 class Entry(NamedTuple):
@@ -58,7 +63,8 @@ def tune(
     net: CompiledGraph,
     task: Task,
     *,
-    activation: Activation = jnp.tanh,
+    forwards: Mapping[str, Rules] | None = None,
+    schedules: Sequence[str] = SCHEDULES,
     initializer: Initializer = glorot_uniform,
     batch_size: int = 128,
     steps: Sequence[int],
@@ -66,22 +72,27 @@ def tune(
     n_choosing: int = 4,
     tick: Callable[[], None] = lambda: None,
 ) -> Tuned:
-    """Tunes a learning rate on held-out support examples, then evaluates what learns by it at the best rates.
+    """Tunes how something learns on held-out support examples, then evaluates it at its best.
 
-    For every number of steps it takes the rate with the best mean score on the query part of episodes, which are made
-    from support examples alone; so each point of the curve has the best learning rate for it.
+    For every number of steps it takes the way to learn with the best mean score on the query part of episodes, which
+    are made from support examples alone: the learning rate, and of a baseline, at the same time, the schedule of the
+    rate and the forward pass. So each point of the curve has the best of all these for it. A rate that falls reaches 0
+    at the very number of steps that the point is judged at; each such point is a run of its own.
 
     Args:
         rated: a baseline or a rule, and the rates to try.
         key: makes all draws (see `evaluate`): the same synapses as for a rule of one channel with this initializer.
         net, task, batch_size, steps, n_draws: see `evaluate`.
-        activation: that of a baseline's hidden neurons whose population has none of its own.
+        forwards: for a baseline: rules by name, whose forward passes are tried (see `Descent.forward`); by default
+            `forward_passes.plain()`.
+        schedules: for a baseline: some of `SCHEDULES`.
         initializer: draws the synapses.
-        n_choosing: the number of draws by which rates are chosen.
-        tick: called after each rate.
+        n_choosing: the number of draws by which a way to learn is chosen.
+        tick: called after each of them.
 
     Raises:
-        ValueError: an argument is of another kind (see `evaluate`).
+        ValueError: an argument is of another kind (see `evaluate`); there is no forward pass, no schedule or none of
+            that name; the wiring is too large for an optimizer.
     """
     check_key(key)
     if not isinstance(rated, Rated):
@@ -90,20 +101,46 @@ def tune(
             "learning.Rated(make, low, high)."
         )
     check_whole("n_choosing", n_choosing)
-    rates, common = rated.rates, {"batch_size": batch_size, "steps": tuple(steps), "initializer": initializer}
+    check_net(net)
+    forwards = {forward_passes.PLAIN: forward_passes.plain()} if forwards is None else forwards
+    _check_ways(forwards, schedules)
+    steps = tuple(steps)
+    learners = rated.learners(net, forwards, schedules)
+    common: dict[str, Any] = {"batch_size": batch_size, "initializer": initializer}
 
-    def at(rate: float) -> Any:
-        return rated.at(rate, activation)
+    def curve(key: Array, choice: Choice, marks: Sequence[int], **options: Any) -> Curve:
+        falls = choice.schedule == COSINE
+        return evaluate(key, net, learners[choice], task, steps=marks, falls=falls, **common, **options)
 
-    choosing = jax.random.fold_in(key, _CHOOSING)
-    tried = held_out_curves(choosing, net, [at(rate) for rate in rates], task, n_draws=n_choosing, tick=tick, **common)
-    means = np.stack([found.accuracy.mean(axis=0) for found in tried])
-    chosen = tuple(rates[index] for index in np.argmax(means, axis=0))
-    curves = {rate: evaluate(key, net, at(rate), task, n_draws=n_draws, **common) for rate in sorted(set(chosen))}
-    columns = [(curves[rate], n) for n, rate in enumerate(chosen)]
-    loss = np.stack([found.loss[:, n] for found, n in columns], axis=1)
-    accuracy = np.stack([found.accuracy[:, n] for found, n in columns], axis=1)
-    return Tuned(chosen, Curve(tuple(steps), loss, accuracy), tuple(zip(rates, tried, strict=True)))
+    choosing, tried = jax.random.fold_in(key, _CHOOSING), []
+    for choice in learners:
+        tried.append((choice, curve(choosing, choice, steps, n_draws=n_choosing, held_out=True)))
+        tick()
+    means = np.stack([found.accuracy.mean(axis=0) for _, found in tried])
+    chosen = tuple(tried[index][0] for index in np.argmax(means, axis=0))
+    loss, accuracy = np.zeros((2, n_draws, len(steps)))
+    for choice in dict.fromkeys(chosen):
+        mine = [n for n, other in enumerate(chosen) if other == choice]
+        found = curve(key, choice, [steps[n] for n in mine], n_draws=n_draws)
+        loss[:, mine], accuracy[:, mine] = found.loss, found.accuracy
+    return Tuned(chosen, Curve(steps, loss, accuracy), tuple(tried))
+
+
+def _check_ways(forwards: Any, schedules: Any) -> None:
+    if not isinstance(forwards, Mapping) or not forwards:
+        raise UserError(
+            f"forwards is {shown(forwards)}; give rules by name, such as {{'plain': "
+            "learning.forward_passes.plain()}, whose forward passes are tried."
+        )
+    for name, rule in forwards.items():
+        if not isinstance(rule, Rule | dict):
+            raise UserError(
+                f"the forward pass {shown(name)} is {shown(rule)}; give a rule, or leave it out where "
+                "forward_passes.normalised_like gives None, since a rule normalises nothing."
+            )
+    unknown = [] if isinstance(schedules, str) else [one for one in schedules if one not in SCHEDULES]
+    if isinstance(schedules, str) or unknown or not schedules:
+        raise UserError(f"schedules is {shown(schedules)}; give a sequence of some of {', '.join(SCHEDULES)}.")
 
 
 class Lead(NamedTuple):
@@ -165,12 +202,33 @@ def sentences(found: Sequence[Lead]) -> list[str]:
     return lines
 
 
+def words_of(beyond: Mapping[str, Sequence[str]]) -> list[str]:
+    """Says of each rule what its network has that no baseline's has; nothing of those that have no more.
+
+    >>> words_of({"a": ["4 states of each neuron", "normalised synapses"], "b": []})
+    ['a has what no baseline has: 4 states of each neuron, normalised synapses.']
+    """
+    return [f"{name} has what no baseline has: {', '.join(more)}." for name, more in beyond.items() if more]
+
+
 def rates_of(entry: Entry) -> list[str]:
-    """The learning rates chosen, in short; before learning there is none."""
+    """The learning rates chosen, in short, each with its schedule and its forward pass where these are not the usual
+    ones; before learning there is none."""
     if entry.tuned is None:
         return []
-    chosen = zip(entry.curve.steps, entry.tuned.rates, strict=True)
-    return [f"{rate:g}" if step > 0 else "-" for step, rate in chosen]
+    chosen = zip(entry.curve.steps, entry.tuned.choices, strict=True)
+    return [in_short(choice) if step > 0 else "-" for step, choice in chosen]
+
+
+def in_short(choice: Choice) -> str:
+    """The learning rate, its schedule where that is no constant one, and the forward pass where that is not plain.
+
+    >>> in_short(Choice(0.1)), in_short(Choice(0.01, "cosine", "normalised"))
+    ('0.1', '0.01 cosine normalised')
+    """
+    words = [choice.schedule] if choice.schedule != CONSTANT else []
+    words += [] if choice.forward in (None, forward_passes.PLAIN) else [choice.forward]
+    return " ".join([f"{choice.rate:g}", *words])
 
 
 def at_the_edge(entry: Entry) -> str | None:
@@ -178,7 +236,7 @@ def at_the_edge(entry: Entry) -> str | None:
     if entry.tuned is None:
         return None
     chosen = zip(entry.curve.steps, entry.tuned.rates, strict=True)
-    tried = [rate for rate, _ in entry.tuned.tried]
+    tried = sorted({choice.rate for choice, _ in entry.tuned.tried})
     edges = {tried[0]: "smallest", tried[-1]: "largest"}
     healthy = np.any(np.isfinite(entry.curve.loss), axis=0).tolist()  # where all have diverged no rate is the best
     found = [pair for pair, is_finite in zip(chosen, healthy, strict=True) if pair[0] > 0 and is_finite]
@@ -202,6 +260,7 @@ def distinct_names(short: Sequence[str], full: Sequence[str]) -> list[str]:
     return [one if counts[one] == 1 else other for one, other in zip(short, full, strict=True)]
 
 
-def best_rate_curves(entry: Entry) -> list[tuple[float, np.ndarray]]:
-    """Lists the learning rates tried, each with its mean accuracy on held-out examples at each number of steps."""
-    return [] if entry.tuned is None else [(rate, c.accuracy.mean(axis=0)) for rate, c in entry.tuned.tried]
+def tried_curves(entry: Entry) -> list[tuple[Choice, np.ndarray]]:
+    """Lists the ways to learn that were tried, each with its mean accuracy on held-out examples at each number of
+    steps."""
+    return [] if entry.tuned is None else [(choice, c.accuracy.mean(axis=0)) for choice, c in entry.tuned.tried]

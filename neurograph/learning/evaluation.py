@@ -1,9 +1,10 @@
 """How a rule learns: its loss and score on unseen examples after 0, 1, 2, 5 ... steps, over draws of synapses."""
 
+import dataclasses
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,10 +21,13 @@ from ..engine.initializers import Initializer, glorot_uniform
 from ..engine.kinds import check_initializer, check_key, check_net, check_whole
 from ..tasks import Task
 from ..tasks.sources import n_examples
-from .baselines import functions_for, learner
+from .descent import Descent, functions_for, learner
 
 STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """The numbers of learning steps after which a rule is evaluated by default."""
+
+_MARKS = 16
+"""Curves of up to so many points share a program."""
 
 
 def marks(last: int) -> tuple[int, ...]:
@@ -94,6 +98,7 @@ def evaluate(
     batch_size: int = 128,
     initializer: Initializer = glorot_uniform,
     held_out: bool = False,
+    falls: bool = False,
 ) -> Curve:
     """Evaluates the loss and the score after some numbers of steps, over draws of synapses, batches and trials.
 
@@ -111,9 +116,12 @@ def evaluate(
         initializer: draws the synapses.
         held_out: whether each draw is an episode, which is made from support examples alone, instead of a trial; so
             that a number may be chosen by the result.
+        falls: whether each number of steps is a run of its own, at whose end the rate of a `Descent` has fallen to 0:
+            its horizon, which must be given, is then that number.
 
     Raises:
-        ValueError: an argument is of another kind; the steps are negative, do not ascend, or there are none.
+        ValueError: an argument is of another kind; the steps are negative, do not ascend, or there are none; a rate is
+            to fall of what has no horizon.
         RuleError: `rule` is no rule and no optimizer, or one of its numbers is not finite.
     """
     check_key(key)
@@ -126,9 +134,12 @@ def evaluate(
     if not steps or steps[0] < 0 or any(b <= a for a, b in itertools.pairwise(steps)):
         raise UserError(f"steps are {list(steps)}, but a curve goes forward; give ascending numbers, each 0 or more.")
     rule = learner(rule, task.dtype)
-    numbers, points, n_marks = jnp.arange(n_draws), jnp.asarray(steps, jnp.int32), jnp.int32(len(steps))
-    found = _curve(key, net, rule, task, numbers, points, n_marks, held_out, batch_size, initializer)
-    loss, score = np.moveaxis(np.asarray(found, np.float64), 1, 0)
+    if falls and (not isinstance(rule, Descent) or rule.horizon is None):
+        raise UserError("the learning rate is to fall, but the rule is no Descent with a horizon; give it a horizon.")
+    padded = (*steps, *[steps[-1]] * (-len(steps) % _MARKS))
+    numbers, points, n_marks = jnp.arange(n_draws), jnp.asarray(padded, jnp.int32), jnp.int32(len(steps))
+    found = _curve(key, net, rule, task, numbers, points, n_marks, jnp.bool_(falls), held_out, batch_size, initializer)
+    loss, score = np.moveaxis(np.asarray(found, np.float64)[:, :, : len(steps)], 1, 0)
     return Curve(steps, loss, score)
 
 
@@ -147,7 +158,7 @@ def _check_task(task: Any) -> None:
 
 
 @eqx.filter_jit
-def _curve(key, net, rule, task: Task, numbers, steps, n_marks, held_out: bool, batch_size: int, initializer):
+def _curve(key, net, rule, task: Task, numbers, steps, n_marks, falls, held_out: bool, batch_size: int, initializer):
     """Computes loss and score, `[draws, 2, steps]`.
 
     The number of marks is traced, too: XLA would inline a loop of one, and then sum the loss in another order.
@@ -160,16 +171,22 @@ def _curve(key, net, rule, task: Task, numbers, steps, n_marks, held_out: bool, 
         x_query, target_query = drawn.query_set()
 
         def up_to(n, carry):
-            state, found = carry
+            (state, found), learns = carry, rule
+            if isinstance(rule, Descent) and rule.horizon is not None:
+                state = jax.tree.map(lambda first, now: jnp.where(falls, first, now), start, state)
+                horizon = jnp.where(falls, jnp.maximum(steps[n], 1).astype(jnp.result_type(rule.horizon)), rule.horizon)
+                learns = dataclasses.replace(rule, horizon=horizon)
             more = steps[n] - state.step
-            state, _ = engine.learn(support_key, net, rule, state, drawn, steps=more, batch_size=batch_size, step=step)
-            prediction = predict(net, rule, state, x_query)
+            state, _ = engine.learn(
+                support_key, net, learns, state, drawn, steps=more, batch_size=batch_size, step=step
+            )
+            prediction = predict(net, learns, state, x_query)
             loss, score = drawn.mean_loss(prediction, target_query), drawn.score(prediction, target_query)
             return state, found.at[:, n].set(jnp.stack([loss, score.astype(loss.dtype)]))
 
-        state = init(start_key, net, rule, dtype=task.dtype, initializer=initializer, batch_size=batch_size)
+        start = init(start_key, net, rule, dtype=task.dtype, initializer=initializer, batch_size=batch_size)
         found = jnp.zeros((2, steps.size), jnp.promote_types(task.dtype, jnp.float32))
-        return jax.lax.fori_loop(0, n_marks, up_to, (state, found))[1]
+        return jax.lax.fori_loop(0, n_marks, up_to, (start, found))[1]
 
     return spread(lambda some: jax.lax.map(one, some), numbers, n_bytes=_bytes_of_one(net, task, batch_size))
 
@@ -179,27 +196,3 @@ def _bytes_of_one(net: CompiledGraph, task: Task, batch_size: int) -> int:
     arrays = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((net, task)))
     states = net.n_neurons * max(batch_size, n_examples(task.test) or 0)
     return arrays + task.dtype.itemsize * (8 * net.n_synapses + 16 * states)
-
-
-def held_out_curves(
-    key: Key[Array, ""],
-    net: CompiledGraph,
-    rules: Sequence[Any],
-    task: Task,
-    *,
-    tick: Callable[[], None] = lambda: None,
-    **options: Any,
-) -> list[Curve]:
-    """Evaluates each of several rules on held-out support examples, one call to the device for each.
-
-    Args:
-        key, net, task: see `evaluate`.
-        rules: what to evaluate.
-        tick: called after each of them; it may raise to end the evaluation.
-        options: further arguments of `evaluate`.
-    """
-    found = []
-    for rule in rules:
-        found.append(evaluate(key, net, rule, task, held_out=True, **options))
-        tick()
-    return found

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from .._text import UserError
 from ..learning import at_the_edge, bands, interval, leads, rates_of, sentences
-from ..learning.comparison import best_rate_curves
+from ..learning.comparison import tried_curves
 from ..rules import Rules, files
 from ..runs import environment
 from ..runs.listing import in_short
@@ -30,6 +30,7 @@ def of_comparison(
     score: str,
     rules: Mapping[str, Rules] | None = None,
     missing: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> Page:
     """The report of rules and baselines on one wiring and task.
 
@@ -41,6 +42,7 @@ def of_comparison(
         score: what is drawn and listed, such as accuracy.
         rules: the rules that were compared, by name.
         missing: names of those that an interrupt left out.
+        remarks: sentences that follow those about who is ahead, such as `learning.comparison.words_of`.
     """
     ahead = leads(entries)
     tuned = [entry for entry in entries if entry.tuned is not None]
@@ -64,7 +66,7 @@ def of_comparison(
     ]
     title = f"{', '.join(entry.name for entry in entries)} on {topology.name}"
     lead = [f"The comparison was interrupted before {', '.join(missing)}."] if missing else []
-    return Page(title, [*lead, *sentences(ahead)], [section for section in sections if section.blocks])
+    return Page(title, [*lead, *sentences(ahead), *remarks], [section for section in sections if section.blocks])
 
 
 def curves_of(entries: "Sequence[Entry]", title: str = "") -> "Figure":
@@ -75,7 +77,7 @@ def curves_of(entries: "Sequence[Entry]", title: str = "") -> "Figure":
         entries[0].curve.steps,
         {entry.name: bands(entry.curve) for entry in entries},
         dashed=[entry.name for entry in entries if entry.is_baseline],
-        faint=[values for entry in entries for _, values in best_rate_curves(entry)] if len(entries) <= FEW else [],
+        faint=[values for entry in entries for _, values in tried_curves(entry)] if len(entries) <= FEW else [],
         title=title,
     )
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ..compile import CompiledGraph, compile_topology
-from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, interval, tune
+from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, forward_passes, interval, tune
 from ..rules import ACTIVATIONS, Blur, Rule, RuleError, Rules
 from ..rules.files import described
 from ..topology import Topology
@@ -50,16 +50,23 @@ class Contest(NamedTuple):
             initializer=resolved.initializer,
         )
 
-    def baseline(self, name: str, *, activation: str, **options: Any) -> Tuned:
+    def baseline(self, name: str, **options: Any) -> Tuned:
         """A baseline on the wiring, task, draws and batch size of the contest, with its initializer.
 
         Args:
             name: one of `BASELINES`.
-            activation: the activation of hidden neurons, by name.
-            options: as for `tuned`.
+            options: as for `tuned`; `forwards` and `schedules` as for `tune`.
         """
         net = compile_topology(self.topology, n_states=2, batch_size=self.resolved.batch_size, costs=agreed())
-        return self._tuned(BASELINES[name], net, activation=ACTIVATIONS[activation], **options)
+        return self._tuned(BASELINES[name], net, **options)
+
+    def check_baseline(self, name: str) -> None:
+        """Checks that a baseline can be used on the wiring.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        BASELINES[name].of_wiring(self.net)
 
     def tuned(self, **options: Any) -> Tuned:
         """The rule at its best learning rates, which are chosen as those of baselines are.
@@ -122,6 +129,52 @@ def prepare(topology: Topology, config: TrainConfig, base: pathlib.Path) -> Cont
     """
     resolved = resolve(config, topology, base)
     return Contest(topology, resolved.compile(topology), resolved)
+
+
+def forward_passes_for(
+    contests: Mapping[str, Contest], *, activation: str, normalization: str = "both"
+) -> dict[str, Rules]:
+    """The forward passes, by name, that baselines are tried with when they are compared with some rules.
+
+    Args:
+        contests: the rules, by name.
+        activation: the activation of hidden neurons, by name.
+        normalization: `plain`; `genome`, with the normalisation of each of the rules that has one; or `both`.
+
+    Raises:
+        RuleError: the baselines are to normalise as the rules do, and none of these does.
+    """
+    hidden = ACTIVATIONS[activation]
+    normalised: dict[str, Rules] = {}
+    for name, contest in contests.items():
+        found = forward_passes.normalised_like(contest.resolved.rule, hidden)
+        if found is not None and not any(forward_passes.alike(found, other) for other in normalised.values()):
+            normalised[f"normalised as {name}"] = found
+    if normalization == "genome" and not normalised:
+        raise RuleError(
+            f"baselines are to normalise as the rules do, but the forward pass of {', '.join(contests)} normalises "
+            "nothing, or in a way that one network of a baseline cannot have; compare with plain baselines."
+        )
+    if len(normalised) == 1:
+        normalised = {"normalised": next(iter(normalised.values()))}
+    plain: dict[str, Rules] = {} if normalization == "genome" else {forward_passes.PLAIN: forward_passes.plain(hidden)}
+    return plain if normalization == "plain" else {**plain, **normalised}
+
+
+def advantages(contests: Mapping[str, Contest], forwards: Mapping[str, Rules]) -> dict[str, list[str]]:
+    """What each network has that no baseline has, in words; baselines have the initializer of the first.
+
+    Args:
+        contests: the rules, by name.
+        forwards: the forward passes that baselines are tried with.
+    """
+    first = next(iter(contests.values())).resolved.config.initializer
+    found = {}
+    for name, contest in contests.items():
+        own = contest.resolved.config.initializer
+        drawn = [] if own == first else [f"synapses drawn by {own} (baselines: {first})"]
+        found[name] = [*forward_passes.beyond(contest.resolved.rule, list(forwards.values())), *drawn]
+    return found
 
 
 class Cell(NamedTuple):

@@ -12,7 +12,7 @@ import yaml
 
 from neurograph import rules
 from neurograph.engine.initializers import glorot_uniform, he_normal
-from neurograph.learning import BASELINES, Curve, Tuned, interval
+from neurograph.learning import BASELINES, Choice, Curve, Tuned, interval, orthogonal
 from neurograph.plotting import learning
 from neurograph.rules.files import described
 from neurograph.runs import training
@@ -200,14 +200,15 @@ def test_a_rule_of_a_file_with_an_option_keeps_its_name_and_its_class(run: Run):
 
 
 @pytest.fixture
-def tuned(monkeypatch) -> list[tuple[str, str]]:
-    """Names and activations of the baselines that are tuned, which they are not really."""
-    seen: list[tuple[str, str]] = []
+def tuned(monkeypatch) -> list[tuple[Any, ...]]:
+    """Names, forward passes, activations and schedules of the baselines that are tuned, which they are not really."""
+    seen: list[tuple[Any, ...]] = []
 
-    def one(contest, name, *, steps, n_draws, activation, tick) -> Tuned:
-        seen.append((name, activation))
+    def one(contest, name, *, steps, n_draws, forwards, schedules, tick) -> Tuned:
+        seen.append((name, list(forwards), {rule.forward_activation for rule in forwards.values()}, schedules))
         curve = made_up(0.25)
-        return Tuned((0.5, 1.0, 0.25), curve, ((0.5, curve), (1.0, made_up(0.4))))
+        choices = Choice(0.5), Choice(1.0, "cosine", "normalised"), Choice(0.25, "constant", "plain")
+        return Tuned(choices, curve, ((Choice(0.5), curve), (Choice(1.0), made_up(0.4))))
 
     monkeypatch.setattr(Contest, "baseline", one)
     return seen
@@ -235,9 +236,14 @@ def test_compare_prints_a_table_rates_and_sentences(run: Run, contests, tuned, m
         edge = (
             f"{name}: of the learning rates that were tried, the best was after 1 step the largest, 1; one beyond may"
         )
-        assert f"{name}: learning rates -, 1, 0.25 {edge} be better." in told
-    assert told.endswith("backprop is behind sgd after 1, 2 steps (-5.0, -5.0 points).")
-    assert tuned == [("sgd", "relu"), ("adam", "relu")]
+        assert f"{name}: learning rates -, 1 cosine normalised, 0.25 {edge} be better." in told
+    assert told.endswith(
+        "backprop is behind sgd after 1, 2 steps (-5.0, -5.0 points). mine has what no baseline has: 3 states of each "
+        "neuron, 3 channels of each synapse. backprop has what no baseline has: synapses drawn by glorot_uniform "
+        "(baselines: he_normal)."
+    )
+    ways = (["plain"], {rules.ACTIVATIONS["relu"]}, ("constant", "cosine"))
+    assert tuned == [("sgd", *ways), ("adam", *ways)]
     assert (drawn["names"], drawn["dashed"]) == (["mine", "backprop", "sgd", "adam"], ["sgd", "adam"])
     np.testing.assert_allclose(drawn["faint"], 2 * [made_up(0.25).accuracy.mean(0), made_up(0.4).accuracy.mean(0)])
     assert "<svg" in pathlib.Path("c.svg").read_text()
@@ -264,7 +270,7 @@ def test_an_interrupted_comparison_shows_what_is_done(run: Run, contests, monkey
         assert "backprop" not in outcome.out
         if page and done:
             text = pathlib.Path("page.html").read_text()
-            assert "The comparison was interrupted before backprop, sgd, momentum, adam." in text
+            assert "The comparison was interrupted before backprop, sgd, momentum, adam, adamw, muon." in text
         elif page:
             assert "Nothing was finished, so 'page.html' was not written." in outcome.err
             assert not pathlib.Path("page.html").exists()
@@ -285,19 +291,42 @@ def test_json_of_compare_is_that_of_its_parts(run: Run):
         "compare", "plain.yaml", "--genome", "backprop", "--baselines", "momentum", "--seed", 2, *FEW, "--json"
     )
     found = json.loads(outcome.out, parse_constant=pytest.fail)
-    about = {"topology": "plain.yaml", "task": "xor", "draws": 3, "seed": 2, "activation": "tanh"}
+    about = {
+        "topology": "plain.yaml",
+        "task": "xor",
+        "draws": 3,
+        "seed": 2,
+        "activation": "tanh",
+        "normalization": "both",
+        "schedule": "both",
+    }
     assert {name: found[name] for name in about} == about
     genome, momentum = found["learners"]
     assert (genome["name"], momentum["name"]) == ("backprop", "momentum")
     assert "rates" not in genome
     assert len(momentum["rates"]) == len(MARKS)
     assert set(momentum["rates"]) <= set(BASELINES["momentum"].rates)
+    assert [choice["rate"] for choice in momentum["choices"]] == momentum["rates"]
+    assert {choice["schedule"] for choice in momentum["choices"]} <= {"constant", "cosine"}
+    assert {choice["forward"] for choice in momentum["choices"]} == {"plain"}, "backpropagation normalises nothing"
+    assert ([one["baseline"] for one in found["learners"]], found["beyond"]) == ([False, True], {"backprop": []})
     expected = contest(seed=2).curve(steps=MARKS, n_draws=3)
     for number, (row, other, lead) in enumerate(zip(genome["curve"], momentum["curve"], found["leads"], strict=True)):
         assert row["accuracy"]["mean"] == pytest.approx(expected.accuracy[:, number].mean())
         assert (lead["step"], lead["rule"], lead["baseline"]) == (MARKS[number], "backprop", "momentum")
         assert lead["difference"]["mean"] == pytest.approx(row["accuracy"]["mean"] - other["accuracy"]["mean"])
     assert found["leads"][0]["difference"] == {"mean": 0.0, "half": 0.0}, "from the same synapses"
+
+
+def test_a_baseline_that_the_wiring_is_too_large_for_is_left_out_unless_it_was_asked_for(
+    run: Run, contests, tuned, monkeypatch
+):
+    monkeypatch.setattr(orthogonal, "MOST", 3)
+    outcome = run("compare", "plain.yaml", "--genome", "mine.txt", *FEW)
+    assert "leave muon out for this wiring." in outcome.err
+    assert [name for name, *_ in tuned] == ["sgd", "momentum", "adam", "adamw"]
+    asked = run("compare", "plain.yaml", "--genome", "mine.txt", "--baselines", "sgd,muon", *FEW)
+    assert_complains(asked, "muon needs a matrix for each level of neurons, with 9 places")
 
 
 # --- transfer ---------------------------------------------------------------------------------------------------------
@@ -347,9 +376,16 @@ WRONG = [
     ((*EVALUATE, *BACKPROP, "--task", "digits"), 1, "2 input neurons, but task 'digits' needs 64"),
     ((*COMPARE, *BACKPROP, "--task", "blobs"), 1, "1 output neuron, but task 'blobs' needs 5"),
     ((*EVALUATE, *BACKPROP, "--task", "xro"), 1, "did you mean 'xor'?"),
-    ((*COMPARE, *BACKPROP, "--baselines", "sgd,adm"), 2, "no baseline 'adm'; there are sgd, momentum, adam."),
+    (
+        (*COMPARE, *BACKPROP, "--baselines", "sgd,adm"),
+        2,
+        "no baseline 'adm'; there are sgd, momentum, adam, adamw, muon.",
+    ),
     (COMPARE, 2, "give at least one --genome or --rule."),
     ((*COMPARE, "--rule", "kolen_polack"), 1, "did you mean 'kolen_pollack'?"),
+    ((*COMPARE, *BACKPROP, "--normalization", "genom"), 2, "no normalization 'genom'; there are both, plain, genome."),
+    ((*COMPARE, *BACKPROP, "--normalization", "genome"), 1, "the forward pass of backprop normalises nothing"),
+    ((*COMPARE, *BACKPROP, "--schedule", "linear"), 2, "no schedule 'linear'; there are both, constant, cosine."),
     ((*COMPARE, *BACKPROP, "--activation", "tahn"), 2, "no activation 'tahn'; there are identity, tanh,"),
     ((*EVALUATE, *BACKPROP, "--steps", -1), 2, "--steps"),
     ((*EVALUATE, *BACKPROP, "--draws", 0), 2, "--draws"),

@@ -3,10 +3,14 @@
 from ._mutation import Mutation
 from ._operators import FixCondition, ReplaceAttribute, Rewrite, SetArgument
 
-EVALUATING, BASELINE, COMPARISON = (f"learning/{name}.py" for name in ("evaluation", "baselines", "comparison"))
-EVALUATED, BASELINES, COMPARED = (
-    f"tests/learning/test_{name}.py" for name in ("evaluation", "baselines", "comparison")
+EVALUATING, BASELINE, COMPARISON, DESCENT, ORTHOGONAL, FORWARD = (
+    f"learning/{name}.py"
+    for name in ("evaluation", "baselines", "comparison", "descent", "orthogonal", "forward_passes")
 )
+EVALUATED, BASELINES, COMPARED, MUON = (
+    f"tests/learning/test_{name}.py" for name in ("evaluation", "baselines", "comparison", "orthogonal")
+)
+CONTESTS = "tests/runs/test_contests.py"
 RESOLVE = "runs/resolve.py"
 COMMANDS = "tests/cli/test_cli_evaluate.py"
 BY_HAND = f"{BASELINES}::test_an_optimizer_equals_optax_on_a_function_by_hand"
@@ -53,12 +57,12 @@ CURVES = (
         "steps in any order",
         EVALUATING,
         "evaluate",
-        FixCondition(False),
+        FixCondition(False, n=1, of=2),
         (f"{EVALUATED}::test_steps_that_do_not_ascend_from_0_are_an_error",),
     ),
     Mutation(
         "numbers of a rule compiled into the program",
-        BASELINE,
+        DESCENT,
         "learner",
         Rewrite("as_arrays(_r, dtype)", "_r"),
         (f"{EVALUATED}::test_one_program_serves_all_numbers_of_a_rule_and_all_steps",),
@@ -81,9 +85,9 @@ CURVES = (
 TUNING = (
     Mutation(
         "learning rates chosen on the test set",
-        EVALUATING,
-        "held_out_curves",
-        SetArgument("evaluate", "held_out", "False"),
+        COMPARISON,
+        "tune",
+        Rewrite("_c(_k, _w, steps, n_draws=n_choosing, held_out=True)", "_c(_k, _w, steps, n_draws=n_choosing)"),
         (f"{BASELINES}::test_the_test_set_has_no_say_in_the_choice",),
     ),
     Mutation(
@@ -98,7 +102,7 @@ TUNING = (
         COMPARISON,
         "tune",
         Rewrite("np.argmax(_m, axis=0)", "np.full(_m.shape[1], np.argmax(_m[:, -1]))"),
-        (f"{BASELINES}::test_the_rate_of_each_step_is_the_best_on_held_out_examples",),
+        (f"{BASELINES}::test_what_is_chosen_for_each_step_is_the_best_on_held_out_examples",),
     ),
     Mutation(
         "no momentum",
@@ -109,24 +113,94 @@ TUNING = (
     ),
     Mutation(
         "the optimizer's state forgotten",
-        BASELINE,
+        DESCENT,
         "functions_for.step",
         SetArgument("Trained", 1, "state.optimizer"),
         (BY_HAND,),
     ),
     Mutation(
         "no weights to decay",
-        BASELINE,
+        DESCENT,
         "functions_for.step",
-        Rewrite("_o.update(_g, _s, synapses)", "_o.update(_g, _s, _g)"),
+        Rewrite("_o.update(_g, _s, synapses, **_e)", "_o.update(_g, _s, _g, **_e)"),
         (f"{BASELINES}::test_an_optimizer_of_the_users_decays_weights_clips_and_follows_a_schedule",),
     ),
     Mutation(
         "the baselines' activation ignored",
-        BASELINE,
-        "Descent.rule",
+        FORWARD,
+        "plain",
         SetArgument("backprop", "activation", "jnp.tanh"),
         (f"{COMPARED}::test_all_begin_from_the_same_synapses",),
+    ),
+    Mutation(
+        "a rate that falls to half of it",
+        DESCENT,
+        "Descent._falling",
+        Rewrite("1 + _c", "3 + _c"),
+        (f"{BASELINES}::test_a_rate_falls_along_a_cosine_as_in_optax",),
+    ),
+    Mutation(
+        "a rate that rises again beyond its horizon",
+        DESCENT,
+        "Descent._falling",
+        Rewrite("jnp.minimum(_x, 1)", "_x"),
+        (f"{BASELINES}::test_a_rate_falls_along_a_cosine_as_in_optax",),
+    ),
+    Mutation(
+        "the rate falls until the last mark of a curve, not until each",
+        EVALUATING,
+        "_curve",
+        Rewrite("jnp.maximum(steps[n], 1)", "jnp.maximum(steps[-1], 1)"),
+        (f"{BASELINES}::test_a_rate_that_falls_has_a_run_of_its_own_for_each_number_of_steps",),
+    ),
+    Mutation(
+        "runs of a falling rate that go on from the last mark",
+        EVALUATING,
+        "_curve",
+        Rewrite("jnp.where(falls, first, now)", "now"),
+        (f"{BASELINES}::test_a_rate_that_falls_has_a_run_of_its_own_for_each_number_of_steps",),
+    ),
+    Mutation(
+        "baselines whose forward pass is the plain one, whatever was chosen",
+        BASELINE,
+        "Baseline.learners",
+        Rewrite("forwards[_c.forward]", 'forwards["plain"]'),
+        (f"{BASELINES}::test_what_is_tried_is_what_its_name_says",),
+    ),
+    Mutation(
+        "synapses are not brought to their length before a step",
+        DESCENT,
+        "functions_for.step",
+        Rewrite("engine.normalized(_n, _f, state.network)", "state.network"),
+        (f"{BASELINES}::test_synapses_are_brought_to_their_length_at_the_start_of_each_step",),
+    ),
+    Mutation(
+        "the normalisation of the rule's last state",
+        FORWARD,
+        "_normalization",
+        Rewrite("mean[:1]", "mean[-1:]"),
+        (f"{CONTESTS}::test_baselines_are_tried_plain_and_normalised_as_each_rule_is",),
+    ),
+    Mutation(
+        "Muon without the factor of the matrix's shape",
+        ORTHOGONAL,
+        "levels_of",
+        Rewrite("np.maximum(1, _m)", "np.ones_like(_m)"),
+        (f"{MUON}::test_muon_is_that_of_optax_on_the_matrix_of_each_level",),
+    ),
+    Mutation(
+        "Muon's momentum that does not look ahead",
+        ORTHOGONAL,
+        "_orthogonalised.update",
+        Rewrite("decay * m / (1 - decay ** (t + 1)) + _g", "m / (1 - decay**t)"),
+        (f"{MUON}::test_muon_is_that_of_optax_on_the_matrix_of_each_level",),
+    ),
+    Mutation(
+        "levels one above a neuron's first sender",
+        ORTHOGONAL,
+        "_levels",
+        Rewrite("max(level[j], level[i] + 1)", "level[j] or level[i] + 1"),
+        (f"{MUON}::test_each_level_has_the_matrix_of_all_its_senders",),
     ),
 )
 COMPARING = (

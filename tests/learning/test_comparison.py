@@ -13,6 +13,7 @@ from neurograph import rules, tasks
 from neurograph.compile import compile_topology
 from neurograph.learning import (
     BASELINES,
+    Choice,
     Curve,
     Entry,
     Interval,
@@ -21,13 +22,14 @@ from neurograph.learning import (
     at_the_edge,
     distinct_names,
     evaluate,
+    forward_passes,
     interval,
     leads,
     rates_of,
     sentences,
     tune,
 )
-from neurograph.learning.comparison import best_rate_curves
+from neurograph.learning.comparison import in_short, tried_curves, words_of
 from neurograph.topology import generators
 
 STEPS = (0, 1, 10)
@@ -41,7 +43,7 @@ def made_up(accuracy: Any) -> Curve:
 
 def entry(name: str, accuracy: Any, *, tuned: bool = False) -> Entry:
     found = made_up(accuracy)
-    how = Tuned((0.1,) * 3, found, ((0.1, found), (1.0, found))) if tuned else None
+    how = Tuned((Choice(0.1),) * 3, found, ((Choice(0.1), found), (Choice(1.0), found))) if tuned else None
     return Entry(name, found, how, is_baseline=tuned)
 
 
@@ -103,27 +105,50 @@ def test_sentences_say_who_is_ahead_and_where():
     assert alone == "Who is ahead cannot be told from one draw; take 2 or more."
 
 
+def chosen(*rates: float) -> tuple[Choice, ...]:
+    return tuple(Choice(rate) for rate in rates)
+
+
+def test_a_choice_is_told_where_it_is_not_the_usual_one():
+    assert in_short(Choice(0.1, "constant", "plain")) == in_short(Choice(0.1)) == "0.1"
+    assert in_short(Choice(0.0316, "cosine", "normalised as a")) == "0.0316 cosine normalised as a"
+    tuned = Tuned(
+        (Choice(1.0), Choice(0.5, "cosine"), Choice(0.1, forward="normalised")), made_up(np.zeros((2, 3))), ()
+    )
+    assert rates_of(Entry("sgd", tuned.curve, tuned)) == ["-", "0.5 cosine", "0.1 normalised"]
+    assert tuned.rates == (1.0, 0.5, 0.1)
+
+
+def test_what_rules_have_beyond_the_baselines_is_said_of_those_that_have_it():
+    assert words_of({}) == words_of({"a": []}) == []
+    assert words_of({"a": [], "b": ["3 states of each neuron", "normalised synapses"]}) == [
+        "b has what no baseline has: 3 states of each neuron, normalised synapses."
+    ]
+
+
 def test_a_best_rate_at_the_edge_is_told():
     curve = Curve((0, 1, 5, 20), *np.zeros((2, 3, 4)))
-    tried = tuple((rate, curve) for rate in (0.1, 1.0, 10.0))
+    tried = tuple((Choice(rate, schedule), curve) for schedule in ("constant", "cosine") for rate in (0.1, 1.0, 10.0))
     assert at_the_edge(Entry("sgd", curve)) is None
-    assert at_the_edge(Entry("sgd", curve, Tuned((0.1, 1.0, 1.0, 1.0), curve, tried))) is None, "nothing is learnt at 0"
-    assert at_the_edge(Entry("sgd", curve, Tuned((0.1, 10.0, 0.1, 10.0), curve, tried))) == (
+    assert at_the_edge(Entry("sgd", curve, Tuned(chosen(0.1, 1.0, 1.0, 1.0), curve, tried))) is None, (
+        "nothing is learnt at 0"
+    )
+    assert at_the_edge(Entry("sgd", curve, Tuned(chosen(0.1, 10.0, 0.1, 10.0), curve, tried))) == (
         "of the learning rates that were tried, the best was after 1, 20 steps the largest, 10; after 5 steps the "
         "smallest, 0.1; one beyond may be better"
     )
-    assert at_the_edge(Entry("sgd", curve, Tuned((0.1,) * 4, curve, tried[:1]))) is None, "there is no other"
+    assert at_the_edge(Entry("sgd", curve, Tuned(chosen(*[0.1] * 4), curve, tried[::3]))) is None, "there is no other"
     gone = curve._replace(loss=np.full((3, 4), np.nan))
-    assert at_the_edge(Entry("sgd", gone, Tuned((0.1,) * 4, gone, tried))) is None, "all have diverged"
-    assert rates_of(Entry("sgd", curve, Tuned((0.1, 10.0, 0.1, 1.0), curve, tried))) == ["-", "10", "0.1", "1"]
+    assert at_the_edge(Entry("sgd", gone, Tuned(chosen(*[0.1] * 4), gone, tried))) is None, "all have diverged"
+    assert rates_of(Entry("sgd", curve, Tuned(chosen(0.1, 10.0, 0.1, 1.0), curve, tried))) == ["-", "10", "0.1", "1"]
     assert rates_of(Entry("sgd", curve)) == []
 
 
 def test_curves_of_all_rates_are_means_over_draws():
     rule, tuned = ENTRIES[:2]
-    assert best_rate_curves(rule) == []
-    found = best_rate_curves(tuned)
-    assert [rate for rate, _ in found] == [0.1, 1.0]
+    assert tried_curves(rule) == []
+    found = tried_curves(tuned)
+    assert [choice for choice, _ in found] == [Choice(0.1), Choice(1.0)]
     for _, values in found:
         np.testing.assert_allclose(values, [np.mean(column) for column in tuned.curve.accuracy.T])
 
@@ -146,5 +171,6 @@ def test_all_begin_from_the_same_synapses():
     tuned = tune(momentum, key, net, task, **common).curve
     np.testing.assert_allclose(tuned.loss, own.loss, rtol=1e-6)
     np.testing.assert_array_equal(tuned.accuracy, own.accuracy)
-    other = tune(momentum, key, net, task, activation=jax.nn.sigmoid, **common).curve
+    sigmoid = {"plain": forward_passes.plain(jax.nn.sigmoid)}
+    other = tune(momentum, key, net, task, forwards=sigmoid, **common).curve
     assert np.all(other.loss != own.loss), "hidden neurons have the activation asked for"

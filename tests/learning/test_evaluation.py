@@ -14,7 +14,7 @@ from scipy import stats
 
 from neurograph import engine, learning, rules, tasks
 from neurograph.compile import CompiledGraph, compile_topology
-from neurograph.learning import Curve, evaluate, evaluation, held_out_curves, interval, marks
+from neurograph.learning import Curve, evaluate, evaluation, interval, marks
 from neurograph.rules import Rule
 from neurograph.tasks.sources import Examples, draw
 from neurograph.topology import Population, build, generators
@@ -302,14 +302,9 @@ def test_bands_are_intervals_of_the_accuracy_at_each_mark():
     "task", [small(), pytest.param(toy("blobs"), marks=pytest.mark.slow)], ids=["stored", "generated"]
 )
 def test_held_out_curves_equal_plain_loops_over_episodes(task):
-    rates, ticks = (0.1, 1.0), []
-    found = held_out_curves(
-        KEY, net_of(task), [Associator(rate) for rate in rates], task,
-        batch_size=BATCH, steps=STEPS, n_draws=2, tick=lambda: ticks.append(1),
-    )  # fmt: skip
-    assert len(found) == len(rates) == len(ticks)
-    for each, rate in zip(found, rates, strict=True):
-        assert_same_curve(each, *plain_loop(net_of(task), Associator(rate), task, 2, held_out=True))
+    rule, how = Associator(0.1), {"batch_size": BATCH, "steps": STEPS, "n_draws": 2}
+    found = evaluate(KEY, net_of(task), rule, task, held_out=True, **how)
+    assert_same_curve(found, *plain_loop(net_of(task), rule, task, 2, held_out=True))
 
 
 def test_held_out_curves_never_read_the_test_set_and_trials_do():
@@ -375,6 +370,6 @@ def test_each_draw_is_a_trial_of_its_own_classes():
     assert_same_curve(found, *plain_loop(net, Reader(), task, 6))
     assert len(set(found.loss[:, 0])) == 6
     assert np.all((shown(found.loss) >= 1000) & (shown(found.loss) < 1101))
-    (held_out,) = held_out_curves(KEY, net, [Reader()], task, **options)
+    held_out = evaluate(KEY, net, Reader(), task, held_out=True, **options)
     assert len(set(held_out.loss[:, 0])) == 6
     assert np.all((shown(held_out.loss) >= 5000) & (shown(held_out.loss) < 5101))

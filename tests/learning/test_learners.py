@@ -11,8 +11,8 @@ import pytest
 
 from neurograph import engine, rules, tasks
 from neurograph.compile import compile_topology
-from neurograph.learning import BASELINES, Descent, evaluate
-from neurograph.learning.baselines import functions_for, learner
+from neurograph.learning import BASELINES, Descent, evaluate, forward_passes
+from neurograph.learning.descent import functions_for, learner
 from neurograph.topology import generators
 from tests.support.helpers import QUICK, relative_error, thorough, tolerance
 
@@ -20,6 +20,12 @@ KEY = jax.random.key(2)
 BATCH, N_STEPS = 20, 60
 SIGMOID = jax.nn.sigmoid
 
+NET = compile_topology(generators.mlp([2, 8, 5]))
+NORMALISED = rules.backprop(
+    0.0,
+    activation_normalization=rules.ActivationNormalization.to_unit(1, backward=False),
+    synapse_normalization=rules.SynapseNormalization(None, "persistent"),
+)
 LEARNERS: dict[str, Any] = {
     "backprop": rules.backprop(0.3),
     "backprop with momentum": rules.backprop(0.1, momentum=0.9),
@@ -29,11 +35,12 @@ LEARNERS: dict[str, Any] = {
     "rmsprop": rules.rmsprop(0.01),
     "lars": rules.lars(1.0, trust=0.05),
     "feedback alignment": rules.FeedbackAlignment(0.3),
-    **{f"baseline {name}": Descent(BASELINES[name].make, 0.1) for name in BASELINES},
+    **{f"baseline {name}": Descent(one.make, 0.1, extra=one.of_wiring(NET)) for name, one in BASELINES.items()},
     "optax: adamw": optax.adamw(0.03, weight_decay=1e-3),
     "optax: lion": optax.lion(0.01),
     "optax: clipped, by a schedule": optax.chain(optax.clip(1.0), optax.sgd(optax.cosine_decay_schedule(1.0, 60))),
-    "a descent with sigmoids": Descent(optax.adam(0.1), activation=SIGMOID),
+    "a descent with sigmoids": Descent(optax.adam(0.1), forward=forward_passes.plain(SIGMOID)),
+    "a normalised descent whose rate falls": Descent(optax.adam, 0.3, NORMALISED, horizon=60.0),
 }
 UNTRAINED: dict[str, Any] = {
     "blur": rules.blur(jax.random.key(1), 3),
@@ -54,6 +61,7 @@ ALIKE = (
     "lars",
     "baseline momentum",
     "baseline adam",
+    "baseline adamw",
     "optax: lion",
     "a descent with sigmoids",
     "published",
@@ -67,12 +75,14 @@ FURTHER = (
     "optax: adamw",
     "optax: clipped, by a schedule",
     "baseline sgd",
+    "baseline muon",
+    "a normalised descent whose rate falls",
 )
 
 
 @pytest.mark.parametrize("name", thorough([*LEARNERS, *UNTRAINED], ALIKE, ci=FURTHER))
 def test_it_learns_is_the_same_under_jit_and_resumes_at_any_step(name):
-    task, net = classes(), compile_topology(generators.mlp([2, 8, 5]))
+    task, net = classes(), NET
     rule = learner({**LEARNERS, **UNTRAINED}[name], task.dtype)
     init, step, predict = functions_for(rule, task)
     start = init(KEY, net, rule, dtype=jnp.float64)

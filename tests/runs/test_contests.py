@@ -1,9 +1,10 @@
 """Contests and transfers against what they are made of."""
 
 import pathlib
-from typing import Any
+from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from neurograph.learning import BASELINES, Curve, interval
 from neurograph.rules import RuleError
 from neurograph.rules.files import described
 from neurograph.runs import contests
-from neurograph.runs.contests import Cell, Contest, prepare, transfer
+from neurograph.runs.contests import Cell, Contest, advantages, forward_passes_for, prepare, transfer
 from neurograph.runs.settings import ConfigError, TrainConfig, plain_config
 from neurograph.topology import TopologyError, generators
 
@@ -71,13 +72,77 @@ def test_a_baseline_is_tuned_under_the_conditions_of_the_rule(monkeypatch):
     monkeypatch.setattr(contests, "tune", lambda *given, **options: asked.append((given, options)))
     contest = prepare(XOR, config(seed=3, initializer="he_normal"), HERE)
     tick = lambda: None  # noqa: E731
-    contest.baseline("momentum", steps=(0, 5), n_draws=4, activation="sigmoid", tick=tick)
+    ways = {"forwards": {"plain": rules.backprop()}, "schedules": ("cosine",)}
+    contest.baseline("momentum", steps=(0, 5), n_draws=4, tick=tick, **ways)
     ((baseline, key, net, task), options) = asked[0]
     assert (baseline, net.n_neurons) == (BASELINES["momentum"], XOR.n_neurons)
     assert task is contest.resolved.task
     assert jax.random.key_data(key).tolist() == jax.random.key_data(jax.random.key(3)).tolist()
     common = {"initializer": he_normal, "batch_size": 8, "steps": (0, 5), "n_draws": 4, "tick": tick}
-    assert options == {"activation": rules.ACTIVATIONS["sigmoid"], **common}
+    assert options == {**ways, **common}
+
+
+@pytest.fixture
+def rivals(tmp_path) -> dict[str, Contest]:
+    """A plain rule; one of two states that normalises both; one of three states with another deviation."""
+    persistent = rules.SynapseNormalization(None, "persistent")
+    mean, deviation = jnp.array([0.25, 0.5, 0.0]), jnp.array([2.0, 1.0, 3.0])
+    unit = rules.ActivationNormalization.to_unit(2)
+    both = rules.backprop(
+        0.1, loss=rules.squared_error, n_states=2, activation_normalization=unit, synapse_normalization=persistent
+    )
+    other = rules.blur(
+        jax.random.key(0), 3, activation_normalization=rules.ActivationNormalization(mean, deviation, None, None, 1e-3)
+    )
+    rules.save(both, tmp_path / "both.txt")
+    rules.save(other, tmp_path / "other.txt", initializer="he_normal")
+    named = {"plain": "backprop", **{name: str(tmp_path / f"{name}.txt") for name in ("both", "other")}}
+    return {name: prepare(XOR, config(genome=what), HERE) for name, what in named.items()}
+
+
+def test_baselines_are_tried_plain_and_normalised_as_each_rule_is(rivals):
+    found = forward_passes_for(rivals, activation="relu")
+    assert list(found) == ["plain", "normalised as both", "normalised as other"]
+    passes = cast(list[rules.Blur], list(found.values()))
+    plain, both, other = passes
+    assert {rule.forward_activation for rule in passes} == {rules.ACTIVATIONS["relu"]}
+    assert (plain.activation_normalization, plain.synapse_normalization, plain.normalization) == (None, None, None)
+    assert both.normalization == "persistent"
+    assert other.synapse_normalization is None
+    for rule, mean, deviation, epsilon in ((both, 0.0, 1.0, 1e-5), (other, 0.25, 2.0, 1e-3)):
+        normal = rule.activation_normalization
+        assert normal is not None
+        assert normal.forward_mean is not None
+        assert normal.forward_deviation is not None
+        assert [*normal.forward_mean.tolist(), *normal.forward_deviation.tolist()] == [mean, deviation]
+        assert normal.epsilon == epsilon
+        assert normal.backward_mean is normal.backward_deviation is None
+    assert list(forward_passes_for(rivals, activation="tanh", normalization="plain")) == ["plain"]
+    alone = {name: rivals[name] for name in ("plain", "other")}
+    assert list(forward_passes_for(alone, activation="tanh")) == ["plain", "normalised"]
+    assert list(forward_passes_for(alone, activation="tanh", normalization="genome")) == ["normalised"]
+    twice = {"a": rivals["other"], "b": rivals["other"]}
+    assert list(forward_passes_for(twice, activation="tanh")) == ["plain", "normalised"], "they are alike"
+    with pytest.raises(RuleError, match="the forward pass of plain normalises nothing"):
+        forward_passes_for({"plain": rivals["plain"]}, activation="tanh", normalization="genome")
+
+
+def test_what_rules_have_beyond_all_baselines_is_listed(rivals):
+    plain = forward_passes_for(rivals, activation="tanh", normalization="plain")
+    drawn = "synapses drawn by he_normal (baselines: glorot_uniform)"
+    more = ["3 states of each neuron", "3 channels of each synapse", "backward synapses of their own"]
+    assert advantages(rivals, plain) == {
+        "plain": [],
+        "both": ["normalised activations", "normalised synapses"],
+        "other": ["normalised activations", *more, drawn],
+    }
+    every = forward_passes_for(rivals, activation="tanh")
+    assert advantages(rivals, every) == {"plain": [], "both": [], "other": [*more, drawn]}
+    named = {name: prepare(XOR, config(rule=name), HERE) for name in ("node_perturbation", "feedback_alignment")}
+    assert advantages(named, plain) == {
+        "node_perturbation": ["3 states of each neuron", "1 random number drawn by each neuron in each step"],
+        "feedback_alignment": ["backward synapses of their own"],
+    }
 
 
 def test_cells_are_of_every_rule_wiring_and_task_in_turn(monkeypatch, file):
