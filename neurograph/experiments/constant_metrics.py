@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse
+import scipy.sparse.linalg
 
 THRESHOLD = 1e-8
 """Singular values up to this one count as 0, in proportion to the largest one of the constraints of one state."""
@@ -22,6 +23,7 @@ _GENEROUS = 1e-3, 1e-6
 """As the threshold, for subspaces that surely contain all that survive: the first is found by squares of singular
 values, which are rounded, the second within it without squares."""
 _MOST_ROUNDS = 100
+_SMALL = 100
 
 
 class Survivors(NamedTuple):
@@ -55,13 +57,13 @@ def survivors(matrices: Sequence[np.ndarray], marks: Sequence[int] = (1, 2, 3, 5
     candidates, largest = _candidates(matrices[0])
     stacked, counts, values, basis_vectors = np.zeros((0, len(candidates))), [], [], []
     rotation = np.eye(len(candidates))
-    _, found, rows = np.linalg.svd(_violations(candidates, matrices[0]))
+    found, rows = _decomposed(_violations(candidates, matrices[0]))
     of_first = rows[int(np.sum(found > THRESHOLD * largest)) :].T  # the null space of the first Q
     for number, matrix in enumerate(matrices, 1):
         # R of the stack has its singular values, and no more rows than columns
         stacked = np.linalg.qr(np.concatenate([stacked, _violations(candidates, matrix)]), mode="r")
         if number in marks:
-            _, found, rotation = np.linalg.svd(stacked)
+            found, rotation = _decomposed(stacked)
             found = np.concatenate([found, np.zeros(len(candidates) - found.size)]) / largest
             values.append(found)
             counts.append(int(np.sum(found <= THRESHOLD)))
@@ -80,14 +82,26 @@ def _candidates(matrix: np.ndarray) -> tuple[np.ndarray, float]:
     `smallest` are taken; a singular value decomposition within these is exact to rounding, and much smaller.
     """
     equations = constraints(matrix)
-    squared = (equations.T @ equations).toarray()
-    top = squared.shape[0] - 1
-    largest = float(np.sqrt(scipy.linalg.eigvalsh(squared, subset_by_index=[top, top])[0]))
+    squared = equations.T @ equations
+    largest = float(np.sqrt(_largest_eigenvalue(squared)))
     first, second = (bound * largest for bound in _GENEROUS)
-    _, near = scipy.linalg.eigh(squared, subset_by_value=[-np.inf, first**2], driver="evr")
+    _, near = scipy.linalg.eigh(squared.toarray(), subset_by_value=[-np.inf, first**2], driver="evr")
     metrics = _as_matrices(near.T, matrix.shape[0])
-    _, found, rows = np.linalg.svd(_violations(metrics, matrix))
+    found, rows = _decomposed(_violations(metrics, matrix))
     return np.tensordot(rows[int(np.sum(found > second)) :], metrics, axes=1), largest
+
+
+def _largest_eigenvalue(matrix: scipy.sparse.csr_matrix) -> float:
+    if matrix.shape[0] <= _SMALL:
+        return float(np.linalg.eigvalsh(matrix.toarray())[-1])
+    start = np.ones(matrix.shape[0])  # else the search would begin at random
+    return float(scipy.sparse.linalg.eigsh(matrix, k=1, v0=start, return_eigenvectors=False)[0])
+
+
+def _decomposed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values, and all right singular vectors as rows; the left ones, which may be many, are not formed."""
+    _, values, rows = np.linalg.svd(np.linalg.qr(matrix, mode="r"))
+    return values, rows
 
 
 def constraints(matrix: np.ndarray) -> scipy.sparse.csr_matrix:

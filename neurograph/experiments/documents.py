@@ -199,8 +199,9 @@ def of_data(name: str, data: Any, document: Document | None = None) -> Experimen
         UserError: something is wrong; or the claims have the same name twice.
     """
     data = {key: value for key, value in data.items() if not str(key).startswith("x-")} if _is_mapping(data) else data
-    module = _module_of(name, data)
-    file = checked(ExperimentFile[module.Settings], data, document)
+    module = _module_of(name, data) if _is_mapping(data) else None
+    file = checked(ExperimentFile[BaseModel if module is None else module.Settings], data, document)
+    assert module is not None  # what is no mapping is no such file
     twice = [claim.name for n, claim in enumerate(file.claims) if claim.name in {c.name for c in file.claims[:n]}]
     if twice:
         raise UserError(f"experiment '{name}': the claim '{twice[0]}' comes twice; leave one of them out.")
@@ -208,7 +209,7 @@ def of_data(name: str, data: Any, document: Document | None = None) -> Experimen
 
 
 def _module_of(name: str, data: Any) -> Module:
-    said = data.get("module") if _is_mapping(data) else None
+    said = data.get("module")
     word = said if isinstance(said, str) else name
     known = _modules()
     if word not in known:

@@ -121,7 +121,7 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
     curves = Curves(settings, results)
     ranked = curves.ranked()
     if not ranked:
-        return dict.fromkeys(("learns_training_toys", "learns_other_toys", "correlation", "degrades", "spread"))
+        return dict.fromkeys(("learns_training_toys", "learns_other_toys", "correlation", "degrades"))
     best, at = ranked[0], settings.trained
     margins = curves.margins(best, at)
     pairs = [(curves.mean(run, settings.training, at), curves.mean(run, settings.validation, at)) for run in ranked]
