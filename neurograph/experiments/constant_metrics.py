@@ -61,7 +61,8 @@ def survivors(matrices: Sequence[np.ndarray], marks: Sequence[int] = (1, 2, 3, 5
     of_first = rows[int(np.sum(found > THRESHOLD * largest)) :].T  # the null space of the first Q
     for number, matrix in enumerate(matrices, 1):
         # R of the stack has its singular values, and no more rows than columns
-        stacked = np.linalg.qr(np.concatenate([stacked, _violations(candidates, matrix)]), mode="r")
+        both = np.concatenate([stacked, _violations(candidates, matrix)])
+        stacked = np.asarray(np.linalg.qr(both, mode="r"))
         if number in marks:
             found, rotation = _decomposed(stacked)
             found = np.concatenate([found, np.zeros(len(candidates) - found.size)]) / largest
@@ -85,7 +86,7 @@ def _candidates(matrix: np.ndarray) -> tuple[np.ndarray, float]:
     squared = equations.T @ equations
     largest = float(np.sqrt(_largest_eigenvalue(squared)))
     first, second = (bound * largest for bound in _GENEROUS)
-    _, near = scipy.linalg.eigh(squared.toarray(), subset_by_value=[-np.inf, first**2], driver="evr")
+    near = np.asarray(scipy.linalg.eigh(squared.toarray(), subset_by_value=[-np.inf, first**2], driver="evr")[1])
     metrics = _as_matrices(near.T, matrix.shape[0])
     found, rows = _decomposed(_violations(metrics, matrix))
     return np.tensordot(rows[int(np.sum(found > second)) :], metrics, axes=1), largest
@@ -95,12 +96,12 @@ def _largest_eigenvalue(matrix: scipy.sparse.csr_matrix) -> float:
     if matrix.shape[0] <= _SMALL:
         return float(np.linalg.eigvalsh(matrix.toarray())[-1])
     start = np.ones(matrix.shape[0])  # else the search would begin at random
-    return float(scipy.sparse.linalg.eigsh(matrix, k=1, v0=start, return_eigenvectors=False)[0])
+    return float(np.asarray(scipy.sparse.linalg.eigsh(matrix, k=1, v0=start, return_eigenvectors=False))[0])
 
 
 def _decomposed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Singular values, and all right singular vectors as rows; the left ones, which may be many, are not formed."""
-    _, values, rows = np.linalg.svd(np.linalg.qr(matrix, mode="r"))
+    _, values, rows = np.linalg.svd(np.asarray(np.linalg.qr(matrix, mode="r")))
     return values, rows
 
 

@@ -1,6 +1,7 @@
 """The files of experiments: all that come with the package, and what is wrong with others."""
 
 import pathlib
+import re
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, old, new, words):
     path.write_text(TEXT.replace(old, new))
     with pytest.raises(UserError, match=words):
         experiments.load(path)
+
+
+def test_the_example_of_the_documents_is_an_experiment(tmp_path):
+    text = (FILE.parent / "docs" / "how_to" / "add_an_experiment.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0])
+    found = experiments.load(path)
+    assert found.at("small").settings.rates == [0.01, 0.1, 1]
+    assert [claim.name for claim in found.file.claims] == ["ahead_early"]
 
 
 def test_an_unknown_name_has_a_near_one():

@@ -11,7 +11,7 @@ RULE = {"rule": "x", "diverged": False, "accuracy": 0.5}
 
 
 def settings_of(name: str, scale: str, **changes):
-    return experiments.load(name).at(scale).settings.model_copy(update=changes)
+    return experiments.load(name).at(experiments.scale_of(scale)).settings.model_copy(update=changes)
 
 
 def curve(*means: float, majority: float = 0.5) -> Result:

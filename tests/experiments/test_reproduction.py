@@ -1,7 +1,9 @@
 """Cells are kept when they are done, computed once, and computed anew where they are damaged."""
 
 import csv
+import importlib.util
 import json
+import pathlib
 import sys
 import types
 
@@ -166,6 +168,23 @@ def test_what_is_skipped_is_said_and_tried_again(sums):
     assert experiments.advance(again)
     assert again.skipped == {}
     assert sums.done[-2:] == ["square 3", "square 3"]
+
+
+def test_a_page_of_results_is_written_from_the_folder(sums, tmp_path):
+    place = pathlib.Path(__file__).parents[2] / "docs" / "make_results.py"
+    spec = importlib.util.spec_from_file_location("make_results", place)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    made = opened(sums)
+    with pytest.raises(SystemExit, match="holds no finished experiment"):
+        script.write(sums.folder, tmp_path / "results")
+    experiments.advance(made)
+    experiments.finish(made)
+    written = script.write(sums.folder, tmp_path / "results")
+    assert "| holds |" in written.read_text(encoding="utf-8")
+    assert (tmp_path / "results" / "images" / "sums.png").read_bytes() == (sums.folder / "figure.png").read_bytes()
 
 
 @pytest.mark.parametrize("suffix", ["json", "safetensors"])
