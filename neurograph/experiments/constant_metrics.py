@@ -49,31 +49,37 @@ class Survivors(NamedTuple):
 def survivors(matrices: Sequence[np.ndarray], marks: Sequence[int] = (1, 2, 3, 5, 10, 20, 50, 100)) -> Survivors:
     """Stacks the constraints of one matrix after the other, and counts what survives.
 
+    Constraints that all survivors solve are left out of the stack: they only enlarge singular values that are above the
+    threshold in any case.
+
     Args:
         matrices: Q at each state `[n, n]`.
         marks: the numbers of states after which survivors are counted; those beyond the last one are left out.
     """
     marks = sorted({mark for mark in marks if mark <= len(matrices)} | {len(matrices)})
     candidates, largest = _candidates(matrices[0])
-    stacked, counts, values, basis_vectors = np.zeros((0, len(candidates))), [], [], []
-    rotation = np.eye(len(candidates))
-    found, rows = _decomposed(_violations(candidates, matrices[0]))
-    of_first = rows[int(np.sum(found > THRESHOLD * largest)) :].T  # the null space of the first Q
+    small = THRESHOLD * largest
+    stacked = _violations(candidates, matrices[0])
+    values, rows = _decomposed(stacked)
+    alive = of_first = rows[int(np.sum(values > small)) :]  # the null space of the first Q, in the candidates' basis
+    lengths = np.zeros(len(of_first))
+    counts, all_values, basis_vectors = [], [], []
     for number, matrix in enumerate(matrices, 1):
-        # R of the stack has its singular values, and no more rows than columns
-        both = np.concatenate([stacked, _violations(candidates, matrix)])
-        stacked = np.asarray(np.linalg.qr(both, mode="r"))
+        violations = _violations(candidates, matrix)
+        if np.linalg.norm(violations @ alive.T, axis=0).max(initial=0.0) > small:
+            both = np.concatenate([stacked, violations])
+            stacked = np.asarray(np.linalg.qr(both, mode="r"))  # of the same singular values
+            values, rows = _decomposed(stacked)
+            alive = rows[int(np.sum(values > small)) :]
+        if np.any(lengths <= small):
+            lengths = np.maximum(lengths, np.linalg.norm(violations @ of_first.T, axis=0))
         if number in marks:
-            found, rotation = _decomposed(stacked)
-            found = np.concatenate([found, np.zeros(len(candidates) - found.size)]) / largest
-            values.append(found)
-            counts.append(int(np.sum(found <= THRESHOLD)))
-            lengths = np.linalg.norm(stacked @ of_first, axis=0)
-            basis_vectors.append(int(np.sum(lengths <= np.sqrt(number) * THRESHOLD * largest)))
-    # those of the smallest singular values, which come last
-    left = rotation[len(candidates) - counts[-1] :]
-    basis = np.tensordot(left, candidates, axes=1)
-    return Survivors(tuple(marks), tuple(counts), values, basis, tuple(basis_vectors))
+            counts.append(len(alive))
+            missing = np.zeros(len(candidates) - values.size)
+            all_values.append(np.concatenate([values, missing]) / largest)
+            basis_vectors.append(int(np.sum(lengths <= small)))
+    basis = np.tensordot(alive, candidates, axes=1)
+    return Survivors(tuple(marks), tuple(counts), all_values, basis, tuple(basis_vectors))
 
 
 def _candidates(matrix: np.ndarray) -> tuple[np.ndarray, float]:
