@@ -9,7 +9,7 @@ A matrix Q of which one eigenvalue has m eigenvectors, and the others have one e
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -32,8 +32,8 @@ class Survivors(NamedTuple):
     Attributes:
         n_states: after how many Q the others were counted.
         counts: how many dimensions survive that many.
-        singular_values: of all constraints stacked, within the subspace that was left by the first, descending, for
-            each of these numbers; in proportion to the largest of the first Q.
+        singular_values: of the stacked constraints, within a subspace that nearly solves those of the first, for each
+            of these numbers; descending, and in proportion to the largest of the first Q.
         basis: those that survive all Q, orthonormal in the Frobenius norm, `[survivors, n, n]`.
         basis_vectors: as `counts`, of the basis vectors alone that the first Q leaves: their combinations may survive
             where they do not.
@@ -98,7 +98,7 @@ def _candidates(matrix: np.ndarray) -> tuple[np.ndarray, float]:
     return np.tensordot(rows[int(np.sum(found > second)) :], metrics, axes=1), largest
 
 
-def _largest_eigenvalue(matrix: scipy.sparse.csr_matrix) -> float:
+def _largest_eigenvalue(matrix: Any) -> float:
     if matrix.shape[0] <= _SMALL:
         return float(np.linalg.eigvalsh(matrix.toarray())[-1])
     start = np.ones(matrix.shape[0])  # else the search would begin at random
