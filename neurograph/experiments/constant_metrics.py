@@ -6,9 +6,9 @@ symmetric g. Those g that solve the equations of several w at once survive; one 
 the field to be such a descent.
 
 A matrix Q of which one eigenvalue has m eigenvectors, and the others have one each, leaves `n + m (m - 1) / 2` of them.
-Linear invariants of the field, vectors l with `l Q = lambda l` at all w, leave the `m (m + 1) / 2` products of m of them
-at any number of states; none of these is definite where m < n. Separate backward synapses give such invariants: inputs
-have no second state, so that both synapses of an edge from an input change by multiples of the same numbers.
+Linear invariants of the field, vectors l with `l Q = lambda l` at all w, leave the `m (m + 1) / 2` products of m of
+them at any number of states; none of these is definite where m < n. Separate backward synapses give such invariants:
+inputs have no second state, so that both synapses of an edge from an input change by multiples of the same numbers.
 """
 
 from collections.abc import Sequence
