@@ -134,7 +134,7 @@ def _line(judged: Judged) -> str:
 
 def _facts(made: Reproduction) -> list[str]:
     lines = processes(made.folder)
-    rows = [("scale", made.scale), ("seed", str(made.seed)), ("minutes", f"{sum(made.seconds.values()) / 60:.1f}")]
+    rows = [("scale", made.scale), ("seed", str(made.seed))]
     for name in _COLUMNS:
         values = dict.fromkeys(str(line.get(name, "")) for line in lines)
         if name == "date":
