@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import check as check
     from . import engine as engine
+    from . import experiments as experiments
     from . import learning as learning
     from . import meta as meta
     from . import plotting as plotting
@@ -77,6 +78,7 @@ __all__ = [
     "compile",
     "engine",
     "evaluate",
+    "experiments",
     "forward",
     "init",
     "learn",

@@ -36,11 +36,13 @@ FLOORS = (
     ("runs", ("networkx",)),
     ("reports", ("networkx", "check")),
     ("check", ("networkx", "reports")),
+    ("experiments", ("networkx", "check")),
     ("cli", ("networkx", "jax.numpy", "numpy", "scipy", "equinox", "optax", "ops", "rules")),
 )
 HEIGHT = {name: n for n, (name, _) in enumerate(FLOORS)}
-MOST = 18
-"""Packages and modules at the top, `__init__` and `__main__` included."""
+MOST = 19
+"""Packages and modules at the top, `__init__` and `__main__` included: experiments are no runs, which they consist of,
+and know the figures, which runs and reports need not."""
 
 
 @functools.cache
@@ -134,8 +136,8 @@ def test_of_the_engine_only_views_know_the_wiring():
     assert knowing == {"neurograph.engine.views"}
 
 
-@pytest.mark.parametrize("module", of("runs"))
-def test_runs_name_no_option_of_the_command_line(module):
+@pytest.mark.parametrize("module", [*of("runs"), *of("experiments")])
+def test_runs_and_experiments_name_no_option_of_the_command_line(module):
     assert not re.findall(r"--[a-z][\w-]*", MODULES[module].read_text(encoding="utf-8"))
 
 

@@ -15,6 +15,7 @@ from ._evaluate import evaluate, transfer
 from ._genomes import genomes
 from ._meta_train import meta_train
 from ._report import report
+from ._reproduce import reproduce
 from ._rewire import rewire
 from ._rules import rules
 from ._sweep import merge, sweep
@@ -71,6 +72,7 @@ app.command()(transfer)
 app.command()(report)
 app.command()(sweep)
 app.command()(merge)
+app.command()(reproduce)
 
 Wiring = Annotated[str, typer.Argument(metavar="TOPOLOGY", help="Topology file, gallery name, or folder of a run.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of tables.")]

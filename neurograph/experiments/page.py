@@ -1,0 +1,143 @@
+"""The report of an experiment as one HTML file, and its page for the documents, both made of what its folder holds."""
+
+import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._text import count
+from ..reports.page import Block, Code, Facts, Grid, Page, Picture, Section, Text, command_lines
+from .claims import Judged
+from .reproduction import Outcome, Reproduction, outcome, processes
+
+_MOST_ROWS = 60
+_COLUMNS = ("date", "processor", "cores", "device", "neurograph", "jax", "python", "system")
+
+
+def of_reproduction(made: Reproduction, found: Outcome, commands: Sequence[tuple[str, str]] = ()) -> Page:
+    """The report.
+
+    Args:
+        made: the experiment, finished.
+        found: what came of it.
+        commands: what may be typed next: what it does, and the command.
+    """
+    file, results = made.experiment.file, made.results
+    picture = made.folder / "figure.png"
+    sections = [
+        Section("Figure", _picture(picture, file.title)),
+        Section("Claims", [_claims(found.claims), *(Text(f"{c.claim.name}: {c.claim.judged}") for c in found.claims)]),
+        Section("Left out", [Text(f"{name}: {why}") for name, why in made.skipped.items()]),
+        Section("Numbers", _rows(found.rows), is_open=False),
+        Section("Cells", [Facts([(name, f"{made.seconds[name]:.1f} s") for name in results])], is_open=False),
+        Section("Provenance", [Code(command_lines(made.command)), *_provenance(made)], is_open=False),
+        Section("What to type next", [Code("\n\n".join(f"# {what}\n{command}" for what, command in commands))]),
+    ]
+    lead = [file.question, summary(found.claims)]
+    title = f"{made.experiment.name}: {file.title}"
+    return Page(title, lead, [section for section in sections if section.blocks])
+
+
+def summary(claims: Sequence[Judged]) -> str:
+    """How many claims have which verdict, in a sentence.
+
+    >>> summary([])
+    'Verdicts on 0 claims: none.'
+    """
+    counts = Counter(judged.verdict for judged in claims)
+    found = ", ".join(f"{n} {word}" for word, n in counts.items()) or "none"
+    return f"Verdicts on {count(len(claims), 'claim')}: {found}."
+
+
+def _picture(path: pathlib.Path, about: str) -> list[Block]:
+    return [Picture(path.read_bytes(), about)] if path.exists() else []
+
+
+def _claims(claims: Sequence[Judged]) -> Grid:
+    rows = [[c.claim.claim, c.claim.where, _measured(c), c.rule, c.verdict] for c in claims]
+    return Grid(["claim", "where", "measured", "rule", "verdict"], rows)
+
+
+def _measured(judged: Judged) -> str:
+    return "" if judged.measured is None else f"{judged.measured:.4g}"
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    shown = [[_cell(row.get(column)) for column in columns] for row in rows[:_MOST_ROWS]]
+    blocks: list[Block] = [Grid(columns, shown)] if rows else []
+    if len(rows) > _MOST_ROWS:
+        blocks.append(Text(f"numbers.csv has all {len(rows):,} rows; these are the first {_MOST_ROWS}."))
+    return blocks
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _provenance(made: Reproduction) -> list[Block]:
+    lines = processes(made.folder)
+    names = list(dict.fromkeys(name for line in lines for name in line if name not in ("step", "crc32")))
+    rows = [(name, "; ".join(dict.fromkeys(str(line.get(name, "")) or "none" for line in lines))) for name in names]
+    return [Facts([("scale", made.scale), ("seed", str(made.seed)), *rows])]
+
+
+# --- a page of the documents ----------------------------------------------------------------------------------------
+
+
+def as_markdown(made: Reproduction, picture: str) -> str:
+    """The page of an experiment for the documents: what it asks, its figure, its claims, and how it was computed.
+
+    Args:
+        made: the experiment, finished.
+        picture: the path of the figure, as seen from the page.
+    """
+    found, file = outcome(made), made.experiment.file
+    lines = [
+        f"# {made.experiment.name}: {file.title}",
+        "",
+        f"{file.figure}. {file.question}",
+        "",
+        f"![{file.title}]({picture})",
+        "",
+        summary(found.claims),
+        "",
+        "| claim | where | measured | it holds if | verdict |",
+        "|---|---|---|---|---|",
+        *(_line(judged) for judged in found.claims),
+        "",
+        "What is measured:",
+        "",
+        *(f"- {judged.claim.claim} {judged.claim.judged}" for judged in found.claims),
+        "",
+        "Computed by",
+        "",
+        "```bash",
+        command_lines(made.command),
+        "```",
+        "",
+        *_facts(made),
+    ]
+    if made.skipped:
+        lines += ["", "Left out:", "", *(f"- {name}: {why}" for name, why in made.skipped.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _line(judged: Judged) -> str:
+    claim = judged.claim
+    rule = judged.rule.removeprefix("it holds if ")
+    cells = (claim.claim, claim.where, _measured(judged) or "nothing", rule, judged.verdict)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _facts(made: Reproduction) -> list[str]:
+    lines = processes(made.folder)
+    rows = [("scale", made.scale), ("seed", str(made.seed))]
+    for name in _COLUMNS:
+        values = dict.fromkeys(str(line.get(name, "")) for line in lines)
+        if name == "date":
+            values = dict.fromkeys(value[:10] for value in values)
+        rows.append((name, "; ".join(values)))
+    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

@@ -1,0 +1,86 @@
+"""What the cells of several figures share: tasks with a wiring that fits them, curves, and what is skipped."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import tasks
+from ..compile import CompiledGraph
+from ..compile.front import compile as compiled
+from ..engine.initializers import INITIALIZERS, Initializer
+from ..learning import Curve, evaluate
+from ..rules import files
+from ..tasks import Task, TaskError, datasets
+from ..tasks.toys import TOYS
+from .cells import Skipped, Work
+
+
+class Ready(NamedTuple):
+    """A task, and a compiled wiring that fits it."""
+
+    task: Task
+    net: CompiledGraph
+
+
+@contextlib.contextmanager
+def skipped_without_data() -> Iterator[None]:
+    """Has a cell skipped where the data of a task are not on this computer; any other error passes."""
+    try:
+        yield
+    except TaskError as error:
+        if isinstance(error.__cause__, datasets.DataError):
+            raise Skipped(str(error)) from error
+        raise
+
+
+def load_task(work: Work, spec: str, dtype: str = "float32") -> Task:
+    """Loads a task, with one output for each class; a generated one by the experiment's seed.
+
+    Raises:
+        Skipped: its data are not here.
+    """
+    name = spec.partition(":")[0]
+    options: dict[str, Any] = {}
+    if work.data_dir is not None and name in datasets.DATA_SETS:
+        options["data_dir"] = work.data_dir
+    if name in TOYS:
+        task = tasks.load(spec, seed=work.seed, dtype=dtype)
+        return task if task.n_classes != 2 else tasks.load(spec, seed=work.seed, dtype=dtype, n_outputs=2)
+    with skipped_without_data():
+        return tasks.load(spec, seed=work.seed, dtype=dtype, **options)
+
+
+def ready(work: Work, spec: str, hidden: Sequence[int], dtype: str = "float32", n_states: int = 2) -> Ready:
+    """A task, and a perceptron with these hidden layers between its inputs and outputs."""
+    task = load_task(work, spec, dtype)
+    sizes = "-".join(map(str, (task.n_inputs, *hidden, task.n_outputs)))
+    return Ready(task, compiled(f"mlp:{sizes}", n_states=n_states))
+
+
+def initializer_of(file: files.RuleFile, otherwise: str = "glorot_uniform") -> Initializer:
+    """How the synapses are drawn that a rule was found with."""
+    return INITIALIZERS[file.initializer or otherwise]
+
+
+def curve_numbers(found: Curve) -> dict[str, Any]:
+    """A curve as numbers: steps, and accuracies and losses with a row for each draw."""
+    return {"steps": list(found.steps), "accuracy": found.accuracy.tolist(), "loss": found.loss.tolist()}
+
+
+def accuracy_of(numbers: Any) -> np.ndarray:
+    """The accuracies `[draws, steps]` of `curve_numbers`, NaN where one was not finite."""
+    return np.array([[np.nan if value is None else value for value in row] for row in numbers["accuracy"]], float)
+
+
+def learnt(work: Work, file: files.RuleFile, on: Ready, tag: object, **how: Any) -> Curve:
+    """How a rule learns; rules that are compared get the same draws by the same tag."""
+    return evaluate(work.key("curve", tag), on.net, file.rule, on.task, initializer=initializer_of(file), **how)
+
+
+def majority(task: Task) -> float:
+    """The share of the largest class in the query set: the accuracy of whoever always says that class."""
+    _, target = task.query_set()
+    numbers = np.argmax(np.asarray(target), axis=0)
+    return float(np.bincount(numbers).max() / numbers.size)
