@@ -1,8 +1,8 @@
 """`Mould`: one compiled program for many wirings of like shape, so that drawing a wiring anew compiles nothing.
 
 A mould has for every level so many places for hidden and for output neurons, and joins chosen pairs of levels by whole
-matrices. A wiring that fits is *cast* into it: each of its neurons takes a place at its level, masks hide the pairs that
-it does not join, and places that nobody takes receive and send nothing. All casts of a mould are pytrees of one
+matrices. A wiring that fits is *cast* into it: each of its neurons takes a place at its level, masks hide the pairs
+that it does not join, and places that nobody takes receive and send nothing. All casts of a mould are pytrees of one
 structure and one shape, so that `jax.jit` runs the same program on each, and `jax.vmap` many side by side.
 
     sums over a cast's synapses = sums over the wiring's own, computed on whole matrices
@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from .._text import UserError, count, shown
-from ..topology import HIDDEN, INPUT, OUTPUT, Population, Topology, from_arrays, levels
+from ..topology import HIDDEN, OUTPUT, Population, Topology, from_arrays, levels
 from ._blocks import int32
 from ._compile import compile_topology
 from ._graph import CompiledGraph
@@ -52,7 +52,7 @@ def shape_of(wirings: Iterable[Topology]) -> Shape:
     ends = {(len(w.inputs), len(w.outputs)) for w in wirings}
     if len(ends) > 1:
         some = " and ".join(f"{i:,} to {o:,}" for i, o in sorted(ends)[:2])
-        raise UserError(f"wirings of one mould have the same inputs and outputs, but some have {some}; make two moulds.")
+        raise UserError(f"wirings of a mould have the same inputs and outputs, but some have {some}; make two moulds.")
     depth = max(int(levels(w).max()) for w in wirings)
     hidden, outputs = np.zeros(depth + 1, int), np.zeros(depth + 1, int)
     pairs: set[tuple[int, int]] = {(n, n + 1) for n in range(depth)}
@@ -115,12 +115,7 @@ class Mould:
             role = "input" if level == 0 else "output" if is_output else "hidden"
             populations.append(Population(f"{role}_{level}", role))
         pairs = shape.pairs | {(level, level + 1) for level in range(depth)}
-        joined = [
-            (low, high)
-            for low in names
-            for high in names
-            if (low[0], high[0]) in pairs and high[0] > 0
-        ]
+        joined = [(low, high) for low in names for high in names if (low[0], high[0]) in pairs and high[0] > 0]
         rows = {key: np.arange(starts[key], starts[key] + sizes[key]) for key in names}
         ends = [np.meshgrid(rows[low], rows[high], indexing="ij") for low, high in joined]
         topology = from_arrays(
@@ -135,7 +130,7 @@ class Mould:
     def cast(self, wiring: Topology) -> CompiledGraph:
         """A compiled graph that computes what the wiring's own does, of the mould's structure.
 
-        Its neurons and synapses are numbered as the mould's are, so that `neurograph.views` gives the hidden places, too.
+        Its neurons and synapses are numbered as the mould's are, so that `neurograph.views` gives hidden places, too.
 
         Raises:
             ValueError: the wiring does not fit, has synapses or biases of given values, activations of its own, or
@@ -196,7 +191,9 @@ class Mould:
                 f"{shape.n_inputs:,} and {shape.n_outputs:,}; make a mould for this topology."
             )
         if any(values is not None for values in (wiring.weights, wiring.backward_weights, wiring.biases)):
-            raise UserError(f"topology {name} comes with values of its synapses, which a mould does not take; leave them out.")
+            raise UserError(
+                f"topology {name} comes with values of its synapses, which a mould does not take; leave them out."
+            )
         for population in wiring.populations:
             if population.role != "input" and (population.activation is not None or not population.bias):
                 raise UserError(
@@ -218,8 +215,8 @@ class Mould:
         for low, high in joined.T.tolist():
             if (low, high) not in pairs:
                 raise UserError(
-                    f"topology {name} joins level {low} to level {high}, which the mould does not; make a mould for this "
-                    "topology."
+                    f"topology {name} joins level {low} to level {high}, which the mould does not; make a mould for "
+                    "this topology."
                 )
 
 

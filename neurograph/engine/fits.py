@@ -2,9 +2,9 @@
 
 (C_j + damping v_j I) x_j = g_j          C_j: covariance of what j's in-neighbours send, v_j: its mean diagonal
 
-by conjugate gradients (Hestenes and Stiefel 1952), all receivers side by side. A round is one sum up the synapses and one
-Hebbian sum, `C p = mean_b y_i sum_r y_r p_rj`, so that no matrix is formed and any wiring will do. Where g is the Hebbian
-sum of an error, x is the direction by which each neuron itself would best change what it computes on the batch
+by conjugate gradients (Hestenes and Stiefel 1952), all receivers side by side. A round is one sum up the synapses and
+one Hebbian sum, `C p = mean_b y_i sum_r y_r p_rj`, so that no matrix is formed and any wiring will do. Where g is the
+Hebbian sum of an error, x is the direction by which each neuron itself would best change what it computes on the batch
 ("gradient descent on neurons", Benzing, ICML 2022).
 """
 
@@ -19,6 +19,7 @@ from .. import ops
 from ..compile import CompiledGraph
 from ..rules import Neurons, Rule
 from .arrangement import ByPart, ByStage, of_types
+
 
 def fitted(
     net: CompiledGraph, rules: Sequence[Rule], neurons: Sequence[Neurons], target: ByPart, start: ByPart

@@ -23,29 +23,31 @@ def plain(activation: Activation = jnp.tanh) -> Blur:
     return backprop(0.0, activation=activation)
 
 
-def normalised_like(rule: Rules, activation: Activation = jnp.tanh) -> Blur | None:
+def normalised_like(rule: Rules, activation: Activation = jnp.tanh) -> Rule | None:
     """The plain forward pass with the normalisation that a rule has for its first state, the prediction's.
 
     Pre-activations have the rule's mean and deviation (paper 3.4) in all neurons but inputs, as under the rule; what
-    reaches a neuron is normalised by the length of its synapses, in the sums or at the start of each step.
+    reaches a neuron is normalised by the length of its synapses, in the sums or at the start of each step. A rule that
+    normalises by a forward pass of its own (`Rule.normalises_itself`) is itself what they descend.
 
     Args:
         rule: the rule. Of a mapping of populations to rules the first counts, if all normalise alike.
         activation: see `plain`.
 
     Returns:
-        The rule, or None where its forward pass normalises nothing, or in a way that one network cannot have: a class
-        of rules of one's own, or populations that differ.
+        The rule, or None where its forward pass normalises nothing, or populations differ in what they normalise.
     """
     some, *others = _each(rule)
     found = _normalization(some)
     if found is None or not all(alike(some, other) for other in others):
         return None
+    if isinstance(found, Rule):
+        return found
     activations, synapses = found
     return backprop(0.0, activation=activation, activation_normalization=activations, synapse_normalization=synapses)
 
 
-Normalization = tuple[ActivationNormalization | None, SynapseNormalization | None]
+Normalization = tuple[ActivationNormalization | None, SynapseNormalization | None] | Rule
 
 
 def alike(one: Rules, other: Rules) -> bool:
@@ -58,7 +60,7 @@ def alike(one: Rules, other: Rules) -> bool:
 def _normalization(rule: Rule) -> Normalization | None:
     """What the forward pass of a rule normalises, of its first state; None: nothing."""
     if not isinstance(rule, Blur):
-        return None
+        return rule if rule.normalises_itself else None
     activations, synapses = rule.activation_normalization, rule.synapse_normalization
     if activations is not None:
         mean, deviation = activations.forward_mean, activations.forward_deviation
@@ -88,9 +90,9 @@ def beyond(rule: Rules, forwards: Sequence[Rules]) -> list[str]:
 def _beyond(rule: Rule, forwards: Sequence[Rules]) -> Iterator[str]:
     own = _normalization(rule)
     if own is not None and not any(alike(rule, one) for one in forwards):
-        if own[0] is not None:
+        if isinstance(own, Rule) or own[0] is not None:
             yield "normalised activations"
-        if own[1] is not None:
+        if not isinstance(own, Rule) and own[1] is not None:
             yield "normalised synapses"
     elif own is None and rule.normalization is not None:
         yield "normalised synapses"
@@ -112,5 +114,7 @@ def _beyond(rule: Rule, forwards: Sequence[Rules]) -> Iterator[str]:
             yield "a memory of each synapse"
         if jax.tree.leaves(jax.eval_shape(rule.neuron_memory, states)):
             yield "a memory of each neuron"
+    if rule.n_fits:
+        yield "a least-squares fit at each neuron"
     if rule.n_noise:
         yield count(rule.n_noise, "random number") + " drawn by each neuron in each step"

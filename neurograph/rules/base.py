@@ -113,6 +113,8 @@ class Rule(eqx.Module):
     """Whether the functions take the states of inputs as `[1, inputs, batch]`, without the others, which are 0."""
     first_channel_down = 0
     """The first channel of a synapse that messages travel along on the way down."""
+    normalises_itself = False
+    """Whether `activate` normalises pre-activations over the batch, so that baselines may do so likewise."""
     keep_states = False
     """Whether states live on from step to step; else every step starts from zero."""
     n_noise = 0
@@ -172,7 +174,7 @@ class Rule(eqx.Module):
     # --- the forward pass ---
 
     def present(self, x: Float[Array, "1 inputs batch"]) -> States:
-        """The states of inputs that are shown these data; all but the first are 0, and left out where `short_inputs`."""
+        """The states of inputs that are shown these data; all but the first are 0, or not there if `short_inputs`."""
         if self.short_inputs:
             return x
         return jnp.pad(x, ((0, self.n_states - 1), (0, 0), (0, 0)))
@@ -262,8 +264,8 @@ class Rule(eqx.Module):
         return sums[0], jnp.zeros_like(sums[0])
 
     def fit_by(self, neurons: Neurons) -> Messages:
-        """What in-neighbours send while receivers fit, `[1, neurons, batch]`, with mean 0 over the batch: by default the
-        first feature of `pre` less its mean."""
+        """What in-neighbours send while receivers fit, `[1, neurons, batch]`, with mean 0 over the batch; by default
+        the first feature of `pre` less its mean."""
         y = self.pre(neurons)[0]
         return y - jnp.mean(y, axis=2, keepdims=True)
 

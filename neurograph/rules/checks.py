@@ -32,7 +32,15 @@ _COUNTS = {
     "n_fits": 0,
 }
 """The least value of each option that is an integer."""
-_SWITCHES = ("symmetric", "stores_backward", "single_state", "reads_input_states", "short_inputs", "keep_states")
+_SWITCHES = (
+    "symmetric",
+    "stores_backward",
+    "single_state",
+    "reads_input_states",
+    "short_inputs",
+    "normalises_itself",
+    "keep_states",
+)
 _FIXES = {"update": " Return synapses._replace(forward=...)."}
 _NORMALIZATIONS = (None, "within_sums", "persistent")
 _METHODS = tuple(name for name, value in vars(Rule).items() if not name.startswith("_") and callable(value))

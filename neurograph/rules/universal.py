@@ -1,4 +1,4 @@
-"""Descent whose steps are scaled at each receiver by a small learned network, from numbers that do not depend on the wiring.
+"""Descent whose steps a small learned network scales at each receiver, by numbers that do not depend on the wiring.
 
 forward    hidden: u = (r - mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain u); inputs: x - mean_b x; outputs: y = r
 backward   delta = dL/dr, exactly, the normalisation included
@@ -6,7 +6,7 @@ synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2, 3; 
            x: each receiver's damped least-squares fit of m_2 by what it receives (see `engine.fits`)
 update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rate(t) = (1 + t / tau)^p
            phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
-           m_2 / (sqrt(v) + floor); s_j = 1 / sqrt(sum_i var_b(y_i)), so that a step of 1 changes what j receives by about 1
+           m_2 / (sqrt(v) + floor); s_j = 1 / sqrt(sum_i var_b(y_i)): a step of 1 changes what j receives by about 1
            c_j = d + 0.1 V tanh(U z_j + c)     z_j: age, fan-in, signal against noise, and whether j is an output
 
 Nothing of this depends on the number of in-neighbours, the depth, or the scale of the inputs or of the error.
@@ -46,9 +46,9 @@ def _by_role(*coefficients: float) -> Any:
 
 
 class Universal(Rule):
-    """A rule for any wiring and task: its forward pass is normalised, its steps are relative to each receiver's own scale.
+    """A rule for any wiring and task: its forward pass is normalised, its steps are relative to each receiver's scale.
 
-    As it is, untrained, it takes Adam's direction and that of the fit in equal parts, at a rate that falls with the age.
+    As it is, untrained, it takes the direction of the fit and that of Adam, at a rate that falls with the age.
     States are y, then first the slope dy/dr without the terms of the normalisation and after the backward pass delta,
     then u. Batches have two examples or more, since hidden neurons are normalised over the batch. Sources: batch
     normalisation, Ioffe and Szegedy, ICML 2015; layer-wise relative rates, You et al. 2017; fits, Benzing, ICML 2022;
@@ -80,6 +80,7 @@ class Universal(Rule):
     output_activation: Activation = eqx.field(static=True, default=identity)
     n_fits: int = eqx.field(static=True, default=3)
     n_states = 3
+    normalises_itself = True
     short_inputs = True
 
     def default_activation(self, role: str) -> Activation:

@@ -18,6 +18,8 @@ RULES = {
     "two states": ng.rules.blur(jax.random.key(3), 2, eta=-0.1),
 }
 
+ENDS = ["input"] * 4 + ["output"] * 2
+
 
 def _outputs_at_two_levels() -> Topology:
     """Four inputs, three hidden neurons, and two outputs, of which one feeds a neuron that the other one hears."""
@@ -122,7 +124,7 @@ def test_fans_are_those_of_the_wiring():
         (generators.mlp([4, 6, 3, 2]), "6 hidden neurons at level 1, where the mould has places for 5"),
         (generators.mlp([4, 5, 3, 2, 2]), "at level 3, where the mould has places for 0"),
         (generators.mlp([3, 5, 2]), "3 inputs and 2 outputs, the mould has 4 and 2"),
-        (from_arrays([0, 1, 2, 3, 0], [4, 4, 4, 4, 5], weights=np.ones(5), roles=["input"] * 4 + ["output"] * 2), "values"),
+        (from_arrays([0, 1, 2, 3, 0], [4, 4, 4, 4, 5], weights=np.ones(5), roles=ENDS), "values of its synapses"),
         (generators.random_dag(4, 2, 3, n_levels=1, in_degree=2, activation="relu"), "has an activation of its own"),
     ],
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
-from ...learning import BASELINES, evaluate
+from ...learning import BASELINES, Descent, evaluate
 from ...topology.files.yaml import STRICT, WHOLE
 from .. import searches
 from ..cells import Cell, Result, Results, Work
@@ -79,8 +79,9 @@ def _of_optimizer(settings: Settings, optimizer: str, rate: float, task: str, wo
     """The draws are those of the genome: the same batches, and synapses drawn in the same way."""
     file = searches.needed_rule(work, settings.genomes[0])
     on = ready(work, task, settings.hidden)
+    descent = Descent(BASELINES[optimizer].make, jnp.asarray(rate))
     found = evaluate(
-        work.key("curve", task), on.net, BASELINES[optimizer].at(rate, jnp.tanh), on.task, steps=tuple(settings.steps),
+        work.key("curve", task), on.net, descent, on.task, steps=tuple(settings.steps),
         n_draws=settings.draws, batch_size=settings.batch_size, initializer=initializer_of(file),
     )  # fmt: skip
     return Result(curve_numbers(found))

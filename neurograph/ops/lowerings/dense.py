@@ -116,7 +116,7 @@ class Matmul(eqx.Module):
         return w.at[:, self.places].get(mode="fill", fill_value=0)
 
     def values(self, matrix: Float[Array, "channels sources targets"]) -> Float[Array, "channels ..."]:
-        """The inverse of `matrix`: what stands at the synapses' places, and, where there is a mask, in the gaps, too."""
+        """The inverse of `matrix`: what stands at the synapses' places; with a mask, in the gaps, too."""
         return matrix if self.where is None else matrix.reshape(matrix.shape[0], -1)[:, self.where]
 
     def without_gaps(self, w: Float[Array, "channels ..."]) -> Float[Array, "channels ..."]:
