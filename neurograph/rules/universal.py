@@ -6,7 +6,8 @@ synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2, 3; 
            x: each receiver's damped least-squares fit of m_2 by what it receives (see `engine.fits`)
 update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rate(t) = (1 + t / tau)^p
            phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
-           m_2 / (sqrt(v) + floor); s_j = 1 / sqrt(sum_i var_b(y_i)): a step of 1 changes what j receives by about 1
+           m_2 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
+           1 / sqrt(sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
            c_j = d + 0.1 V tanh(U z_j + c)     z_j: age, fan-in, signal against noise, and whether j is an output
 
 Nothing of this depends on the number of in-neighbours, the depth, or the scale of the inputs or of the error.
@@ -165,8 +166,9 @@ class Universal(Rule):
         correct = self._unbiased(step)
         fast, medium, slow = (size * correct[k] for k, size in enumerate((fast, medium, slow)))
         noise = noise * jnp.sqrt(correct[3])
-        scale = 1 / jnp.sqrt(power + 1e-8)
         t, is_output = step.astype(n.dtype), role == "output"
+        # neither is ever so small that synapses of 0 stay so
+        scale = 1 / jnp.sqrt(power + 1e-8) if is_output else jnp.sqrt(length**2 + 1e-4 / n)
         cosines = [
             into[7] / n * correct[0] / (fast * fit + 1e-16),
             into[8] / n * correct[2] / (gradient * slow + 1e-16),
