@@ -1,0 +1,126 @@
+"""Draws wirings of many kinds, all of which fit one mould."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...compile.mould import Shape
+from ...topology import Population, Topology, from_arrays
+
+KINDS = ("perceptron", "sparse", "local", "residual", "dense", "random", "scale_free")
+"""What is drawn, in equal shares.
+
+- perceptron: each layer is joined to the next, all to all.
+- sparse: each layer to the next, a share of the pairs.
+- local: each layer to the next, a neuron to those that lie near it.
+- residual: as sparse, and each layer to the one after the next, and now and then to a later one.
+- dense: every layer to all later ones, a share of the pairs.
+- random: each layer to the next, and to seven in ten of all later ones, a share of the pairs.
+- scale_free: as random, with senders whose numbers of synapses follow a power law.
+"""
+LEAST_WIDTH, LEAST_DENSITY = 8, 0.05
+
+
+class Space(NamedTuple):
+    """The wirings that are drawn.
+
+    Attributes:
+        n_inputs, n_outputs: of each.
+        depth: most hidden layers.
+        width: most neurons of a layer.
+        span: how many levels a synapse may skip between hidden neurons; inputs and outputs join any.
+        kinds: of `KINDS`.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    depth: int
+    width: int
+    span: int = 2
+    kinds: tuple[str, ...] = KINDS
+
+    def joins(self, low: int, high: int, last: int) -> bool:
+        """Whether two levels may be joined, of a wiring whose outputs stand at level `last`."""
+        return low < high and (low == 0 or high == last or high - low <= self.span)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of a mould that all of them fit."""
+        last = self.depth + 1
+        pairs = {
+            (low, high)
+            for high in range(1, last + 1)
+            for low in range(high)
+            if low == 0 or high - low <= self.span or high > 1
+        }
+        return Shape(
+            self.n_inputs,
+            (self.width,) * self.depth + (0,),
+            (0,) + (self.n_outputs,) * self.depth,
+            self.n_outputs,
+            frozenset(pairs),
+        )
+
+
+def draw(random: np.random.Generator, space: Space) -> Topology:
+    """Draws a wiring: its kind, depth, widths and density, then its synapses.
+
+    Widths and densities are drawn in equal ratios; half of the wirings have layers of one width. A neuron without
+    in-neighbours, or a hidden neuron or input without out-neighbours, gets one in the layer below, or above.
+    """
+    kind = str(random.choice(space.kinds))
+    depth = int(random.integers(1, space.depth + 1))
+    widths = np.exp(random.uniform(np.log(min(LEAST_WIDTH, space.width)), np.log(space.width + 1), depth)).astype(int)
+    if random.random() < 0.5:
+        widths[:] = widths[0]
+    widths = np.minimum(widths, space.width)
+    sizes = [space.n_inputs, *widths.tolist(), space.n_outputs]
+    density = 1.0 if kind == "perceptron" else float(np.exp(random.uniform(np.log(LEAST_DENSITY), 0)))
+    starts, last = np.concatenate([[0], np.cumsum(sizes)]), depth + 1
+    senders, receivers = [], []
+    for high in range(1, last + 1):
+        for low in range(high):
+            if not space.joins(low, high, last) or not _joined(random, kind, low, high):
+                continue
+            pairs = _pairs(random, kind, sizes[low], sizes[high], density)
+            if high == low + 1:
+                _join_all(random, pairs)
+            a, b = np.nonzero(pairs)
+            senders.append(a + starts[low])
+            receivers.append(b + starts[high])
+    return from_arrays(
+        np.concatenate(senders),
+        np.concatenate(receivers),
+        populations=[Population("input", "input"), Population("hidden", "hidden"), Population("output", "output")],
+        population_of=np.repeat([0] + [1] * depth + [2], sizes),
+        name=kind,
+    )
+
+
+def _joined(random: np.random.Generator, kind: str, low: int, high: int) -> bool:
+    if high == low + 1 or kind == "dense":
+        return True
+    if kind == "residual":
+        return high == low + 2 or random.random() < 0.1
+    return kind in ("random", "scale_free") and random.random() < 0.7
+
+
+def _pairs(random: np.random.Generator, kind: str, n_low: int, n_high: int, density: float) -> np.ndarray:
+    """bool `[low, high]`: which neurons of two layers are joined."""
+    if kind == "local":
+        apart = np.abs(np.arange(n_low)[:, None] / n_low - np.arange(n_high)[None] / n_high)
+        return apart < max(density, LEAST_DENSITY) / 1.5
+    shares: float | np.ndarray = density
+    if kind == "scale_free":
+        power = random.pareto(1.5, n_low) + 0.1
+        shares = np.minimum(power / power.mean() * density, 1)[:, None]
+    return random.random((n_low, n_high)) < shares
+
+
+def _join_all(random: np.random.Generator, pairs: np.ndarray) -> None:
+    """Gives each neuron of two layers a partner in the other."""
+    n_low, n_high = pairs.shape
+    idle = np.flatnonzero(~pairs.any(axis=0))
+    pairs[random.integers(n_low, size=idle.size), idle] = True
+    idle = np.flatnonzero(~pairs.any(axis=1))
+    pairs[idle, random.integers(n_high, size=idle.size)] = True
