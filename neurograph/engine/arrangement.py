@@ -116,6 +116,11 @@ def of_types(net: CompiledGraph, stage: int, value: Callable[[NeuronType], Array
     return result
 
 
+MANY = 8
+"""Parts from which on what is computed for each synapse is computed on one array of all: a program of fewer operations
+for the compiler, for a copy of the values."""
+
+
 def over_synapses(net: CompiledGraph, rules: Sequence[Rule], function: Callable[..., Any], *parts: Any) -> ByPart:
     """What `function(rule, *values)` gives for every part, by the rule of its synapses.
 
@@ -132,6 +137,11 @@ def over_synapses(net: CompiledGraph, rules: Sequence[Rule], function: Callable[
         held: list[Any] = [part(rule) if callable(part) else part for part in parts]
         return [part[n] for part in held]
 
+    if len(rules) == 1 and n_parts > MANY:
+        joined = jax.tree.map(lambda *leaves: net.join(leaves), *(values_of(n, 0) for n in range(n_parts)))
+        leaves, structure = jax.tree.flatten(function(rules[0], *joined))
+        split = [net.split(leaf) for leaf in leaves]
+        return tuple(jax.tree.unflatten(structure, [leaf[n] for leaf in split]) for n in range(n_parts))
     for n in range(n_parts):
         numbers = [wiring.matmuls[n].rule] if n < len(wiring.matmuls) else [g.rule for g in wiring.up]
         if len(set(numbers)) < 2 or len(rules) == 1:

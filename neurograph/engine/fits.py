@@ -9,9 +9,7 @@ Hebbian sum of an error, x is the direction by which each neuron itself would be
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -41,22 +39,26 @@ def fitted(
     variances = ops.lay(ops.DOWN, wiring, tuple(jnp.mean(of**2, axis=2) for of in y))
     mean = tuple(v / n for v, n in zip(ops.collect(ops.UP, wiring, variances), count, strict=True))
     damped = tuple(_damped(net, rules, s, v) for s, v in enumerate(mean))
-    ridge = _laid(net, damped)
 
-    def product(p: ByPart) -> ByPart:
-        received = ops.propagate(wiring, p, y)
+    # all synapses as one array, `[1, synapses]`, so that a round is written once and not once for each matmul
+    def laid(values: ByStage) -> Array:
+        return net.join(ops.lay(ops.UP, wiring, values))
+
+    def inner(a: Array, b: Array) -> ByStage:
+        return ops.collect(ops.UP, wiring, net.split(a * b))
+
+    ridge = laid(damped)
+
+    def product(p: Array) -> Array:
+        received = ops.propagate(wiring, net.split(p), y)
         total = tuple(sum(parts[1:], start=parts[0]) / parts[0].shape[2] for parts in received)
-        c_p = ops.edge_dot(1, wiring, y, tuple((t,) * len(rules) for t in total))
-        return _each(lambda c, r, x: c + r * x, c_p, ridge, p)
-
-    def inner(a: ByPart, b: ByPart) -> ByStage:
-        return ops.collect(ops.UP, wiring, _each(jnp.multiply, a, b))
+        return net.join(ops.edge_dot(1, wiring, y, tuple((t,) * len(rules) for t in total))) + ridge * p
 
     # in units of the target's size, so that squares neither overflow nor vanish
-    size = tuple(jnp.sqrt(g / n + 1e-18) for g, n in zip(inner(target, target), count, strict=True))
-    unit = _laid(net, size)
-    x = _each(jnp.divide, start, unit)
-    residual = _each(lambda g, u, a: g / u - a, target, unit, product(x))
+    goal = net.join(target)
+    unit = laid(tuple(jnp.sqrt(g / n + 1e-18) for g, n in zip(inner(goal, goal), count, strict=True)))
+    x = net.join(start) / unit
+    residual = goal / unit - product(x)
     square = inner(residual, residual)
     # what is solved stays solved: no residual is divided by one that is only rounding
     floor = tuple(jnp.finfo(s.dtype).eps * (s + 1) for s in square)
@@ -65,22 +67,13 @@ def fitted(
         c_p = product(p)
         # 1 where nothing is received, or nothing that varies
         below = [jnp.where(m > 0, c + m * f, 1) for c, m, f in zip(inner(p, c_p), mean, floor, strict=True)]
-        rate = _laid(net, tuple(s / b for s, b in zip(square, below, strict=True)))
-        x = _each(lambda x, r, p: x + r * p, x, rate, p)
-        residual = _each(lambda r, a, c: r - a * c, residual, rate, c_p)
+        rate = laid(tuple(s / b for s, b in zip(square, below, strict=True)))
+        x = x + rate * p
+        residual = residual - rate * c_p
         before, square = square, inner(residual, residual)
-        ratio = _laid(net, tuple(s / (b + f) for s, b, f in zip(square, before, floor, strict=True)))
-        p = _each(lambda r, b, p: r + b * p, residual, ratio, p)
-    return _each(jnp.multiply, x, unit), damped
+        p = residual + laid(tuple(s / (b + f) for s, b, f in zip(square, before, floor, strict=True))) * p
+    return net.split(x * unit), damped
 
 
 def _damped(net: CompiledGraph, rules: Sequence[Rule], stage: int, mean: Array) -> Array:
     return of_types(net, stage, lambda type_: rules[type_.rule_below].damping * mean)
-
-
-def _laid(net: CompiledGraph, values: ByStage) -> ByPart:
-    return ops.lay(ops.UP, net.wiring, values)
-
-
-def _each(function: Any, *parts: ByPart) -> ByPart:
-    return jax.tree.map(function, *parts)
