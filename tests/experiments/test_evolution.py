@@ -78,7 +78,7 @@ def test_unrolls_count_every_network_that_learns(made_up):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("tasks: [digits], unroll: 2, meta_steps: 3, genomes: 4", "tasks: [digits], unroll: 4, genomes: 4", "same task"),
+        ("unroll: 2, meta_steps: 3, genomes: 4", "unroll: 4, meta_steps: 3, genomes: 4", "both searches have the same"),
         ("steps: [0, 1, 2, 4]", "steps: [0, 1, 4]", "steps ascend, and have the 2 of the unroll"),
         ("x-cma: &cma {<<: *meta, method: cma}", "x-cma: &cma {<<: *meta}", "the searches of cma have the method cma"),
     ],
