@@ -85,11 +85,11 @@ def variants(config: SearchConfig, options: Sequence[Option]) -> list[Variant]:
     """
     found = []
     for values in itertools.product((True, False), repeat=len(options)):
-        chosen = dict(zip(options, values, strict=True))
+        chosen: dict[Option, bool] = dict(zip(options, values, strict=True))
         label = ", ".join(f"{'with' if on else 'without'} {_WORDS[option]}" for option, on in chosen.items())
         changes = {option: _ON[option] if on else None for option, on in chosen.items()}
         meta = config.meta.model_copy(update={"rule": config.meta.rule.model_copy(update=changes)})
-        on = frozenset(option for option, value in chosen.items() if value)
+        on: frozenset[Option] = frozenset(option for option in options if chosen[option])
         found.append(Variant(label, on, config.model_copy(update={"meta": meta})))
     return found
 

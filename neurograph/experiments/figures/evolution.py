@@ -187,7 +187,9 @@ def _trajectories(axes: "Axes", settings: Settings, results: Results, across: st
             if lines:
                 x, y = ([line[key] for line in lines] for key in (across, "accuracy"))
                 y = [np.nan if value is None else value for value in y]
-                bold = {"linewidth": 1.8, "label": _LABELS[method]} if name == best else {"linewidth": 0.6}
+                bold: dict[str, Any] = {"linewidth": 0.6}
+                if name == best:
+                    bold = {"linewidth": 1.8, "label": _LABELS[method]}
                 axes.plot(x, y, color=_COLOURS[method], marker="o" if len(x) == 1 else None, markersize=3, **bold)
     _dress(axes, label, "accuracy in meta-training")
     axes.set_title(f"by {label}", fontsize=9, color=INK)
@@ -204,7 +206,9 @@ def _learning(axes: "Axes", settings: Settings, results: Results, task: str) -> 
         best = searches.best_of(results, settings.names(method))
         for name in settings.names(method):
             if (curve := _accuracy(results, name, task)) is not None:
-                bold = {"linewidth": 1.8, "label": _LABELS[method]} if name == best else {"linewidth": 0.6}
+                bold: dict[str, Any] = {"linewidth": 0.6}
+                if name == best:
+                    bold = {"linewidth": 1.8, "label": _LABELS[method]}
                 axes.plot(at, curve, color=_COLOURS[method], **bold)
     for name in settings.shipped:
         if (curve := _accuracy(results, name, task)) is not None:
