@@ -23,6 +23,8 @@ from .problems import skipped_without_data
 
 _SEEDS = 1000
 """Searches of an experiment have the seeds from 1000 times its own on, so that no two experiments share one."""
+_TRAJECTORY = ("step", "best_accuracy", "median_accuracy", "best_loss", "median_loss", "length")
+"""What a cell keeps of the lines of metrics."""
 
 
 class SearchConfig(BaseModel):
@@ -134,7 +136,8 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
     text = genome.read_text(encoding="utf-8") if genome.exists() else ""
     known = {name: summary.get(name) for name in ("accuracy", "loss", "meta_steps")}
     lines = read_metrics(process.folder) if (process.folder / METRICS).exists() else []
-    return Result({"rule": text, "diverged": bool(summary.get("diverged")), **known, "trajectory": lines})
+    trajectory = [{name: line.get(name) for name in _TRAJECTORY} for line in lines]
+    return Result({"rule": text, "diverged": bool(summary.get("diverged")), **known, "trajectory": trajectory})
 
 
 def rule_of(results: Results, name: str) -> files.RuleFile | None:

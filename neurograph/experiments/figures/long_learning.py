@@ -290,6 +290,7 @@ def _dress(axes: "Axes", settings: Settings, name: str) -> None:
         if step is not None:
             axes.axvline(step, color=MUTED, linewidth=0.6, linestyle="--")
     style(axes, name)
+    axes.tick_params(which="minor", labelsize=7, labelcolor=MUTED, length=0)
     axes.set_xlabel("learning steps", fontsize=8)
     if (legend := axes.get_legend()) is not None:
         legend.remove()
