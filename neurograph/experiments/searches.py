@@ -1,21 +1,30 @@
 """Cells that are meta-training: a run of its own in the experiment's folder, with checkpoints, which is resumed."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from ..learning.divergence import Divergence
 from ..rules import Rule, files
 from ..runs import meta_learning, run
-from ..runs.metrics import read_summary
-from ..runs.settings import MetaConfig, load_topology
+from ..runs.metrics import METRICS, read_metrics, read_summary
+from ..runs.settings import (
+    ActivationNormalizationConfig,
+    MetaConfig,
+    OjaConfig,
+    SynapseNormalizationConfig,
+    load_topology,
+)
 from ..topology.files.yaml import STRICT
 from .cells import SEARCHES, Cell, Interrupted, Result, Results, Skipped, Work, file_name
 from .problems import skipped_without_data
 
 _SEEDS = 1000
 """Searches of an experiment have the seeds from 1000 times its own on, so that no two experiments share one."""
+_TRAJECTORY = ("step", "best_accuracy", "median_accuracy", "best_loss", "median_loss", "length")
+"""What a cell keeps of the lines of metrics."""
 
 
 class SearchConfig(BaseModel):
@@ -27,14 +36,69 @@ class SearchConfig(BaseModel):
     wirings: Annotated[list[str], Field(min_length=1)] = Field(description="wirings to learn on")
     meta: MetaConfig = Field(description="the settings of `neurograph meta-train`")
 
+    def names(self, group: str = "") -> list[str]:
+        """The names of the cells, with that of a group where an experiment has several."""
+        words = f"search {group}" if group else "search"
+        return [f"{words} {number}" for number in range(self.runs)]
+
+
+Option = Literal["activation_normalization", "synapse_normalization", "oja"]
+"""Options of a rule with which and without which rules are meta-trained."""
+_WORDS: dict[Option, str] = {
+    "activation_normalization": "activation norm",
+    "synapse_normalization": "synapse norm",
+    "oja": "Oja",
+}
+_ON: dict[Option, BaseModel] = {
+    "activation_normalization": ActivationNormalizationConfig(),
+    "synapse_normalization": SynapseNormalizationConfig(),
+    "oja": OjaConfig(learnable=True),
+}
+
+
+class Variant(NamedTuple):
+    """Meta-training runs that differ from those of other variants by options of the rule alone.
+
+    Attributes:
+        label: such as "with Oja".
+        on: the options that are on.
+        search: the runs, whose seeds are those of the other variants.
+    """
+
+    label: str
+    on: frozenset[Option]
+    search: SearchConfig
+
+    @property
     def names(self) -> list[str]:
         """The names of the cells."""
-        return [f"search {number}" for number in range(self.runs)]
+        return self.search.names(self.label)
 
 
-def cells(config: SearchConfig, weight: float) -> list[Cell]:
+def variants(config: SearchConfig, options: Sequence[Option]) -> list[Variant]:
+    """Every combination of options switched on and off, all on first.
+
+    Normalisation of activations and of synapses have their default settings; Oja's term is the first one of equation
+    8 with a multiplier that is a number of the genome, as in section 3.4.
+
+    Args:
+        config: the runs, whose rule is changed.
+        options: which to switch.
+    """
+    found = []
+    for values in itertools.product((True, False), repeat=len(options)):
+        chosen: dict[Option, bool] = dict(zip(options, values, strict=True))
+        label = ", ".join(f"{'with' if on else 'without'} {_WORDS[option]}" for option, on in chosen.items())
+        changes = {option: _ON[option] if on else None for option, on in chosen.items()}
+        meta = config.meta.model_copy(update={"rule": config.meta.rule.model_copy(update=changes)})
+        on: frozenset[Option] = frozenset(option for option in options if chosen[option])
+        found.append(Variant(label, on, config.model_copy(update={"meta": meta})))
+    return found
+
+
+def cells(config: SearchConfig, weight: float, group: str = "") -> list[Cell]:
     """A cell for each meta-training run, whose numbers have the rule (see `rule_of`)."""
-    return [Cell(name, _of(config, number), weight) for number, name in enumerate(config.names())]
+    return [Cell(name, _of(config, number), weight) for number, name in enumerate(config.names(group))]
 
 
 def _of(config: SearchConfig, number: int) -> Callable[[Work], Result]:
@@ -51,8 +115,8 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
         number: of the search.
 
     Returns:
-        `rule`: the text of its file; `accuracy` and `loss` in fresh unrolls, `meta_steps`; and `diverged`, where the
-        text may be empty.
+        `rule`: the text of its file; `accuracy` and `loss` in fresh unrolls, `meta_steps`; `trajectory`, the lines of
+        metrics; and `diverged`, where the text may be empty.
 
     Raises:
         Interrupted: the cell was to stop; a checkpoint is kept.
@@ -71,7 +135,9 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
     genome = process.folder / "genome.txt"
     text = genome.read_text(encoding="utf-8") if genome.exists() else ""
     known = {name: summary.get(name) for name in ("accuracy", "loss", "meta_steps")}
-    return Result({"rule": text, "diverged": bool(summary.get("diverged")), **known})
+    lines = read_metrics(process.folder) if (process.folder / METRICS).exists() else []
+    trajectory = [{name: line.get(name) for name in _TRAJECTORY} for line in lines]
+    return Result({"rule": text, "diverged": bool(summary.get("diverged")), **known, "trajectory": trajectory})
 
 
 def rule_of(results: Results, name: str) -> files.RuleFile | None:
@@ -80,6 +146,12 @@ def rule_of(results: Results, name: str) -> files.RuleFile | None:
     if found is None or found.numbers["diverged"] or not found.numbers["rule"]:
         return None
     return files.loads(found.numbers["rule"], f"the rule of {name}")
+
+
+def best_of(results: Results, names: Iterable[str]) -> str | None:
+    """The search whose rule has the greatest accuracy in fresh unrolls; None where none has found a rule."""
+    found = [name for name in names if rule_of(results, name) is not None]
+    return max(found, key=lambda name: results[name].numbers["accuracy"] or 0.0, default=None)
 
 
 def needed_rule(work: Work, name: str) -> files.RuleFile:

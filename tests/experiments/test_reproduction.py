@@ -253,5 +253,7 @@ def test_a_search_that_is_interrupted_goes_on_bit_by_bit(tmp_path):
     rest, _ = searched(tmp_path / "parts", lambda told: lambda: False)
     assert rest.numbers["meta_steps"] == 3
     assert rest.numbers == whole.numbers
+    assert [line["step"] for line in rest.numbers["trajectory"]] == [1, 2, 3]
+    assert all(0 <= line["best_accuracy"] <= 1 for line in rest.numbers["trajectory"])
     assert searches.rule_of({"search 0": rest}, "search 0") is not None
     assert "class: blur" in rest.numbers["rule"]

@@ -51,14 +51,8 @@ def cells(settings: Settings) -> list[Cell]:
     ]
 
 
-def _best(settings: Settings, results: Results) -> str | None:
-    """The search with the greatest accuracy in fresh unrolls of the training toys."""
-    found = [name for name in settings.search.names() if searches.rule_of(results, name) is not None]
-    return max(found, key=lambda name: results[name].numbers["accuracy"] or 0.0, default=None)
-
-
 def _regions(settings: Settings, name: str, work: Work) -> Result:
-    best = _best(settings, work.results)
+    best = searches.best_of(work.results, settings.search.names())
     if best is None:
         raise Skipped("no search has found a rule: all diverged.")
     file = searches.needed_rule(work, best)
