@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from ..learning.divergence import Divergence
 from ..rules import Rule, files
 from ..runs import meta_learning, run
-from ..runs.metrics import read_summary
+from ..runs.metrics import read_metrics, read_summary
 from ..runs.settings import MetaConfig, load_topology
 from ..topology.files.yaml import STRICT
 from .cells import SEARCHES, Cell, Interrupted, Result, Results, Skipped, Work, file_name
@@ -51,8 +51,8 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
         number: of the search.
 
     Returns:
-        `rule`: the text of its file; `accuracy` and `loss` in fresh unrolls, `meta_steps`; and `diverged`, where the
-        text may be empty.
+        `rule`: the text of its file; `accuracy` and `loss` in fresh unrolls, `accuracies` of all rules of the last
+        population in these, `meta_steps`; and `diverged`, where the text may be empty.
 
     Raises:
         Interrupted: the cell was to stop; a checkpoint is kept.
@@ -70,8 +70,13 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
         summary = {**read_summary(process.folder), "diverged": True}
     genome = process.folder / "genome.txt"
     text = genome.read_text(encoding="utf-8") if genome.exists() else ""
-    known = {name: summary.get(name) for name in ("accuracy", "loss", "meta_steps")}
+    known = {name: summary.get(name) for name in ("accuracy", "accuracies", "loss", "meta_steps")}
     return Result({"rule": text, "diverged": bool(summary.get("diverged")), **known})
+
+
+def trajectory(work: Work) -> list[dict[str, Any]]:
+    """What the meta-training run of a cell has recorded over meta-steps: its standing (`meta.learners.Standing`)."""
+    return read_metrics(work.folder / SEARCHES / file_name(work.name))
 
 
 def rule_of(results: Results, name: str) -> files.RuleFile | None:

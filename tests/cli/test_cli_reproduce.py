@@ -27,7 +27,9 @@ def test_the_list(run):
     assert "fig2" in shown.out
 
 
-@pytest.mark.parametrize("name", thorough(experiments.names(), ci=["fig3", "fig4", "fig5"]))
+@pytest.mark.parametrize(
+    "name", thorough(experiments.names(), ci=[name for name in experiments.names() if name not in ("fig2", "fig6")])
+)
 def test_every_figure_at_its_smallest(name, run):
     """Nothing is judged by it, but each part of the experiment is there."""
     outcome = run("reproduce", name, "--scale", "tiny", "--out", "out", "--seed", 1, "--json")
