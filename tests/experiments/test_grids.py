@@ -143,6 +143,9 @@ def test_a_curriculum_has_stages():
     meta = {"meta_steps": 4, "curriculum": {"add": 1, "every": 4}}
     with pytest.raises(ValueError, match="the curriculum has one stage"):
         settings_of("fig14", "tiny", meta=meta)
+    meta = {"meta_steps": 4, "curriculum": {"add": 1, "every": 2}, "synchronise_every": None}
+    with pytest.raises(ValueError, match="at the end of each stage"):
+        settings_of("fig14", "tiny", meta=meta)
 
 
 # --- the ablation ---------------------------------------------------------------------------------------------------

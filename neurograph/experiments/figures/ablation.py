@@ -372,7 +372,10 @@ def _panel(
         if one is not None:
             dashes: Any = "-" if number == 0 else (0, (1 + 2 * number, 2))
             label = f"SGD, rate {rate:g}"
-            lines[label] = axes.plot(one.steps, one.accuracy.mean(0), color=INK, linewidth=1.2, linestyle=dashes)[0]
+            colour, width = (INK, 1.6) if number == 0 else (MUTED, 0.9)
+            (lines[label],) = axes.plot(
+                one.steps, one.accuracy.mean(0), color=colour, linewidth=width, linestyle=dashes
+            )
             used = one.task
     for number, variant in enumerate(variants):
         one = grids.tested(results, _name(variant, trained, task))

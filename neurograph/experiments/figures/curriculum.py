@@ -34,6 +34,8 @@ class Settings(grids.OneTask):
             raise ValueError(
                 "the curriculum has one stage alone; make meta.curriculum.every smaller than meta.meta_steps"
             )
+        if self.meta.synchronise_every is None:
+            raise ValueError("rules become copies of the best at the end of each stage; give meta.synchronise_every")
         return self
 
     @property
@@ -138,11 +140,12 @@ def _over_meta_steps(axes: "Axes", settings: Settings, records: list[dict[str, A
         values = [record[f"{key}_accuracy"] for record in records]
         shown = [float("nan") if value is None else value for value in values]
         axes.plot(steps, shown, color=colour, linewidth=1.6, label=label)
-    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.1)
+    axes.set_xlim(0, settings.meta.meta_steps)
     for stage in settings.stages:
         if stage.first:
             axes.axvline(stage.first, color=MUTED, linewidth=0.6, linestyle="--")
-        axes.text(stage.first, 1.0, f" {stage.length}", fontsize=7, color=MUTED, ha="left", va="top")
+        axes.text(stage.first, 1.08, f" {stage.length}", fontsize=7, color=MUTED, ha="left", va="top")
     style(axes, "accuracy at the end of unrolls")
     axes.set_xlabel("meta-steps; dashed: unrolls become longer (number: their steps)", fontsize=9)
 
