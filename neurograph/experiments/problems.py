@@ -52,11 +52,44 @@ def load_task(work: Work, spec: str, dtype: str = "float32") -> Task:
         return tasks.load(spec, seed=work.seed, dtype=dtype, **options)
 
 
+def chosen(work: Work, spec: str, among: Sequence[str], stand_in: str) -> str:
+    """Which task a cell computes with: the one named, or another in its place where no data are here at all.
+
+    Args:
+        work: of the cell.
+        spec: the task named.
+        among: all tasks of the experiment, of which it is one.
+        stand_in: takes the place of the first of these where the data of all of them are absent.
+
+    Raises:
+        Skipped: the data of the task are not here, and nothing takes its place.
+    """
+    try:
+        load_task(work, spec)
+    except Skipped:
+        if spec != among[0] or any(_is_here(work, other) for other in among[1:]):
+            raise
+        return stand_in
+    return spec
+
+
+def _is_here(work: Work, spec: str) -> bool:
+    try:
+        load_task(work, spec)
+    except Skipped:
+        return False
+    return True
+
+
+def perceptron(task: Task, hidden: Sequence[int]) -> str:
+    """The specification of a perceptron with these hidden layers between a task's inputs and outputs."""
+    return f"mlp:{'-'.join(map(str, (task.n_inputs, *hidden, task.n_outputs)))}"
+
+
 def ready(work: Work, spec: str, hidden: Sequence[int], dtype: str = "float32", n_states: int = 2) -> Ready:
     """A task, and a perceptron with these hidden layers between its inputs and outputs."""
     task = load_task(work, spec, dtype)
-    sizes = "-".join(map(str, (task.n_inputs, *hidden, task.n_outputs)))
-    return Ready(task, compiled(f"mlp:{sizes}", n_states=n_states))
+    return Ready(task, compiled(perceptron(task, hidden), n_states=n_states))
 
 
 def initializer_of(file: files.RuleFile, otherwise: str = "glorot_uniform") -> Initializer:

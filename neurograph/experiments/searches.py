@@ -115,8 +115,9 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
         number: of the search.
 
     Returns:
-        `rule`: the text of its file; `accuracy` and `loss` in fresh unrolls, `meta_steps`; `trajectory`, the lines of
-        metrics; and `diverged`, where the text may be empty.
+        `rule`: the text of its file; `accuracy` and `loss` in fresh unrolls, `accuracies` of all rules of the last
+        population in these, `meta_steps`; `trajectory`, the lines of metrics; and `diverged`, where the text may be
+        empty.
 
     Raises:
         Interrupted: the cell was to stop; a checkpoint is kept.
@@ -134,10 +135,15 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
         summary = {**read_summary(process.folder), "diverged": True}
     genome = process.folder / "genome.txt"
     text = genome.read_text(encoding="utf-8") if genome.exists() else ""
-    known = {name: summary.get(name) for name in ("accuracy", "loss", "meta_steps")}
+    known = {name: summary.get(name) for name in ("accuracy", "accuracies", "loss", "meta_steps")}
     lines = read_metrics(process.folder) if (process.folder / METRICS).exists() else []
     trajectory = [{name: line.get(name) for name in _TRAJECTORY} for line in lines]
     return Result({"rule": text, "diverged": bool(summary.get("diverged")), **known, "trajectory": trajectory})
+
+
+def trajectory(work: Work) -> list[dict[str, Any]]:
+    """What the meta-training run of a cell has recorded over meta-steps: its standing (`meta.learners.Standing`)."""
+    return read_metrics(work.folder / SEARCHES / file_name(work.name))
 
 
 def rule_of(results: Results, name: str) -> files.RuleFile | None:

@@ -28,7 +28,7 @@ def test_the_list(run):
 
 
 @pytest.mark.parametrize(
-    "name", thorough(experiments.names(), ci=["fig3", "fig4", "fig5", "fig7", "fig8", "fig15", "fig16"])
+    "name", thorough(experiments.names(), ci=[name for name in experiments.names() if name not in ("fig2", "fig6")])
 )
 def test_every_figure_at_its_smallest(name, run):
     """Nothing is judged by it, but each part of the experiment is there."""

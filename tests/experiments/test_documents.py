@@ -27,7 +27,7 @@ claims:
 
 
 def test_every_file_is_listed():
-    assert experiments.names() == ["fig2", "fig3", "fig4", "fig5", "fig6", "fig7", "fig8", "fig15", "fig16"]
+    assert experiments.names() == [f"fig{n}" for n in (*range(2, 11), *range(12, 18))]
     assert {path.stem for path in FILE.iterdir()} == {*experiments.names()}
 
 
@@ -46,7 +46,8 @@ def test_of_nothing_nothing_is_judged(name):
     """Each claim has a measure, and none has a verdict before anything was measured."""
     experiment = experiments.load(name)
     measures = experiment.module.measures(experiment.at("tiny").settings, {})
-    assert {claim.name for claim in experiment.file.claims} == measures.keys()
+    assert {claim.name for claim in experiment.file.claims} <= measures.keys()
+    assert set(measures.values()) == {None}
     judged = experiments.judge(experiment.file.claims, measures)
     assert {one.verdict for one in judged} == {"not judged"}
 
