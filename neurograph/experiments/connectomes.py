@@ -86,7 +86,7 @@ def find(name: str, data_dir: str | None, seed: int) -> Found:
     paths = [pathlib.Path() if place is None else place / FOLDER / table for table in tables]
     if all(path.is_file() for path in paths):
         return Found(files.read_connectome(*paths, name=name, **roles), method, True)
-    return Found(_generated(seed), method, False)
+    return Found(_generated(seed), "distance", False)
 
 
 def _generated(seed: int) -> orientation.Connectome:

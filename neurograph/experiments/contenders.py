@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from .._text import UserError, nearest
 from ..compile import compile_topology
-from ..engine.initializers import glorot_uniform
+from ..engine.initializers import Initializer, glorot_uniform
 from ..learning import BASELINES, Rated, evaluate, tune
 from ..rules import Rule, files, presets
 from ..tasks import Task
@@ -87,6 +87,20 @@ def learn(
         Interrupted: the cell was to stop; nothing of it is kept.
     """
     what, initializer, n_states = _learner(name, how.per_decade, tuned)
+    return curve(work, what, topology, task, tag, how, initializer=initializer, n_states=n_states)
+
+
+def curve(
+    work: Work, what: Any, topology: Topology, task: Task, tag: object, how: Comparison, *, initializer: Initializer,
+    n_states: int,
+) -> dict[str, Any]:
+    """Evaluates a rule as it is, or what has a learning rate at its best one; for the others see `learn`.
+
+    Args:
+        what: a rule, or a `Rated`.
+        initializer: how synapses are drawn.
+        n_states: of neurons.
+    """  # fmt: skip
     net = compile_topology(topology, n_states=n_states, batch_size=how.batch_size)
     common: dict[str, Any] = {
         "steps": tuple(how.steps), "n_draws": how.draws, "batch_size": how.batch_size, "initializer": initializer,

@@ -243,9 +243,8 @@ def _matrix(axes: "Axes", settings: Settings, results: Results) -> None:
     axes.set_xticks(range(len(settings.wirings)), [kind.replace("_", "\n") for kind in settings.wirings], fontsize=8)
     axes.set_yticks(range(len(settings.learners)), settings.learners, fontsize=8)
     axes.axhline(len(settings.rules) - 0.5, color="white", linewidth=3)
-    axes.set_title(
-        f"{settings.task}: test accuracy after {settings.early} steps, {settings.synapses:,} synapses", fontsize=9, color=INK
-    )
+    title = f"{settings.task}: test accuracy at step {settings.early}, {settings.synapses:,} synapses"
+    axes.set_title(title, fontsize=9, color=INK)
 
 
 def _differences(axes: "Axes", settings: Settings, results: Results) -> None:
