@@ -12,6 +12,7 @@ from ..compile import compile_topology
 from ..engine.initializers import Initializer, glorot_uniform
 from ..learning import BASELINES, Rated, evaluate, tune
 from ..rules import Rule, files, presets
+from ..rules.catalogue import catalogue
 from ..tasks import Task
 from ..topology import Topology
 from ..topology.files.yaml import STRICT, WHOLE
@@ -46,8 +47,15 @@ class Comparison(BaseModel):
 
 
 def known() -> tuple[str, ...]:
-    """The names of all that can learn: baselines, `backprop`, classes of rules, and rules that come with the package."""
-    return (*BASELINES, BACKPROP, *sorted(files.classes()), *files.names())
+    """The names of all that learns: baselines, `backprop`, classes of rules whose numbers have defaults, and the rules
+    that come with the package."""
+    return (*BASELINES, BACKPROP, *_classes(), *files.names())
+
+
+def _classes() -> dict[str, Rule]:
+    """Rules by the name of their class, with the numbers that it begins with."""
+    classes = files.classes()
+    return {one.name: one.rule for one in catalogue() if one.name in classes and one.rule is not None}
 
 
 def check(names: list[str]) -> list[str]:
@@ -77,13 +85,14 @@ def learn(
         tag: what is compared with each other has the same one: batches, test examples and, on equally many synapses,
             the random numbers of the first synapses are then the same.
         how: steps, draws and learning rates.
-        tuned: whether the learning rate of a rule's file is tuned, where it has one; else it is as in the file. Those of
-            baselines and of classes without a file are tuned in any case.
+        tuned: whether the learning rate of a rule's file is tuned, where it has one; else it is as in the file. Those
+            of baselines and of classes are tuned in any case.
 
     Returns:
-        Steps, accuracies and losses of `problems.curve_numbers`; `rates`, that chosen for each number of steps, or None.
+        Steps, accuracies and losses of `problems.curve_numbers`; `rates`: that chosen for each number of steps, or None.
 
     Raises:
+        UserError: a file holds a rule for each population.
         Interrupted: the cell was to stop; nothing of it is kept.
     """
     what, initializer, n_states = _learner(name, how.per_decade, tuned)
@@ -91,7 +100,14 @@ def learn(
 
 
 def curve(
-    work: Work, what: Any, topology: Topology, task: Task, tag: object, how: Comparison, *, initializer: Initializer,
+    work: Work,
+    what: Any,
+    topology: Topology,
+    task: Task,
+    tag: object,
+    how: Comparison,
+    *,
+    initializer: Initializer,
     n_states: int,
 ) -> dict[str, Any]:
     """Evaluates a rule as it is, or what has a learning rate at its best one; for the others see `learn`.
@@ -125,15 +141,16 @@ def _learner(name: str, per_decade: int, tuned: bool) -> tuple[Any, Any, int]:
         return dataclasses.replace(BASELINES[name], per_decade=per_decade), glorot_uniform, 2
     if name == BACKPROP:
         return Rated(presets.backprop, *_DECADES, per_decade), glorot_uniform, 2
-    cls = files.classes().get(name)
-    if cls is not None:
-        rule, initializer = cls(), glorot_uniform
+    of_class = _classes().get(name)
+    if of_class is not None:
+        rule, initializer = of_class, glorot_uniform
     else:
         file = files.read(name)
         rule, initializer = file.rule, initializer_of(file)
-    assert isinstance(rule, Rule), "files of this package hold one rule for all populations"
+    if not isinstance(rule, Rule):
+        raise UserError(f"'{name}' holds a rule for each population; give a file that holds one for all of them.")
     fields = {field.name for field in dataclasses.fields(rule)}
-    if "learning_rate" in fields and (tuned or cls is not None):
+    if "learning_rate" in fields and (tuned or of_class is not None):
         make: Callable[[float], Rule] = lambda rate: dataclasses.replace(rule, learning_rate=rate)  # noqa: E731
         return Rated(make, *_DECADES, per_decade), initializer, rule.n_states
     return rule, initializer, rule.n_states
@@ -150,7 +167,7 @@ def accuracies(results: Results, name: str) -> np.ndarray | None:
 
 
 def table(results: Results, name: str, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of a cell's table: `about`, and the accuracy, its interval and the learning rate after each number of steps."""
+    """Rows of a cell's table: `about`; and after each number of steps accuracy, its interval and the learning rate."""
     from ..learning import interval
 
     if name not in results:

@@ -79,14 +79,14 @@ def _local(ends: Ends, maps: int, pooled: int) -> Topology:
     sizes = [sheet.maps * sheet.rows * sheet.columns for sheet in sheets] + [ends.n_outputs]
     starts = [sum(sizes[:n]) for n in range(4)]
     parts = [
-        projections.local(*sheets[:2], (3, 3)),
-        projections.local(*sheets[1:], (2, 2), (2, 2), padding="valid"),
+        projections.local(sheets[0], sheets[1], (3, 3)),
+        projections.local(sheets[1], sheets[2], (2, 2), (2, 2), padding="valid"),
         projections.all_to_all(sizes[2], ends.n_outputs),
     ]
     moved = [(senders + starts[n], receivers + starts[n + 1]) for n, (senders, receivers) in enumerate(parts)]
     populations = [
-        Population("retina", "input", shape=(side, side)), Population("simple", "hidden"), Population("pooled", "hidden"),
-        Population("decision", "output"),
+        Population("retina", "input", shape=(side, side)), Population("simple", "hidden"),
+        Population("pooled", "hidden"), Population("decision", "output"),
     ]  # fmt: skip
     members = [number for number, size in enumerate(sizes) for _ in range(size)]
     ends_of = projections.join(moved)
@@ -109,14 +109,16 @@ KINDS: dict[str, Kind] = {
     "perceptron": Kind(_perceptron, _itself, _around),
     "residual": Kind(_residual, _itself, _around),
     "random_dag": Kind(_random_dag, _itself, _only),
-    "scale_free": Kind(functools.partial(_graph, functools.partial(generators.scale_free, n_attached=2)), _itself, _only),
+    "scale_free": Kind(
+        functools.partial(_graph, functools.partial(generators.scale_free, n_attached=2)), _itself, _only
+    ),
     "erdos_renyi": Kind(functools.partial(_graph, functools.partial(generators.erdos_renyi, p=0.01)), _itself, _only),
     "small_world": Kind(_small_world, lambda width: 16, lambda width: range(10, 25)),
     "local_receptive_fields": Kind(_local, _itself, lambda maps: range(1, 8 * maps + 1)),
 }
-"""By name. A perceptron has two hidden layers and a residual one four; a random DAG has eight levels, and 24 senders for each
-neuron; a small world has 10 to 24 columns of neurons; scale-free and Erdos-Renyi graphs have single neurons. In these three
-graphs each neuron sees 16 inputs and feeds all outputs."""
+"""By name. A perceptron has two hidden layers and a residual one four; a random DAG has eight levels, and 24 senders
+for each neuron; a small world has 10 to 24 columns of neurons; scale-free and Erdos-Renyi graphs have single neurons. In
+these three graphs each neuron sees 16 inputs and feeds all outputs."""
 
 
 def fitted(kind: str, ends: Ends, n_synapses: int) -> Topology:

@@ -27,7 +27,7 @@ claims:
 
 
 def test_every_file_is_listed():
-    assert experiments.names() == ["fig2", "fig3", "fig4", "fig5", "fig6"]
+    assert experiments.names() == ["episodes", "fig2", "fig3", "fig4", "fig5", "fig6", "rules", "wiring"]
     assert {path.stem for path in FILE.iterdir()} == {*experiments.names()}
 
 

@@ -188,6 +188,7 @@ def _numbers(axes: "Axes", results: Results) -> None:
     axes.bar(range(3), values, color=_LABELS[FOUND], width=0.5)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     style(axes, "")
+    axes.set_xlabel("")
     axes.set_xticks(range(3), words, fontsize=8)
     for place, value in enumerate(values):
         axes.annotate(f"{value:.3g}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=8)

@@ -116,9 +116,7 @@ def draw(settings: Settings, results: Results) -> "Figure":
     return figure
 
 
-def _panel(
-    axes: "Axes", settings: Settings, results: Results, task: str, wiring: str, inks: dict[str, str]
-) -> None:
+def _panel(axes: "Axes", settings: Settings, results: Results, task: str, wiring: str, inks: dict[str, str]) -> None:
     """Means over draws; backpropagation is dashed, and in front."""
     from ...plotting.curves import style
 

@@ -107,7 +107,7 @@ def _of_connectome(
 
 
 def rows(settings: Settings, results: Results) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     for kind in settings.wirings:
         for learner in settings.learners:
             name = _name(learner, kind)
@@ -121,8 +121,8 @@ def rows(settings: Settings, results: Results) -> list[dict[str, Any]]:
     for one in _contrasts(settings, results):
         found.append(
             {
-                "wiring": one.connectome, "learner": one.rule, "variant": f"ahead of {one.null}", "step": settings.early,
-                "accuracy": one.lead.mean, "half_interval": None if np.isnan(one.lead.half) else one.lead.half,
+                "wiring": one.connectome, "learner": one.rule, "variant": f"ahead of {one.null}",
+                "step": settings.early, "accuracy": one.lead.mean, "half_interval": None if np.isnan(one.lead.half) else one.lead.half,
                 "connectome_files": one.is_real, "share_of_graphs_beaten": one.beaten,
             }
         )  # fmt: skip
