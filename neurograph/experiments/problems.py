@@ -35,19 +35,24 @@ def skipped_without_data() -> Iterator[None]:
         raise
 
 
-def load_task(work: Work, spec: str, dtype: str = "float32") -> Task:
+def load_task(work: Work, spec: str, dtype: str = "float32", **options: Any) -> Task:
     """Loads a task, with one output for each class; a generated one by the experiment's seed.
+
+    Args:
+        work: of the cell.
+        spec: its name.
+        dtype: the type of examples.
+        options: those of the task.
 
     Raises:
         Skipped: its data are not here.
     """
     name = spec.partition(":")[0]
-    options: dict[str, Any] = {}
     if work.data_dir is not None and name in datasets.DATA_SETS:
         options["data_dir"] = work.data_dir
     if name in TOYS:
-        task = tasks.load(spec, seed=work.seed, dtype=dtype)
-        return task if task.n_classes != 2 else tasks.load(spec, seed=work.seed, dtype=dtype, n_outputs=2)
+        task = tasks.load(spec, seed=work.seed, dtype=dtype, **options)
+        return task if task.n_classes != 2 else tasks.load(spec, seed=work.seed, dtype=dtype, n_outputs=2, **options)
     with skipped_without_data():
         return tasks.load(spec, seed=work.seed, dtype=dtype, **options)
 

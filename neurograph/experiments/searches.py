@@ -17,6 +17,8 @@ from ..runs.settings import (
     SynapseNormalizationConfig,
     load_topology,
 )
+from ..tasks import datasets
+from ..tasks.spec import parse
 from ..topology.files.yaml import STRICT
 from .cells import SEARCHES, Cell, Interrupted, Result, Results, Skipped, Work, file_name
 from .problems import skipped_without_data
@@ -141,11 +143,6 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
     return Result({"rule": text, "diverged": bool(summary.get("diverged")), **known, "trajectory": trajectory})
 
 
-def trajectory(work: Work) -> list[dict[str, Any]]:
-    """What the meta-training run of a cell has recorded over meta-steps: its standing (`meta.learners.Standing`)."""
-    return read_metrics(work.folder / SEARCHES / file_name(work.name))
-
-
 def rule_of(results: Results, name: str) -> files.RuleFile | None:
     """The rule that a search has found; None where it diverged or is not done."""
     found = results.get(name)
@@ -186,10 +183,11 @@ def single(file: files.RuleFile) -> Rule:
 
 def _opened(work: Work, wirings: Sequence[str], config: MetaConfig, number: int) -> meta_learning.MetaLearning:
     folder = work.folder / SEARCHES / file_name(work.name)
+    is_read = all(parse(task).name in datasets.DATA_SETS for task in config.tasks)  # other tasks have no such option
+    changes: dict[str, Any] = {"data_dir": work.data_dir} if is_read and work.data_dir is not None else {}
     if (folder / "config.yaml").exists():
-        changes: dict[str, Any] = {} if work.data_dir is None else {"data_dir": work.data_dir}
         return meta_learning.resume(folder, **changes)
-    options = dict(config.task_options) if work.data_dir is None else {**config.task_options, "data_dir": work.data_dir}
+    options = {**config.task_options, **changes}
     seeded = config.model_copy(update={"seed": _SEEDS * work.seed + number, "task_options": options})
     with skipped_without_data():
         process = meta_learning.prepare([load_topology(wiring) for wiring in wirings], seeded)

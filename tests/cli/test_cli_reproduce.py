@@ -20,7 +20,7 @@ def test_the_list(run):
     assert outcome.code == 0
     listed = json.loads(outcome.out)
     assert [one["name"] for one in listed] == experiments.names()
-    assert listed[0]["title"] == "Is the learned rule gradient descent?"
+    assert {one["name"]: one["title"] for one in listed}["fig2"] == "Is the learned rule gradient descent?"
     assert all(set(one["minutes"]) == {"tiny", "small", "full"} for one in listed)
     shown = run("reproduce", "--list")
     assert shown.code == 0

@@ -236,6 +236,16 @@ def test_ten_characters_with_15_and_5_drawings_each(omniglot):
             assert set(of_query.values()) == set(range(10))
 
 
+def test_five_characters(folder):
+    task = tasks.load("omniglot:21x21", data_dir=folder, standardise=False, n_characters=5)
+    assert (task.n_classes, task.n_outputs) == (5, 5)
+    for made in (task, task.episode(KEY), task.trial(KEY)):
+        drawn = [drawing for some, _ in (all_support(made), made.query_set()) for drawing in told(some)]
+        assert len(set(drawn)) == len(drawn) == 5 * N_DRAWINGS
+        assert len({character for character, _ in drawn}) == 5
+        assert all_support(made)[1].shape == (5, made.n_support)
+
+
 def test_batches_of_omniglot_come_from_their_own_halves(omniglot):
     episode = omniglot.episode(KEY)
     assert set(told(episode.support(KEY, 3000)[0])) == set(told(all_support(episode)[0]))

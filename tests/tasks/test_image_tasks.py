@@ -123,6 +123,7 @@ def test_written_classes_are_read_back():
         ("omniglot:0-4", {}, "omniglot takes no classes"),
         ("omniglot:106x106", {}, "the nearest is 105x105|The nearest is 105x105"),
         ("omniglot", {"split": "alphabet"}, "did you mean 'alphabets'?"),
+        ("omniglot", {"n_characters": 1}, "n_characters is 1; at least two characters can be told apart"),
         ("omniglot", {"split": 3}, "the option split is 3; it must be text: put it in quotes"),
         ("mnist", {"sise": 3}, "no option 'sise'; did you mean 'size'?"),
         ("mnist:0-2", {"n_outputs": 4}, "task 'mnist:0-2': 4 outputs do not fit its 3 classes"),

@@ -50,6 +50,7 @@ WRONG = [
     ),
     ("mnist", {"data_dir": 3}, "the option data_dir is 3; it must be text, a path or null: put it in quotes."),
     ("omniglot", {"split": 3}, "the option split is 3; it must be text: put it in quotes."),
+    ("omniglot", {"n_characters": "five"}, "the option n_characters is 'five'; it must be a whole number"),
 ]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from ... import _files, rules
 from ...rules import files
 from ...runs.atomic import write_atomically
-from .. import grids, searches
+from .. import grids
 from ..cells import SEARCHES, Cell, Result, Results, Work, file_name
 from ..grids import Sizes
 
@@ -70,10 +70,7 @@ def _searched(settings: Settings, work: Work) -> Result:
     path = (work.folder / SEARCHES / f"{file_name(work.name)}_start.txt").resolve()
     _files.make_folder(path.parent)
     write_atomically(path, files.dumps(start))
-    found = grids.search(
-        work, settings, settings.hidden, config.model_copy(update={"genome": str(path)}), settings.task
-    )
-    return Result({**found.numbers, "trajectory": searches.trajectory(work)})
+    return grids.search(work, settings, settings.hidden, config.model_copy(update={"genome": str(path)}), settings.task)
 
 
 def _tested(settings: Settings, work: Work) -> Result:
