@@ -146,14 +146,14 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
     cma, gradient = (_accuracy(results, best[method], settings.task) for method in METHODS)
     shipped = [_accuracy(results, name, settings.task) for name in settings.shipped]
     known = [float(curve[at]) for curve in shipped if curve is not None]
-    learns = cma is not None and cma[at] >= LEARNT
-    distance = None if cma is None or gradient is None else float(abs(cma[at] - gradient[at]))
-    if cma is not None and gradient is not None and max(cma[at], gradient[at]) < LEARNT:
-        distance = None
+    later = None if cma is None or cma[at] < LEARNT else cma[at:]
+    distance = None
+    if cma is not None and gradient is not None and max(cma[at], gradient[at]) >= LEARNT:
+        distance = float(abs(cma[at] - gradient[at]))
     return {
         "cma_learns": None if cma is None else float(cma[at]),
-        "full_within_unroll": float(cma[at:].max() - cma[at]) if learns else None,
-        "plateau": float(cma[at:].max() - cma[-1]) if learns else None,
+        "full_within_unroll": None if later is None else float(later.max() - later[0]),
+        "plateau": None if later is None else float(later.max() - later[-1]),
         "comparable": distance,
         "shipped_learns": max(known, default=None),
     }
