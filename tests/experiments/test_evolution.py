@@ -48,6 +48,16 @@ def test_measures_are_those_of_the_best_run(made_up):
     assert evolution.measures(settings, rising)["plateau"] == 0
 
 
+def test_genomes_that_have_not_learned_are_neither_steady_nor_comparable(made_up):
+    settings, results = made_up
+    poor = {**results, "search cma 1 on digits": curve(0.1, 0.1, 0.2, 0.2)}
+    measures = evolution.measures(settings, poor)
+    assert (measures["full_within_unroll"], measures["plateau"]) == (None, None)
+    assert measures["comparable"] == pytest.approx(0.65)
+    both = {**poor, "search gradient 0 on digits": curve(0.1, 0.1, 0.2, 0.2)}
+    assert evolution.measures(settings, both)["comparable"] is None
+
+
 def test_a_search_that_diverged_is_not_the_best(made_up):
     settings, results = made_up
     diverged = {**results, "search cma 1": found(0.99)}

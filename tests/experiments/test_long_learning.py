@@ -153,6 +153,14 @@ def test_a_network_that_has_not_learned_says_nothing_of_whether_it_still_learns(
     settings, results = figure_16
     wrong = {**results, f"{NORM} on digits": learned([0.9] * 5, STEEP, random=0.9)}
     assert long_learning.measures(settings, wrong)["stops_learning"] is None
+    wrong[f"{NONE} on digits"] = learned([0.9] * 5, STEEP, random=0.9)
+    assert long_learning.measures(settings, wrong)["degrades_without_norm"] == 0  # of one network that had learned
+
+
+def test_a_network_that_has_not_learned_is_not_unaffected(figure_15):
+    settings, results = figure_15
+    wrong = {**results, "search without Oja 0 on digits": learned([0.9] * 5, STEEP)}
+    assert long_learning.measures(settings, wrong)["unaffected_until_overflow"] is None
 
 
 def test_the_tables_and_figures(figure_15, figure_16):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Count = Annotated[int, Field(ge=1), WHOLE]
 Steps = Annotated[int, Field(ge=0), WHOLE]
 METHODS = ("cma", "gradient")
+LEARNT = 0.5
+"""Only genomes of at least this accuracy at the end of the unroll tell how it goes on, and what is comparable."""
 
 
 class Settings(BaseModel):
@@ -144,11 +146,15 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
     cma, gradient = (_accuracy(results, best[method], settings.task) for method in METHODS)
     shipped = [_accuracy(results, name, settings.task) for name in settings.shipped]
     known = [float(curve[at]) for curve in shipped if curve is not None]
+    later = None if cma is None or cma[at] < LEARNT else cma[at:]
+    distance = None
+    if cma is not None and gradient is not None and max(cma[at], gradient[at]) >= LEARNT:
+        distance = float(abs(cma[at] - gradient[at]))
     return {
         "cma_learns": None if cma is None else float(cma[at]),
-        "full_within_unroll": None if cma is None else float(cma[at:].max() - cma[at]),
-        "plateau": None if cma is None else float(cma[at:].max() - cma[-1]),
-        "comparable": None if cma is None or gradient is None else float(abs(cma[at] - gradient[at])),
+        "full_within_unroll": None if later is None else float(later.max() - later[0]),
+        "plateau": None if later is None else float(later.max() - later[-1]),
+        "comparable": distance,
         "shipped_learns": max(known, default=None),
     }
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Count = Annotated[int, Field(ge=1), WHOLE]
 Steps = Annotated[int, Field(ge=0), WHOLE]
 LEARNT = 0.5
-"""Random labels tell whether a network still learns only where its test error was no greater than this before."""
+"""Only a network whose test error is no greater than this has something to lose by growing synapses, by learning
+beyond the unroll, or by random labels."""
 
 
 class Settings(BaseModel):
@@ -172,20 +173,25 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
             for one in settings.variants
             if "synapse_normalization" not in one.on
             for key in (f"{name} on {task}" for name in one.names for task in settings.tasks)
-            if key in results
+            if key in results and _error(results[key], "true")[at] <= LEARNT
         )
     return found
 
 
 def _until_overflow(settings: Settings, result: Result) -> float | None:
-    """By how much the test error rises from the end of the unroll to the last step before synapses overflow."""
+    """By how much the test error rises from the end of the unroll to the last step before synapses overflow.
+
+    None where the network had not learned by then, or synapses had overflowed.
+    """
     known = [
         n
         for n, step in enumerate(settings.steps)
         if step >= settings.trained and np.isfinite(result.arrays["true"][:, step]).all()
     ]
     error = _error(result, "true")
-    return float(error[known[-1]] - error[known[0]]) if known and settings.steps[known[0]] == settings.trained else None
+    if not known or settings.steps[known[0]] != settings.trained or error[known[0]] > LEARNT:
+        return None
+    return float(error[known[-1]] - error[known[0]])
 
 
 def _forgets(settings: Settings, result: Result) -> float | None:
