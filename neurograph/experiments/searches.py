@@ -10,6 +10,7 @@ from ..rules import Rule, files
 from ..runs import meta_learning, run
 from ..runs.metrics import read_metrics, read_summary
 from ..runs.settings import MetaConfig, load_topology
+from ..tasks.datasets import DATA_SETS
 from ..topology.files.yaml import STRICT
 from .cells import SEARCHES, Cell, Interrupted, Result, Results, Skipped, Work, file_name
 from .problems import skipped_without_data
@@ -113,10 +114,11 @@ def single(file: files.RuleFile) -> Rule:
 
 def _opened(work: Work, wirings: Sequence[str], config: MetaConfig, number: int) -> meta_learning.MetaLearning:
     folder = work.folder / SEARCHES / file_name(work.name)
+    has_files = any(task.partition(":")[0] in DATA_SETS for task in config.tasks)
+    changes: dict[str, Any] = {"data_dir": work.data_dir} if has_files and work.data_dir is not None else {}
     if (folder / "config.yaml").exists():
-        changes: dict[str, Any] = {} if work.data_dir is None else {"data_dir": work.data_dir}
         return meta_learning.resume(folder, **changes)
-    options = dict(config.task_options) if work.data_dir is None else {**config.task_options, "data_dir": work.data_dir}
+    options = {**config.task_options, **changes}
     seeded = config.model_copy(update={"seed": _SEEDS * work.seed + number, "task_options": options})
     with skipped_without_data():
         process = meta_learning.prepare([load_topology(wiring) for wiring in wirings], seeded)

@@ -255,16 +255,17 @@ def test_digits_stand_in_for_the_first_task_where_no_data_are_here(tmp_path, mon
     def load(spec, **options):
         if spec not in here:
             raise TaskError("there are no files.") from datasets.DataError("none.")
+        return f"the task {spec}"
 
     monkeypatch.setattr(problems.tasks, "load", load)
     work = Work("a cell", tmp_path, 0, None, {}, lambda: False, lambda done, about: None)
     both = ("mnist:10x10", "omniglot")
-    assert problems.chosen(work, both[0], both, "digits") == "digits"
+    assert problems.chosen(work, both[0], both, "digits") == ("digits", "the task digits")
     with pytest.raises(Skipped, match="there are no files"):
         problems.chosen(work, both[1], both, "digits")
     here.add("omniglot")
-    assert problems.chosen(work, both[1], both, "digits") == "omniglot"
+    assert problems.chosen(work, both[1], both, "digits") == ("omniglot", "the task omniglot")
     with pytest.raises(Skipped):
         problems.chosen(work, both[0], both, "digits")
     here.add("mnist:10x10")
-    assert problems.chosen(work, both[0], both, "digits") == "mnist:10x10"
+    assert problems.chosen(work, both[0], both, "digits") == ("mnist:10x10", "the task mnist:10x10")
