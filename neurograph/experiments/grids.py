@@ -124,3 +124,8 @@ def tested(results: Results, name: str) -> Tested | None:
     numbers = results[name].numbers
     accuracy = np.nan_to_num(accuracy_of(numbers), nan=0.0)
     return Tested(numbers["task"], list(numbers["steps"]), accuracy, float(numbers.get("majority") or 0.0))
+
+
+def task_of(settings: OneTask, results: Results) -> str:
+    """The task that was learnt, which may be the stand-in."""
+    return next((result.numbers["task"] for result in results.values()), settings.task)
