@@ -10,7 +10,7 @@ from ..runs.settings import MetaConfig
 from ..topology.files.yaml import STRICT, WHOLE
 from . import searches
 from .cells import Result, Results, Work
-from .problems import accuracy_of, chosen, curve_numbers, learnt, load_task, majority, perceptron, ready
+from .problems import accuracy_of, chosen, curve_numbers, fitted, learnt, majority, perceptron
 
 Count = Annotated[int, Field(ge=1), WHOLE]
 Sizes = Annotated[list[Count], Field(min_length=1)]
@@ -58,10 +58,9 @@ def search(
     Returns:
         What `searches.search` returns, and `task`, on which it was.
     """
-    task = chosen(work, spec, among or (spec,), settings.stand_in)
-    wiring = perceptron(load_task(work, task), hidden)
-    found = searches.search(work, [wiring], config.model_copy(update={"tasks": (task,)}))
-    return Result({**found.numbers, "task": task})
+    name, task = chosen(work, spec, among or (spec,), settings.stand_in)
+    found = searches.search(work, [perceptron(task, hidden)], config.model_copy(update={"tasks": (name,)}))
+    return Result({**found.numbers, "task": name})
 
 
 def try_out(
@@ -79,11 +78,11 @@ def try_out(
         What `problems.curve_numbers` returns, `task`, and `majority`: the accuracy of always saying the largest class.
     """
     file = searches.needed_rule(work, search)
-    task = chosen(work, spec, among or (spec,), settings.stand_in)
-    on = ready(work, task, hidden, n_states=searches.single(file).n_states)
+    name, task = chosen(work, spec, among or (spec,), settings.stand_in)
+    on = fitted(task, hidden, searches.single(file).n_states)
     how = {"steps": tuple(steps), "n_draws": settings.draws, "batch_size": settings.batch_size}
-    found = learnt(work, file, on, (task, len(hidden)), **how)
-    return Result({**curve_numbers(found), "task": task, "majority": majority(on.task)})
+    found = learnt(work, file, on, (name, len(hidden)), **how)
+    return Result({**curve_numbers(found), "task": name, "majority": majority(task)})
 
 
 class Tested(NamedTuple):
@@ -125,3 +124,8 @@ def tested(results: Results, name: str) -> Tested | None:
     numbers = results[name].numbers
     accuracy = np.nan_to_num(accuracy_of(numbers), nan=0.0)
     return Tested(numbers["task"], list(numbers["steps"]), accuracy, float(numbers.get("majority") or 0.0))
+
+
+def task_of(settings: OneTask, results: Results) -> str:
+    """The task that was learnt, which may be the stand-in."""
+    return next((result.numbers["task"] for result in results.values()), settings.task)

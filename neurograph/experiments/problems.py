@@ -57,7 +57,7 @@ def load_task(work: Work, spec: str, dtype: str = "float32", **options: Any) -> 
         return tasks.load(spec, seed=work.seed, dtype=dtype, **options)
 
 
-def chosen(work: Work, spec: str, among: Sequence[str], stand_in: str) -> str:
+def chosen(work: Work, spec: str, among: Sequence[str], stand_in: str) -> tuple[str, Task]:
     """Which task a cell computes with: the one named, or another in its place where no data are here at all.
 
     Args:
@@ -66,16 +66,18 @@ def chosen(work: Work, spec: str, among: Sequence[str], stand_in: str) -> str:
         among: all tasks of the experiment, of which it is one.
         stand_in: takes the place of the first of these where the data of all of them are absent.
 
+    Returns:
+        The name of the task with which the cell computes, and the task.
+
     Raises:
         Skipped: the data of the task are not here, and nothing takes its place.
     """
     try:
-        load_task(work, spec)
+        return spec, load_task(work, spec)
     except Skipped:
         if spec != among[0] or any(_is_here(work, other) for other in among[1:]):
             raise
-        return stand_in
-    return spec
+    return stand_in, load_task(work, stand_in)
 
 
 def _is_here(work: Work, spec: str) -> bool:
@@ -93,7 +95,11 @@ def perceptron(task: Task, hidden: Sequence[int]) -> str:
 
 def ready(work: Work, spec: str, hidden: Sequence[int], dtype: str = "float32", n_states: int = 2) -> Ready:
     """A task, and a perceptron with these hidden layers between its inputs and outputs."""
-    task = load_task(work, spec, dtype)
+    return fitted(load_task(work, spec, dtype), hidden, n_states)
+
+
+def fitted(task: Task, hidden: Sequence[int], n_states: int = 2) -> Ready:
+    """A task that is loaded, and a perceptron with these hidden layers."""
     return Ready(task, compiled(perceptron(task, hidden), n_states=n_states))
 
 

@@ -7,10 +7,11 @@ import pytest
 
 import neurograph as ng
 from neurograph import experiments
-from neurograph.experiments import Result, Skipped, Work, problems
+from neurograph.experiments import Result, Skipped, Work, problems, searches
 from neurograph.experiments.figures import ablation, activations_and_states, curriculum, depth
 from neurograph.learning import Descent
 from neurograph.rules.options import with_options
+from neurograph.runs.settings import MetaConfig
 from neurograph.tasks import TaskError, datasets
 
 FOUND = Result({"rule": "x", "diverged": False, "accuracy": 0.5, "accuracies": [0.5, None], "task": "digits"})
@@ -255,16 +256,27 @@ def test_digits_stand_in_for_the_first_task_where_no_data_are_here(tmp_path, mon
     def load(spec, **options):
         if spec not in here:
             raise TaskError("there are no files.") from datasets.DataError("none.")
+        return f"the task {spec}"
 
     monkeypatch.setattr(problems.tasks, "load", load)
     work = Work("a cell", tmp_path, 0, None, {}, lambda: False, lambda done, about: None)
     both = ("mnist:10x10", "omniglot")
-    assert problems.chosen(work, both[0], both, "digits") == "digits"
+    assert problems.chosen(work, both[0], both, "digits") == ("digits", "the task digits")
     with pytest.raises(Skipped, match="there are no files"):
         problems.chosen(work, both[1], both, "digits")
     here.add("omniglot")
-    assert problems.chosen(work, both[1], both, "digits") == "omniglot"
+    assert problems.chosen(work, both[1], both, "digits") == ("omniglot", "the task omniglot")
     with pytest.raises(Skipped):
         problems.chosen(work, both[0], both, "digits")
     here.add("mnist:10x10")
-    assert problems.chosen(work, both[0], both, "digits") == "mnist:10x10"
+    assert problems.chosen(work, both[0], both, "digits") == ("mnist:10x10", "the task mnist:10x10")
+
+
+@pytest.mark.parametrize(("task", "options"), [("digits", {}), ("mnist:10x10", {"data_dir": "here"})])
+def test_only_tasks_that_have_files_are_given_their_folder(task, options, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(searches.meta_learning, "prepare", lambda topologies, config: seen.append(config))
+    monkeypatch.setattr(searches.run, "open_run", lambda process, folder: None)
+    work = Work("search 0", tmp_path, 2, "here", {}, lambda: False, lambda done, about: None)
+    searches._opened(work, ["mlp:2-2"], MetaConfig(tasks=(task,)), 1)
+    assert (seen[0].task_options, seen[0].seed) == (options, 2001)

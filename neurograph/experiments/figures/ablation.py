@@ -19,7 +19,7 @@ from ...runs.settings import RuleConfig
 from .. import grids
 from ..cells import SEARCHES, Cell, Result, Results, Work, file_name
 from ..grids import Count, Sizes
-from ..problems import chosen, curve_numbers, majority, ready
+from ..problems import chosen, curve_numbers, fitted, majority
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -188,8 +188,8 @@ def _tested(settings: Settings, variant: Variant, trained: str, task: str, work:
 
 def _descended(settings: Settings, rate: float, task: str, work: Work) -> Result:
     """SGD on the cross-entropy, from the draws that the rules have."""
-    name = chosen(work, task, settings.tasks, settings.stand_in)
-    on = ready(work, name, settings.hidden)
+    name, loaded = chosen(work, task, settings.tasks, settings.stand_in)
+    on = fitted(loaded, settings.hidden)
     found = evaluate(
         work.key("curve", (name, len(settings.hidden))), on.net, Descent(BASELINES["sgd"].make, jnp.asarray(rate)),
         on.task, steps=tuple(settings.steps), n_draws=settings.draws, batch_size=settings.batch_size,

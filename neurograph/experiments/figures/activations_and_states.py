@@ -183,7 +183,7 @@ def _panel(axes: "Axes", settings: Settings, results: Results, pairs: list[Pair]
             axes.axhline(next(one.majority for _, one in points if one is not None), color=MUTED, linewidth=0.6,
                          linestyle=":")  # fmt: skip
     axes.set_ylim(-0.02, 1.02)
-    style(axes, f"test accuracy after {step} steps")
+    style(axes, f"test accuracy on {grids.task_of(settings, results)}, {step} steps")
     axes.set_xticks(settings.states)
     axes.set_xlabel("states of each neuron", fontsize=9)
     axes.set_title(f"forward: {pairs[0].forward}", fontsize=9, color=INK)

@@ -157,5 +157,5 @@ def _over_steps(axes: "Axes", settings: Settings, results: Results) -> None:
         axes.errorbar(one.steps, one.accuracy.mean(0), error, color="#0072B2", marker="o", markersize=4, capsize=2)
         axes.axhline(one.majority, color=MUTED, linewidth=0.6, linestyle=":")
     axes.set_ylim(-0.02, 1.02)
-    style(axes, "test accuracy of the rule found")
+    style(axes, f"test accuracy on {grids.task_of(settings, results)}, rule found")
     axes.set_xlabel("learning steps", fontsize=9)

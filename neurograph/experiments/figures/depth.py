@@ -123,7 +123,7 @@ def _curves(axes: "Axes", settings: Settings, results: Results) -> None:
             axes.errorbar(x, y, error, color=colour, marker="o", markersize=4, capsize=2, label=label)
             axes.plot(trained, dict(zip(x, y, strict=True)).get(trained, np.nan), "o", color=colour, markersize=9)
     axes.set_ylim(-0.02, 1.02)
-    style(axes, f"test accuracy after {step} steps")
+    style(axes, f"test accuracy on {grids.task_of(settings, results)}, {step} steps")
     axes.set_xlabel("hidden layers", fontsize=9)
 
 
