@@ -133,8 +133,8 @@ def fitted(kind: str, ends: Ends, n_synapses: int) -> Topology:
         UserError: none of this kind has as many, within one per cent.
         Skipped: the kind needs inputs that form a square image, and these do not.
 
-    >>> fitted("perceptron", Ends(64, 10, 0), 5000).n_synapses
-    5000
+    >>> fitted("perceptron", Ends(64, 10, 0), 3000).n_synapses
+    3000
     """
     make, usual, finer = KINDS[kind]
 
