@@ -89,7 +89,8 @@ def learn(
             of baselines and of classes are tuned in any case.
 
     Returns:
-        Steps, accuracies and losses of `problems.curve_numbers`; `rates`: that chosen for each number of steps, or None.
+        Steps, accuracies and losses of `problems.curve_numbers`; `rates`: that chosen for each number of steps, or
+        None.
 
     Raises:
         UserError: a file holds a rule for each population.

@@ -117,8 +117,8 @@ KINDS: dict[str, Kind] = {
     "local_receptive_fields": Kind(_local, _itself, lambda maps: range(1, 8 * maps + 1)),
 }
 """By name. A perceptron has two hidden layers and a residual one four; a random DAG has eight levels, and 24 senders
-for each neuron; a small world has 10 to 24 columns of neurons; scale-free and Erdos-Renyi graphs have single neurons. In
-these three graphs each neuron sees 16 inputs and feeds all outputs."""
+for each neuron; a small world has 10 to 24 columns of neurons; scale-free and Erdos-Renyi graphs have single neurons.
+In these three graphs each neuron sees 16 inputs and feeds all outputs."""
 
 
 def fitted(kind: str, ends: Ends, n_synapses: int) -> Topology:
@@ -133,8 +133,8 @@ def fitted(kind: str, ends: Ends, n_synapses: int) -> Topology:
         UserError: none of this kind has as many, within one per cent.
         Skipped: the kind needs inputs that form a square image, and these do not.
 
-    >>> fitted("perceptron", Ends(64, 10, 0), 5000).n_synapses
-    5000
+    >>> fitted("perceptron", Ends(64, 10, 0), 3000).n_synapses
+    3000
     """
     make, usual, finer = KINDS[kind]
 

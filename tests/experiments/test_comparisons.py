@@ -82,6 +82,7 @@ def test_files_are_found(tmp_path):
     wired = connectomes.wiring(found, weighted=True, seed=0)
     assert (wired.n_neurons, wired.n_synapses) == (3, 2)
     assert "1 of 3 synapses dropped" in wired.history[0]
+    assert wired.weights is not None
     np.testing.assert_allclose(wired.weights, np.ones((1, 2)))
 
 

@@ -119,10 +119,11 @@ def rows(settings: Settings, results: Results) -> list[dict[str, Any]]:
                 about = {"wiring": connectome, "learner": rule, "variant": variant}
                 found += contenders.table(results, name, _about(results, name, about))
     for one in _contrasts(settings, results):
+        half = None if np.isnan(one.lead.half) else one.lead.half
         found.append(
             {
                 "wiring": one.connectome, "learner": one.rule, "variant": f"ahead of {one.null}",
-                "step": settings.early, "accuracy": one.lead.mean, "half_interval": None if np.isnan(one.lead.half) else one.lead.half,
+                "step": settings.early, "accuracy": one.lead.mean, "half_interval": half,
                 "connectome_files": one.is_real, "share_of_graphs_beaten": one.beaten,
             }
         )  # fmt: skip
