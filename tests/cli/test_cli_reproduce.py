@@ -27,11 +27,12 @@ def test_the_list(run):
     assert "fig2" in shown.out
 
 
-IN_CI = ["fig3", "fig4", "fig5", "fig14", "episodes"]
-"""Those that take a minute; the others, which compile for longer, are of the slow tier."""
+ALWAYS, IN_CI = ["fig2", "fig6"], ["fig3", "fig4", "fig5", "fig14", "episodes"]
+"""Those that take seconds, and a minute; the others, which compile for longer, are of the slow tier."""
+SLOW = [name for name in experiments.names() if name not in (*ALWAYS, *IN_CI)]
 
 
-@pytest.mark.parametrize("name", thorough(experiments.names(), ci=IN_CI))
+@pytest.mark.parametrize("name", thorough(experiments.names(), SLOW, ci=IN_CI))
 def test_every_figure_at_its_smallest(name, run):
     """Nothing is judged by it, but each part of the experiment is there."""
     outcome = run("reproduce", name, "--scale", "tiny", "--out", "out", "--seed", 1, "--json")
