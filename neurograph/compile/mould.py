@@ -159,7 +159,6 @@ class Mould:
             mask[senders[mine] - starts[m.source], receivers[mine] - starts[m.target]] = True
             matmuls.append(dataclasses.replace(m, mask=jax.device_put(mask)))
         in_degree, out_degree = (np.bincount(ends, minlength=n) for ends in (receivers, senders))
-        order = np.asarray(net.neuron_rank)
         lower, upper = _ends(net)
         column = np.zeros(n, np.int64)
         column[rank[wiring.inputs]] = np.arange(len(wiring.inputs))
@@ -179,7 +178,7 @@ class Mould:
             feeds_on=jax.device_put(out_degree > 0),
             fan_in=int32(np.maximum(in_degree[upper], 1)),
             fan_out=int32(np.maximum(out_degree[lower], 1)),
-            bias_fan=int32(np.stack([np.maximum(in_degree, 1)[order], of_layer])),
+            bias_fan=int32(np.stack([np.maximum(in_degree, 1)[np.asarray(net.neuron_rank)], of_layer])),
         )
 
     def _check(self, wiring: Topology) -> None:

@@ -59,7 +59,7 @@ class Long(NamedTuple):
 
     Attributes:
         error: the share of the test set that it gets wrong, at each number of steps that was asked for.
-        amplitude: of the synapses before the first step and after each one (see `amplitude`).
+        amplitude: the amplitude of the synapses before the first step and after each one (see `amplitude`).
     """
 
     error: Float[np.ndarray, " marks"]

@@ -76,7 +76,7 @@ def find(name: str, data_dir: str | None, seed: int) -> Found:
     Args:
         name: "celegans", "mushroom_body" or "larva".
         data_dir: the folder of data sets; None for that of the environment.
-        seed: of the generated graph.
+        seed: the seed of the generated graph.
 
     Raises:
         TopologyError: a table is damaged.
@@ -109,7 +109,7 @@ def wiring(found: Found, *, weighted: bool, seed: int) -> Topology:
     Args:
         found: the connectome.
         weighted: whether synapses start at the shares of synapses that a receiver has from each sender.
-        seed: of ties in the orientation.
+        seed: the seed by which ties in the orientation are broken.
     """
     kind = "fractions" if weighted else "none"
     return orientation.wiring_of(found.graph, weights=kind, method=found.method, seed=seed)

@@ -35,8 +35,8 @@ class Survivors(NamedTuple):
     Attributes:
         n_states: after how many Q the others were counted.
         counts: how many dimensions survive that many.
-        singular_values: of the stacked constraints, within a subspace that nearly solves those of the first, for each
-            of these numbers; descending, and in proportion to the largest of the first Q.
+        singular_values: those of the stacked constraints, within a subspace that nearly solves those of the first, for
+            each of these numbers; descending, and in proportion to the largest of the first Q.
         basis: those that survive all Q, orthonormal in the Frobenius norm, `[survivors, n, n]`.
         basis_vectors: as `counts`, of the basis vectors alone that the first Q leaves: their combinations may survive
             where they do not.

@@ -1,7 +1,6 @@
 """What learns where rules are compared: baselines and rules at their best rates, and genomes as they are."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -78,7 +77,7 @@ def learn(
     """Lets something learn a task on a wiring.
 
     Args:
-        work: of the cell.
+        work: the work of the cell.
         name: one of `known()`, or the path of a rule's file.
         topology: the wiring.
         task: what is learnt.
@@ -116,7 +115,7 @@ def curve(
     Args:
         what: a rule, or a `Rated`.
         initializer: how synapses are drawn.
-        n_states: of neurons.
+        n_states: the number of states of a neuron.
     """  # fmt: skip
     net = compile_topology(topology, n_states=n_states, batch_size=how.batch_size)
     common: dict[str, Any] = {
@@ -152,8 +151,11 @@ def _learner(name: str, per_decade: int, tuned: bool) -> tuple[Any, Any, int]:
         raise UserError(f"'{name}' holds a rule for each population; give a file that holds one for all of them.")
     fields = {field.name for field in dataclasses.fields(rule)}
     if "learning_rate" in fields and (tuned or of_class is not None):
-        make: Callable[[float], Rule] = lambda rate: dataclasses.replace(rule, learning_rate=rate)  # noqa: E731
-        return Rated(make, *_DECADES, per_decade), initializer, rule.n_states
+
+        def at(rate: float) -> Rule:
+            return dataclasses.replace(rule, learning_rate=rate)
+
+        return Rated(at, *_DECADES, per_decade), initializer, rule.n_states
     return rule, initializer, rule.n_states
 
 

@@ -281,7 +281,7 @@ class Rule(eqx.Module):
             into: the first of `totals`, summed over all synapses into the neuron.
             below: the first of `statistics`, summed over all in-neighbours; not the unit neuron.
             upper: the second of `statistics`.
-            role: "hidden" or "output".
+            role: "hidden" or "output"; or "input", where what it returns is never read.
             step: index of the learning step, from 0.
 
         Returns:

@@ -166,16 +166,18 @@ def _array(*shape: int) -> Any:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
-def _called(rule: Rule, name: str, *arrays: Any, last: tuple[Any, ...] = ()) -> Any:
+def _called(rule: Rule, name: str, *arrays: Any, last: tuple[Any, ...] = (), by: Any = None) -> Any:
     """The shapes that a method returns.
 
     Args:
         rule, name: the method.
         arrays: its arguments, pytrees of shapes.
         last: further arguments, which are no arrays.
+        by: how the method is called with rule and arrays, where its last arguments are not all that are no arrays.
     """
     try:
-        return jax.eval_shape(lambda rule, *arrays: getattr(rule, name)(*arrays, *last), rule, *arrays)
+        call = by or (lambda rule, *arrays: getattr(rule, name)(*arrays, *last))
+        return jax.eval_shape(call, rule, *arrays)
     except RuleError:
         raise
     except (Exception, SystemExit) as error:  # of any kind, in a method of the user's
@@ -248,9 +250,9 @@ def _check_passes(rule: Rule, outputs_feed_on: bool, n_outputs: int) -> None:
         _expect(rule, "present", _called(rule, "present", _array(1, NEURONS, BATCH)), a.shape, states)
     u = _called(rule, "receive_up", sent, a if rule.keep_states else None)
     u = _expect(rule, "receive_up", u, (None, NEURONS, BATCH), "[channels, neurons, batch]")
-    _expect(
-        rule, "activate", _called(rule, "activate", below(u, rule.n_noise + rule.n_fixed), last=hidden), a.shape, states
-    )
+    u = below(u, rule.n_noise + rule.n_fixed)
+    for name, role in (("activate", "hidden"), ("activate_output", "output")):
+        _expect(rule, name, _called(rule, name, u, last=(rule.default_activation(role),)), a.shape, states)
 
     outputs, classes = _array(k, n_outputs, BATCH), jax.ShapeDtypeStruct((BATCH,), jnp.int32)
 
@@ -310,6 +312,18 @@ def _check_update(rule: Rule) -> None:
     for leaf in jax.tree.leaves(memory):
         _expect(rule, "synapse_memory", leaf, (None, SYNAPSES), "a number for each channel and synapse")
     sums = tuple(_array(n_sums, SYNAPSES) for _ in pre)
+    step: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    if rule.n_fits:
+        if channels > 1:
+            raise _error(
+                rule, f"n_fits is {rule.n_fits}, which needs synapses of one channel; n_channels is {channels}."
+            )
+        _expect(rule, "fit_by", _called(rule, "fit_by", neurons), (1, NEURONS, BATCH), "[1, neurons, batch]")
+        aim = _called(rule, "fit", Synapses(w, w if rule.stores_backward else None, memory), sums, step)
+        if not isinstance(aim, tuple) or len(aim) != 2:
+            raise _error(rule, f"fit gives {_shown(aim)}; it must give a pair, what is fitted and where it starts.")
+        found, _ = (_expect(rule, "fit", one, w.shape, "[1, synapses]") for one in aim)
+        sums = (*sums, found)
     cases = [Synapses(w, w if rule.stores_backward else None, memory)]
     # those of the unit neuron have no way back
     cases += [Synapses(w, None, memory)] if rule.stores_backward else []
@@ -320,9 +334,21 @@ def _check_update(rule: Rule) -> None:
             raise _error(rule, f"totals gives {_shown(totals)}; it must give a pair, of the receiver and the sender.")
         for leaf in jax.tree.leaves(totals):
             _expect(rule, "totals", leaf, (None, SYNAPSES), "[channels, synapses]")
-        step: Any = jax.ShapeDtypeStruct((), jnp.int32)
-        seen = Seen(sums, lower, upper, *totals, step)
+        received = jax.tree.map(lambda leaf: _array(leaf.shape[0], NEURONS), totals[0])
+        # the role is no array, so that it is bound before the call on shapes
+        adapted = [_adapted(rule, received, statistics, role, step) for role in ("hidden", "output")]
+        _same(rule, "adapt", adapted[1], adapted[0], "of outputs as of hidden neurons")
+        for leaf in jax.tree.leaves(adapted):
+            _expect(rule, "adapt", leaf, (None, NEURONS), "[any, neurons]")
+        into = jax.tree.map(lambda leaf: _array(leaf.shape[0], SYNAPSES), adapted[0])
+        seen = Seen(sums, lower, upper, into, totals[1], step)
         _same(rule, "update", _called(rule, "update", synapses, seen), synapses, "Synapses as they were given")
+
+
+def _adapted(rule: Rule, into: Any, statistics: tuple[Any, Any], role: str, step: Any) -> Any:
+    """The shapes that `adapt` returns for neurons of a role."""
+    calls = functools.partial(type(rule).adapt, role=role)
+    return _called(rule, "adapt", into, *statistics, step, by=lambda rule, i, b, u, s: calls(rule, i, b, u, step=s))
 
 
 def _same(rule: Rule, name: str, found: Any, wanted: Any, words: str) -> None:

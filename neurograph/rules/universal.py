@@ -10,7 +10,8 @@ update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rat
            1 / sqrt(sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
            c_j = d + 0.1 V tanh(U z_j + c)     z_j: age, fan-in, signal against noise, and whether j is an output
 
-Nothing of this depends on the number of in-neighbours, the depth, or the scale of the inputs or of the error.
+What a step does to a receiver does not depend on its number of in-neighbours, its depth, or the scales of inputs and
+errors, but through two numbers that the network sees: the fan-in, and the error at outputs.
 """
 
 from typing import Any
@@ -23,7 +24,20 @@ from jaxtyping import Array, Float, Int
 
 from ..ops import precision
 from . import losses
-from .base import Activation, Messages, Neurons, Number, Rule, Seen, States, Synapses, Values, identity, value_and_slope
+from .base import (
+    Activation,
+    Messages,
+    Neurons,
+    Number,
+    Rule,
+    RuleError,
+    Seen,
+    States,
+    Synapses,
+    Values,
+    identity,
+    value_and_slope,
+)
 from .parts import Scalar
 
 TERMS = ("fit", "fast", "medium", "slow", "adam", "gradient", "decay")
@@ -83,6 +97,10 @@ class Universal(Rule):
     n_states = 3
     normalises_itself = True
     short_inputs = True
+
+    def __check_init__(self):
+        if self.n_fits < 1:
+            raise RuleError(f"n_fits of the rule Universal is {self.n_fits}; its steps need a fit of 1 round or more.")
 
     def default_activation(self, role: str) -> Activation:
         return self.output_activation if role == "output" else self.activation

@@ -107,6 +107,44 @@ def test_rules_of_the_package_would_pass(name, monkeypatch):
     checks.check(rules.as_arrays(RULES[name], jnp.float32))
 
 
+class Fitting(rules.FeedbackAlignment):
+    """Receivers fit the gradient; what outputs read of their totals is halved."""
+
+    n_fits = 2
+
+    def totals(self, synapses, sums):
+        return sums[1] ** 2, None
+
+    def adapt(self, into, below, upper, role, step):
+        return into / 2 if role == "output" else into
+
+    def update(self, synapses, seen):
+        return synapses._replace(forward=synapses.forward - self.learning_rate * seen.sums[1] / (1 + seen.into))
+
+
+def test_a_rule_of_ones_own_may_fit():
+    checks.check(rules.as_arrays(Fitting(), jnp.float32))
+    state, _ = helpers.STEP(NET, Fitting(), init(Fitting()), jnp.ones((3, 4)), jnp.ones((2, 4)))
+    assert all(jnp.isfinite(w).all() for w in state.forward)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"fit": lambda self, synapses, sums, step: sums[0]}, "fit gives .* must give a pair"),
+        ({"fit": lambda self, synapses, sums, step: (sums[0][:, 0], sums[0])}, r"fit gives .* must\s+give \[1, 6\]"),
+        ({"fit_by": lambda self, neurons: neurons.backward}, r"fit_by gives \[2, 5, 3\]"),
+        ({"adapt": lambda self, into, below, upper, role, step: into[:, 0]}, r"adapt gives \[1\]"),
+        ({"adapt": lambda self, into, below, upper, role, step: into if role == "hidden" else (into,)}, "adapt gives"),
+        ({"activate_output": lambda self, u, activation: u}, r"activate_output gives \[1, 5, 3\]"),
+        ({"n_channels": 2}, "n_channels is 2|gives"),
+    ],
+)
+def test_mistakes_of_a_rule_that_fits_are_sentences(change, says):
+    with pytest.raises(RuleError, match=says):
+        checks.check(rules.as_arrays(type("Changed", (Fitting,), change)(), jnp.float32))
+
+
 def _update(change):
     def update(self, synapses, seen):
         return change(Mirrored.update(self, synapses, seen), seen)

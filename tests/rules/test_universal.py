@@ -218,3 +218,8 @@ def test_a_gradient_through_steps_is_finite_where_neurons_are_silent():
 
     for leaf in jax.tree.leaves(jax.grad(loss)(rule)):
         assert jnp.isfinite(leaf).all()
+
+
+def test_without_a_round_there_is_no_fit_to_step_by():
+    with pytest.raises(ng.rules.RuleError, match="n_fits of the rule Universal is 0"):
+        Universal(n_fits=0)
