@@ -181,6 +181,8 @@ def load(what: str | os.PathLike[str]) -> Experiment:
     """
     path = pathlib.Path(what)
     found = path if path.suffix.lower() in _SUFFIXES and path.is_file() else _files().get(str(what))
+    if found is None and path.suffix.lower() in _SUFFIXES:
+        raise UserError(f"there is no file '{what}'; give the path of an experiment's file, or the name of one.")
     if found is None:
         raise UserError(f"there is no experiment '{what}'; {nearest(str(what), names())}")
     document = read_document(found)

@@ -311,7 +311,7 @@ def _check_update(rule: Rule) -> None:
     memory = _called(rule, "synapse_memory", w)
     for leaf in jax.tree.leaves(memory):
         _expect(rule, "synapse_memory", leaf, (None, SYNAPSES), "a number for each channel and synapse")
-    sums = tuple(_array(n_sums, SYNAPSES) for _ in pre)
+    sums: tuple[Any, ...] = tuple(_array(n_sums, SYNAPSES) for _ in pre)
     step: Any = jax.ShapeDtypeStruct((), jnp.int32)
     if rule.n_fits:
         if channels > 1:

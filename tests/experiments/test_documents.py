@@ -102,3 +102,8 @@ def test_an_unknown_name_has_a_near_one():
         experiments.load("fig22")
     with pytest.raises(UserError, match="there is no scale 'smal'; did you mean 'small'"):
         experiments.scale_of("smal")
+
+
+def test_a_file_that_is_missing_is_no_misspelt_name():
+    with pytest.raises(UserError, match=r"there is no file 'nothere.yaml'"):
+        experiments.load("nothere.yaml")
