@@ -33,6 +33,7 @@ from ._train import rule_in_short
 
 if TYPE_CHECKING:
     from ..runs.meta_learning import MetaLearning, Status
+    from ..runs.settings import BucketConfig
 
 CHANGEABLE = ("meta_steps", "device", "tasks", "task_options.data_dir")
 """What may be given when a run is resumed; of its data, where they are now."""
@@ -45,7 +46,17 @@ def meta_train(
         list[str] | None, typer.Argument(metavar="TOPOLOGY...", help="Topology files or gallery names.")
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help="A task; repeat for several. The loss is their mean.")] = None,
-    method: Annotated[str | None, typer.Option(help="gradient (Adam through the unroll) or cma (CMA-ES).")] = None,
+    distribution: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|universal",
+            help="In place of TOPOLOGY: draw wirings and tasks anew at each meta-step; a file says of which sizes.",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="gradient (Adam through the unroll), cma (CMA-ES), or of a distribution es (antithetic ES)."),
+    ] = None,
     rule: Annotated[
         str | None, typer.Option(help="A rule by name, as for train; options by --set rule.KEY=VALUE.")
     ] = None,
@@ -109,16 +120,20 @@ def meta_train(
             {
                 **{_option(name): True for name in given if name not in CHANGEABLE},
                 "TOPOLOGY": bool(topologies),
+                "--distribution": distribution is not None,
                 "--out": out is not None,
                 "--set": bool(set_),
             },
             "--meta-steps, --device, --rules, and where the same data are now (--task, --data-dir)",
         )
         process = _reopen(own_copy(resume), given)
-    elif not topologies:
-        raise typer.BadParameter("give a TOPOLOGY to meta-learn on, or a run folder with --resume.")
+    elif bool(topologies) == (distribution is not None):
+        one = "give either a TOPOLOGY or --distribution, not both" if topologies else "give a TOPOLOGY to meta-learn on"
+        raise typer.BadParameter(f"{one}, --distribution universal, or a run folder with --resume.")
     else:
-        process = _start(topologies, given, set_ or [], own_folder(out))
+        if distribution is not None:
+            given["distribution"] = _distribution(distribution)
+        process = _start(topologies or [], given, set_ or [], own_folder(out))
     farewell = f"interrupted; {how_to_continue('meta-train', process.folder, rules)}"
     try:
         with Interrupts(farewell) as interrupts:
@@ -136,6 +151,13 @@ def _option(name: str) -> str:
     first, _, last = name.partition(".")
     word = {"tasks": "task", "n_states": "states"}.get(name, first if first == "curriculum" else last or first)
     return f"--{word.replace('_', '-')}"
+
+
+def _distribution(what: str) -> dict[str, Any]:
+    """What a file says, or the settings of `universal`, which are those by default."""
+    from ..runs.settings import distribution_file
+
+    return {} if what == "universal" else distribution_file(what)
 
 
 def _curriculum(text: str | None) -> dict[str, int]:
@@ -163,7 +185,7 @@ def _start(names: list[str], given: dict[str, Any], assignments: list[str], out:
         runs.check_holds_no_run(out)  # before any work is done
     from ._tune import tune_once
 
-    tune_once(max(wiring.n_synapses for wiring in wirings))
+    tune_once(max((wiring.n_synapses for wiring in wirings), default=0))
     process = meta_learning.prepare(wirings, config, command=typed_command())
     run.open_run(process, out or runs.make_next_free(pathlib.Path("runs"), "meta"))
     return process
@@ -234,11 +256,31 @@ def _table(process: "MetaLearning") -> Table:
     table.add_column(overflow="fold")
     for topology in process.topologies:
         table.add_row("wiring", f"{topology.name}: {topology.n_neurons:,} neurons, {topology.n_synapses:,} synapses")
-    table.add_row("tasks", ", ".join(sorted({task.name for _, task in process.pairs})))
+    if config.distribution is None:
+        table.add_row("tasks", ", ".join(sorted({task.name for _, task in process.pairs})))
+    else:
+        for bucket in config.distribution.buckets or ():
+            table.add_row("drawn", _in_short(bucket))
+        table.add_row("pictures", ", ".join(config.tasks))
     table.add_row("rule", rule_in_short(config, process.learner.start))
-    length = f"{config.unroll}" + (f" to {config.longest}" if config.longest > config.unroll else "")
-    table.add_row("method", f"{config.method}, {config.size} genomes, unrolls of {length} steps, seed {config.seed}")
+    if config.distribution is None:
+        length = f"{config.unroll}" + (f" to {config.longest}" if config.longest > config.unroll else "")
+        how = f"{config.size} genomes, unrolls of {length} steps"
+    elif config.method == "es":
+        how = f"{config.distribution.pairs} pairs of genomes, unrolls of {config.distribution.horizon} steps"
+    else:
+        how = f"{config.distribution.problems} problems for each meta-step"
+    table.add_row("method", f"{config.method}, {how}, seed {config.seed}")
     return table
+
+
+def _in_short(bucket: "BucketConfig") -> str:
+    depths = f"{bucket.least_depth} to {bucket.depth}" if bucket.least_depth < bucket.depth else f"{bucket.depth}"
+    layers = "1 hidden layer" if depths == "1" else f"{depths} hidden layers"
+    return (
+        f"{bucket.inputs:,} inputs, {bucket.outputs:,} outputs, {layers} of up to {bucket.width:,} "
+        f"neurons; batches of {bucket.batch_size:,}, unrolls of {bucket.unroll:,} steps"
+    )
 
 
 def _about(status: "Status") -> str:

@@ -1,6 +1,6 @@
 """Each receiver fits a target along its synapses: a damped least-squares problem of its own, solved round by round.
 
-(C_j + damping v_j I) x_j = g_j          C_j: covariance of what j's in-neighbours send, v_j: its mean diagonal
+(C_j + damped(v_j) I) x_j = g_j          C_j: covariance of what j's in-neighbours send, v_j: its mean diagonal
 
 by conjugate gradients (Hestenes and Stiefel 1952), all receivers side by side. A round is one sum up the synapses and
 one Hebbian sum, `C p = mean_b y_i sum_r y_r p_rj`, so that no matrix is formed and any wiring will do. Where g is the
@@ -22,9 +22,9 @@ from .arrangement import ByPart, ByStage, of_types
 def fitted(
     net: CompiledGraph, rules: Sequence[Rule], neurons: Sequence[Neurons], target: ByPart, start: ByPart
 ) -> tuple[ByPart, ByStage]:
-    """The solutions x after `Rule.n_fits` rounds, one number for each synapse, by part; and damping v_j, by stage.
+    """The solutions x after `Rule.n_fits` rounds, one number for each synapse, by part; and damped(v_j), by stage.
 
-    The unit neuron takes no part: what the others send has mean 0, so that its own x is g / (1 + damping v_j).
+    The unit neuron takes no part: what the others send has mean 0, so that its own x is g / (1 + damped(v_j)).
 
     Args:
         net, rules: the network.
@@ -76,4 +76,4 @@ def fitted(
 
 
 def _damped(net: CompiledGraph, rules: Sequence[Rule], stage: int, mean: Array) -> Array:
-    return of_types(net, stage, lambda type_: rules[type_.rule_below].damping * mean)
+    return of_types(net, stage, lambda type_: rules[type_.rule_below].damped(mean))

@@ -151,7 +151,7 @@ class ByGradient:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns all that a checkpoint keeps."""
-        return {name: np.asarray(leaf) for name, leaf in _named(self._population).items()}
+        return {name: np.asarray(leaf) for name, leaf in named(self._population).items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Restores the state that `arrays` returned.
@@ -159,18 +159,26 @@ class ByGradient:
         Raises:
             UserError: an array is missing, or has another shape or type.
         """
-        for name, leaf in _named(self._population).items():
-            if name not in arrays or arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
-                raise UserError(f"{name} is missing, or has another shape or type")
-        structure = jax.tree.structure(self._population)
-        self._population = everywhere(
-            jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in _named(self._population)])
-        )
+        self._population = everywhere(restored(self._population, arrays))
 
 
-def _named(population: Population) -> dict[str, Any]:
+def named(population: Population) -> dict[str, Any]:
+    """The arrays of a population, by name."""
     leaves = jax.tree_util.tree_leaves_with_path(population)
     return {jax.tree_util.keystr(path).strip("."): leaf for path, leaf in leaves}
+
+
+def restored(population: Population, arrays: dict[str, np.ndarray]) -> Population:
+    """A population of the same structure with other arrays.
+
+    Raises:
+        UserError: an array is missing, or has another shape or type.
+    """
+    for name, leaf in named(population).items():
+        if name not in arrays or arrays[name].shape != leaf.shape or arrays[name].dtype != leaf.dtype:
+            raise UserError(f"{name} is missing, or has another shape or type")
+    leaves = [jnp.asarray(arrays[name]) for name in named(population)]
+    return jax.tree.unflatten(jax.tree.structure(population), leaves)
 
 
 @functools.partial(jax.jit, static_argnames=("draws", "objective"))

@@ -255,7 +255,7 @@ class Rule(eqx.Module):
     def fit(self, synapses: Synapses, sums: tuple[Values, ...], step: Int[Array, ""]) -> tuple[Values, Values]:
         """What each receiver fits by what it receives, and where the search starts: g and x of
 
-        `(C_j + damping v_j I) x_j = g_j`,
+        `(C_j + damped(v_j) I) x_j = g_j`,
 
         where C_j is the covariance of `fit_by` over the receiver's in-neighbours, and v_j its mean diagonal. After
         `n_fits` rounds of conjugate gradients, x is the last of the sums that `totals` and `update` see. Synapses have
@@ -269,10 +269,12 @@ class Rule(eqx.Module):
         y = self.pre(neurons)[0]
         return y - jnp.mean(y, axis=2, keepdims=True)
 
-    @property
-    def damping(self) -> Array | float:
-        """How strongly a fit is damped, relative to the mean square of what is received."""
-        return 0.1
+    def damped(self, variance: Array) -> Array:
+        """How strongly a fit is damped, by the mean variance v_j of what the in-neighbours send, `[1, neurons]`.
+
+        It is to be greater than 0 where nothing varies, or the fit of a receiver that is dead on a batch has no end.
+        """
+        return 0.1 * variance + 1e-4
 
     def adapt(self, into: Any, below: Any, upper: Any, role: str, step: Int[Array, ""]) -> Any:
         """What the update reads of a receiver, once for each neuron: by default its totals themselves.

@@ -1,13 +1,14 @@
 """Descent whose steps a small learned network scales at each receiver, by numbers that do not depend on the wiring.
 
-forward    hidden: u = (r - mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain u); inputs: x - mean_b x; outputs: y = r
+forward    hidden: u = (r - mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain u); outputs: y = r
+           inputs: (x - mean_b x) / the root of their mean variance, one number for all of them
 backward   delta = dL/dr, exactly, the normalisation included
 synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2, 3;  v <- b_4 v + (1 - b_4) D^2
            x: each receiver's damped least-squares fit of m_2 by what it receives (see `engine.fits`)
 update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rate(t) = (1 + t / tau)^p
            phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_2 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
-           1 / sqrt(sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
+           1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
            c_j = d + 0.1 V tanh(U z_j + c)     z_j: age, fan-in, signal against noise, and whether j is an output
 
 What a step does to a receiver does not depend on its number of in-neighbours, its depth, or the scales of inputs and
@@ -50,6 +51,8 @@ FEATURES = (
 HIDDEN = 16
 _TINY = 1e-18
 """What a mean square is never below, so that a receiver that learns nothing has finite derivatives."""
+LEAST_VARIANCE = 1e-3
+"""What is added to the mean variance of what a receiver fits by: where nothing varies on a batch, the fit ends."""
 
 
 def _drawn() -> np.ndarray:
@@ -71,7 +74,7 @@ class Universal(Rule):
 
     Attributes:
         gain: of hidden neurons.
-        log_damping: log of the damping of fits, relative to the mean variance of what is received.
+        log_damping: log of the damping of fits, relative to the mean variance of what is received + `LEAST_VARIANCE`.
         decays: b_1 ... b_4 as logits.
         log_horizon, power: log tau and p, for hidden neurons and outputs.
         coefficients: d, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
@@ -108,7 +111,8 @@ class Universal(Rule):
     # --- the forward pass ---
 
     def present(self, x: Float[Array, "1 inputs batch"]) -> States:
-        return x - jnp.mean(x, axis=2, keepdims=True)
+        centred = x - jnp.mean(x, axis=2, keepdims=True)
+        return centred / jnp.sqrt(jnp.mean(centred**2) + 1e-12)
 
     def activate(self, u: Messages, activation: Activation) -> States:
         centred = u - jnp.mean(u, axis=2, keepdims=True)
@@ -144,9 +148,8 @@ class Universal(Rule):
     def post(self, neurons: Neurons) -> tuple[Messages, ...]:
         return (_second(neurons.backward) / neurons.backward.shape[2],)
 
-    @property
-    def damping(self) -> Array:
-        return jnp.exp(self.log_damping)
+    def damped(self, variance: Array) -> Array:
+        return jnp.exp(self.log_damping) * (variance + LEAST_VARIANCE)
 
     def statistics(self, neurons: Neurons) -> tuple[Any, Any]:
         variance = jnp.var(neurons.backward[:1], axis=2)
@@ -185,8 +188,8 @@ class Universal(Rule):
         fast, medium, slow = (size * correct[k] for k, size in enumerate((fast, medium, slow)))
         noise = noise * jnp.sqrt(correct[3])
         t, is_output = step.astype(n.dtype), role == "output"
-        # neither is ever so small that synapses of 0 stay so
-        scale = 1 / jnp.sqrt(power + 1e-8) if is_output else jnp.sqrt(length**2 + 1e-4 / n)
+        # a hidden neuron whose synapses are all 0 is moved, too
+        scale = 1 / jnp.sqrt(1 + power) if is_output else jnp.sqrt(length**2 + 1e-4 / n)
         cosines = [
             into[7] / n * correct[0] / (fast * fit + 1e-16),
             into[8] / n * correct[2] / (gradient * slow + 1e-16),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .. import __version__
+from .. import __version__, tasks
 from .._text import UserError
 from ..compile import compile_topology
 from ..compile.costs import Costs
@@ -17,6 +17,7 @@ from ..engine.initializers import INITIALIZERS
 from ..learning import evaluate
 from ..learning.divergence import Divergence, is_absurd, loss_of_zeros
 from ..meta import Objective, Problem
+from ..meta.distribution import Distribution
 from ..meta.learners import Standing
 from ..rules import files as rule_files
 from ..rules import losses
@@ -29,7 +30,7 @@ from .checkpoint_files import Unlogged
 from .costs_file import agreed, read_costs, write_costs
 from .errors import RunError
 from .resolve import anchored, known_initializer, one_rule
-from .search import MOST_STEPS, check, founders_of, learner_of, pairs_of
+from .search import MOST_STEPS, check, distribution_of, founders_of, learner_of, pairs_of, samples_of, with_buckets
 from .settings import COMPUTED, MetaConfig, TrainConfig, as_document
 from .topology_file import read_topology, write_topology
 
@@ -59,7 +60,7 @@ class MetaLearning:
 
     Attributes:
         topologies, costs: the wirings, and the costs by which they were compiled.
-        pairs: wirings and tasks that fit each other.
+        pairs: wirings and tasks that fit each other; of a distribution, those on which the best rule is tested.
         problems: these, compiled.
         learner: improves the rules.
         origin: provenance of the rule that it began with, where that has one.
@@ -80,6 +81,7 @@ class MetaLearning:
         start: rule_files.RuleFile | None,
         costs: Costs,
         command: str,
+        distribution: Distribution | None = None,
     ):
         self.topologies, self.config, self.costs, self.pairs = tuple(topologies), config, costs, tuple(pairs)
         self.command, self.folder, self.unlogged = command, pathlib.Path(), Unlogged()
@@ -104,7 +106,7 @@ class MetaLearning:
             online=config.online,
             warm_up=config.warm_up,
         )
-        self.learner = learner_of(config, self.objective, self.problems, founders)
+        self.learner = learner_of(config, self.objective, self.problems, founders, distribution)
         self.marks = (max(1, config.meta_steps // 400),)
         self._standing: Standing | None = None
 
@@ -190,15 +192,23 @@ class MetaLearning:
             "neurograph": __version__,
             "date": datetime.date.today().isoformat(),
             **({"command": self.command} if self.command else {}),
+            **self._learnt_on(),
+            "meta_steps_done": self.step,
+            "seed": config.seed,
+            "settings": {name: value for name, value in own.items() if defaults[name] != value},
+            **({"began_with": self.origin} if self.origin else {}),
+        }
+
+    def _learnt_on(self) -> dict[str, Any]:
+        if self.config.distribution is not None:
+            specs = self.config.tasks
+            return {"pictures": [pathlib.Path(spec).name if tasks.is_file(spec) else spec for spec in specs]}
+        return {
             "tasks": list(dict.fromkeys(task.name for _, task in self.pairs)),
             "wirings": [
                 f"{topology.name}: {topology.n_neurons:,} neurons, {topology.n_synapses:,} synapses"
                 for topology in self.topologies
             ],
-            "meta_steps_done": self.step,
-            "seed": config.seed,
-            "settings": {name: value for name, value in own.items() if defaults[name] != value},
-            **({"began_with": self.origin} if self.origin else {}),
         }
 
     def summary(self) -> dict[str, Any]:
@@ -270,7 +280,8 @@ def prepare(
     """Resolves names, pairs wirings with tasks, compiles, and founds the population.
 
     Args:
-        topologies: the wirings; each is paired with every task whose inputs and outputs it has.
+        topologies: the wirings; each is paired with every task whose inputs and outputs it has. There are none where
+            the settings have a distribution.
         config: the settings.
         base: where relative paths in them start.
         costs: to compile by; None takes those known of this machine.
@@ -290,13 +301,21 @@ def prepare(
             "genome": first.genome,
         }
     )
-    pairs = pairs_of(topologies, trainings)
+    config, distribution = with_buckets(config), None
+    if config.distribution is not None:
+        if topologies:
+            raise UserError("both wirings and a distribution are given, which draws its own; leave one of them out.")
+        distribution = distribution_of(config.distribution, trainings)
+        pairs = samples_of(config, distribution)
+    else:
+        pairs = pairs_of(topologies, trainings)
     if start is None and config.genome not in COMPUTED:
         # the file's rule, with options only where they were given
         start = one_rule(str(config.genome), config.training(config.tasks[0]), pairs[0][1], 0)
         if start.initializer is not None and "initializer" not in config.model_fields_set:
             config = config.model_copy(update={"initializer": known_initializer(start.initializer)})
-    return MetaLearning(topologies, config, pairs, start, agreed() if costs is None else costs, command)
+    costs = agreed() if costs is None else costs
+    return MetaLearning(topologies, config, pairs, start, costs, command, distribution)
 
 
 def resume(folder: pathlib.Path, command: str = "", **changes: Any) -> MetaLearning:
@@ -320,9 +339,9 @@ def _resumed(folder: pathlib.Path, command: str, changes: Mapping[str, Any]) -> 
     stored = run.stored(folder, MetaLearning.kind, MetaLearning.rule_file, changes)
     config = checked(MetaConfig, stored.settings, None)
     names = stored.document.get("topologies")
-    if not names:
+    if not names and config.distribution is None:
         raise RunError(f"'{folder / 'config.yaml'}' is damaged: it has no list 'topologies'. Start the run anew.")
-    topologies = [read_topology(folder, f"topology_{n}") for n in range(len(names))]
+    topologies = [read_topology(folder, f"topology_{n}") for n in range(len(names or ()))]
     start = rule_files.read(folder / MetaLearning.rule_file) if config.genome not in COMPUTED else None
     given = {name: value for name, value in changes.items() if value is not None}
     changed = any(stored.document["meta"].get(name) != value for name, value in given.items())

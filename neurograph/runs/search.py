@@ -1,27 +1,37 @@
 """What a search for rules consists of, by its settings: problems, the first rules, and the method."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from .. import tasks
 from .._text import UserError, count
 from ..meta import Curriculum, Method, Objective, Problem
 from ..meta import population as populations
+from ..meta.distribution import BUCKETS, Bucket, Distribution, Pictures, Space, draw_task, draw_wiring, pictures_of
+from ..meta.distribution.search import Carrying, OverDistribution
 from ..meta.evolution import Evolution
 from ..meta.learners import ByGradient, Learner
 from ..rules import Rule, RuleError, as_arrays, losses
 from ..rules import files as rule_files
 from ..rules.options import PRESET_OPTIONS
-from ..tasks import Task
+from ..tasks import Task, datasets
+from ..tasks.spec import parse
 from ..topology import Topology, check_fits
 from .resolve import loss_of, one_rule, resolve_task
-from .settings import MetaConfig, RuleConfig, TrainConfig
+from .settings import BucketConfig, DistributionConfig, MetaConfig, RuleConfig, TrainConfig
 
 MOST_STEPS = 2**31 - 1
 """The most steps that an int32 counts."""
+TESTED = 2**31 - 2
+"""With the seed: what draws the problems of a distribution on which a rule is tested; the index of no meta-step."""
+STORED = (*datasets.DATA_SETS, "digits", "diabetes")
+"""Tasks of examples that can be had as they are, not standardised."""
 
 
 def check(config: MetaConfig, topologies: Sequence[Topology], founders: Any) -> None:
@@ -31,6 +41,13 @@ def check(config: MetaConfig, topologies: Sequence[Topology], founders: Any) -> 
         raise UserError(
             f"the rule has {count(n_numbers, 'number')}, but CMA-ES needs 2 or more; use the method 'gradient'."
         )
+    if config.distribution is not None and (config.method == "cma" or (config.genomes or 1) > 1):
+        what = "method is cma" if config.method == "cma" else f"genomes is {config.genomes}"
+        raise UserError(
+            f"{what}, but a distribution improves one genome, by gradient or es; leave it out, or the distribution."
+        )
+    if config.distribution is None and config.method == "es":
+        raise UserError("method is es, which estimates the gradient over a distribution; give one, or another method.")
     if config.method == "cma" and config.size < 2:
         raise UserError("genomes is 1, but CMA-ES compares genomes; give 2 or more.")
     if founders.keep_states and config.query_size != config.batch_size:
@@ -71,6 +88,56 @@ def pairs_of(topologies: Sequence[Topology], trainings: Sequence[TrainConfig]) -
             task = resolve_task(trainings[0], topology)
             check_fits(topology, task.n_inputs, task.n_outputs, task.name)
     return pairs
+
+
+def with_buckets(config: MetaConfig) -> MetaConfig:
+    """The settings, whose distribution has its buckets; those by which `universal` was found where it names none."""
+    if config.distribution is None or config.distribution.buckets is not None:
+        return config
+    of_each = tuple(
+        BucketConfig(
+            inputs=space.n_inputs, outputs=space.n_outputs, depth=space.depth, width=space.width,
+            least_depth=space.least_depth, span=space.span, batch_size=batch_size, unroll=steps,
+        )
+        for space, batch_size, steps in BUCKETS
+    )  # fmt: skip
+    return config.model_copy(update={"distribution": config.distribution.model_copy(update={"buckets": of_each})})
+
+
+def distribution_of(config: DistributionConfig, trainings: Sequence[TrainConfig]) -> Distribution:
+    """The distribution of some settings.
+
+    Args:
+        config: with buckets.
+        trainings: the tasks whose pictures are drawn from; several sizes of a data set count as one.
+
+    Raises:
+        ValueError: (of its kinds) a task cannot be loaded, or is none of stored pictures.
+    """
+    pictures: dict[str, list[Pictures]] = {}
+    for training in trainings:
+        spec = str(training.task)
+        is_file = tasks.is_file(spec)
+        stored = is_file or parse(spec).name in STORED
+        options = {**training.task_options, **({"standardise": False} if stored else {})}
+        loaded = tasks.load(spec, seed=training.seed, dtype=training.dtype, **options)
+        pictures.setdefault(spec if is_file else parse(spec).name, []).append(pictures_of(loaded))
+    of_each = [
+        Bucket(Space(b.inputs, b.outputs, b.depth, b.width, b.least_depth, b.span), b.batch_size, b.unroll)
+        for b in config.buckets or ()
+    ]
+    return Distribution.of(of_each, pictures)
+
+
+def samples_of(config: MetaConfig, distribution: Distribution) -> list[tuple[Topology, Task]]:
+    """A wiring and a task of each bucket, which no meta-step has drawn: a rule is tested by them at the end."""
+    random = np.random.default_rng([config.seed, TESTED])
+    found = []
+    for bucket in distribution.buckets:
+        wiring = draw_wiring(random, bucket.space)
+        task, kind = draw_task(random, bucket.space.n_inputs, bucket.space.n_outputs, distribution.pictures)
+        found.append((wiring, dataclasses.replace(task, name=kind)))
+    return found
 
 
 def founders_of(config: MetaConfig, start: rule_files.RuleFile | None, pairs: Sequence[tuple[Topology, Task]]) -> Any:
@@ -120,7 +187,14 @@ def _names_loss(rule: RuleConfig) -> bool:
     return rule.feedback is not None or "loss" in rule.options
 
 
-def learner_of(config: MetaConfig, objective: Objective, problems: tuple[Problem, ...], founders: Any) -> Learner:
+def learner_of(
+    config: MetaConfig,
+    objective: Objective,
+    problems: tuple[Problem, ...],
+    founders: Any,
+    distribution: Distribution | None = None,
+) -> Learner:
+    """The search that the settings describe, over problems, or over a distribution."""
     key = jax.random.fold_in(jax.random.key(config.seed), 2)
     if config.method == "cma":
         return Evolution(
@@ -132,10 +206,24 @@ def learner_of(config: MetaConfig, objective: Objective, problems: tuple[Problem
     )
     rate = config.learning_rate
     schedule = optax.cosine_decay_schedule(rate, config.meta_steps, 0.02) if config.schedule == "cosine" else rate
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(config.clip), optax.adamw(schedule, weight_decay=config.weight_decay)
+    )
+    if distribution is not None and config.distribution is not None:
+        how = OverDistribution(
+            optimizer,
+            per_step=config.distribution.problems,
+            warm_up=config.warm_up,
+            pairs=config.distribution.pairs if config.method == "es" else 0,
+            sigma=config.sigma,
+            horizon=config.distribution.horizon,
+            memory=config.memory,
+            query_size=config.query_size,
+            initializer=objective.initializer,
+        )
+        return Carrying(key, populations.member(founders, 0), distribution, how, seed=config.seed)
     method = Method(
-        optimizer=optax.chain(
-            optax.clip_by_global_norm(config.clip), optax.adamw(schedule, weight_decay=config.weight_decay)
-        ),
+        optimizer=optimizer,
         curriculum=curriculum,
         synchronise_every=config.synchronise_every,
         noise=config.noise,

@@ -235,7 +235,7 @@ def test_a_wrong_option_is_told_before_anything_is_written(run, options, code, w
 
 
 def test_a_wiring_must_be_given_and_exist(run):
-    assert_complains(run("meta-train"), "give a TOPOLOGY to meta-learn on, or a run folder with --resume", code=2)
+    assert_complains(run("meta-train"), "give a TOPOLOGY to meta-learn on, --distribution", code=2)
     assert_complains(run("meta-train", "nothing.yaml", "--task", "xor"), "nothing.yaml", "no such file")
     assert_complains(run("meta-train", "mlp:2-x", "--task", "xor"), "'2-x' is not a list of layers")
     assert not pathlib.Path("runs").exists()
@@ -271,3 +271,57 @@ def test_ctrl_c_in_a_process_of_its_own_keeps_all(tmp_path):
 def test_the_kept_command_does_not_tell_where_data_lie(monkeypatch, given):
     monkeypatch.setattr(sys, "argv", ["x/neurograph", "meta-train", "mlp:2-1", *given, "--set", "update=0.1"])
     assert _long.typed_command() == "neurograph meta-train mlp:2-1 --set update=0.1"
+
+
+SIZES = """
+buckets:
+  - {inputs: 4, outputs: 2, depth: 2, width: 8, batch_size: 8, unroll: 2}
+  - {inputs: 3, outputs: 3, depth: 1, width: 8, batch_size: 8, unroll: 2}
+problems: 2
+pairs: 1
+horizon: 3
+"""
+OVER = ("meta-train", "--distribution", "sizes.yaml", "--task", "digits", "--rule", "backprop", "--genome", "backprop")
+OVER = (*OVER, "--set", "update=0.1", "--set", "query_size=8", "--meta-steps", 4)
+
+
+@pytest.mark.usefixtures("tested")
+@pytest.mark.parametrize("method", ["gradient", "es"])
+def test_over_a_distribution_wirings_and_tasks_are_drawn(run, monkeypatch, method):
+    pathlib.Path("sizes.yaml").write_text(SIZES)
+    outcome = run(*OVER, "--method", method, "--out", "whole")
+    assert outcome.code == 0, outcome.err
+    assert "1 to 2 hidden layers of up to 8 neurons" in " ".join(outcome.out.split())
+    genome = yaml.safe_load(pathlib.Path("whole/genome.txt").read_text())
+    about = genome["provenance"]
+    assert about["pictures"] == ["digits"]
+    assert len(about["settings"]["distribution"]["buckets"]) == 2
+    assert len(about["test"]) == 2
+    assert run(*OVER[:-1], 2, "--method", method, "--out", "half").code == 0
+    pathlib.Path("sizes.yaml").unlink()  # the run has its own copy
+    resumed = run("meta-train", "--resume", "half", "--meta-steps", 4)
+    assert resumed.code == 0, resumed.err
+    again = yaml.safe_load(pathlib.Path("half/genome.txt").read_text())
+    # but for the schedule of the learning rate, which counts the steps that were asked for
+    assert again["provenance"]["meta_steps_done"] == 4
+    assert again["rule"].keys() == genome["rule"].keys()
+
+
+def test_a_distribution_that_is_wrong_is_told(run):
+    pathlib.Path("sizes.yaml").write_text(SIZES)
+    assert_complains(run(*OVER, "--genomes", 2), "a distribution improves one genome")
+    assert_complains(run(*OVER, "--method", "cma"), "method is cma, but a distribution improves one genome")
+    assert_complains(run(*OVER, "--task", "xor"), "task 'xor' generates its own")
+    assert_complains(run(*OVER, "--task", "diabetes"), "have values")
+    assert_complains(run(*SHORT, "--distribution", "sizes.yaml"), "not both", code=2)
+    assert_complains(run("meta-train", WIRING, "--task", "xor", "--method", "es"), "method is es")
+    assert_complains(run(*OVER[:2], "none.yaml"), "none.yaml", "no such file")
+    for wrong, words in (
+        ("buckets: []", "buckets"),
+        ("bucket: 1", "bucket"),
+        ("buckets: [{inputs: 4, outputs: 2, depth: 1, width: 8, least_depth: 2}]", "least_depth is 2, more than depth"),
+        ("buckets: [{inputs: 4, outputs: 1, depth: 1, width: 8}]", "outputs"),
+    ):
+        pathlib.Path("sizes.yaml").write_text(wrong)
+        assert_complains(run(*OVER), "sizes.yaml", words)
+    assert not pathlib.Path("runs").exists()

@@ -2,6 +2,7 @@
 
 from ._compile import COMPILER
 from ._descents import MEMORIES, OTHER_KINDS
+from ._distribution import SPREADING
 from ._engine import MISFITS, PASSING, UPDATING
 from ._learning import COMPARING, CURVES, TUNING
 from ._meta import EVOLVING, META
@@ -26,5 +27,5 @@ MUTATIONS = (
         *UPDATING,
         *MISFITS,
     ),
-    *(*DATA, *MAKING_EPISODES, *REGRESSIONS, *CURVES, *TUNING, *COMPARING, *META, *EVOLVING),
+    *(*DATA, *MAKING_EPISODES, *REGRESSIONS, *CURVES, *TUNING, *COMPARING, *META, *SPREADING, *EVOLVING),
 )

@@ -61,9 +61,10 @@ class Loop:
         batch = x.shape[1]
         y, slope, normal = (np.zeros((self.wiring.n_neurons, batch)) for _ in range(3))
         inputs = {int(row): column for column, row in enumerate(self.wiring.inputs)}
+        common = np.sqrt(np.mean((x - x.mean(axis=1, keepdims=True)) ** 2))
         for j in self.order:
             if j in inputs:
-                y[j] = x[inputs[j]] - x[inputs[j]].mean()
+                y[j] = (x[inputs[j]] - x[inputs[j]].mean()) / common
                 continue
             r = sum((self.w[e] * y[self.wiring.senders[e]] for e in self.into[j]), np.full(batch, self.bias[j]))
             if self.role[j] == "output":
@@ -112,7 +113,7 @@ class Loop:
             moments = [b[k] * old[k] + (1 - b[k]) * (d, d, d, d**2)[k] for k in range(4)]
             covariance = centred[senders] @ centred[senders].T / batch
             variance, n = np.trace(covariance), len(edges)
-            ridge = np.exp(rule.log_damping) * variance / n
+            ridge = np.exp(rule.log_damping) * (variance / n + 1e-3)
             goal = moments[1] * correct[1]
             fit = np.append(np.linalg.solve(covariance + ridge * np.eye(n), goal[:-1]), goal[-1] / (1 + ridge))
             fast, medium, slow, square = moments
@@ -121,7 +122,7 @@ class Loop:
                 return np.sqrt(np.sum(values**2) / n)
 
             noise = np.sqrt(np.sum(square) / n * correct[3])
-            scale = 1 / np.sqrt(variance) if of else np.sqrt(rms(weight) ** 2 + 1e-4 / n)
+            scale = 1 / np.sqrt(1 + variance) if of else np.sqrt(rms(weight) ** 2 + 1e-4 / n)
             cos_fit = np.sum(fast * fit) / n / (rms(fast) * rms(fit))
             cos_slow = np.sum(d * slow) / n / (rms(d) * rms(slow))
             z = [

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...tasks import Task
-from ...tasks.sources import Examples, everything
+from ...tasks import Task, TaskError
+from ...tasks.sources import Examples, everything, n_examples
 from ...tasks.sources import draw as drawn_batch
 
 N_SUPPORT, N_QUERY = 1024, 512
@@ -41,9 +41,18 @@ def pictures_of(task: Task) -> Pictures:
 
     Args:
         task: of stored examples, loaded with `standardise=False`.
+
+    Raises:
+        TaskError: it generates its examples, or they are not labelled with classes.
     """
     pool = task.pool[0].images if isinstance(task.pool, tuple) else task.support_source
+    if n_examples(pool) is None:
+        raise TaskError(
+            f"pictures are drawn from stored examples, but task {task.name!r} generates its own; leave it out."
+        )
     found = everything(pool)
+    if not jnp.issubdtype(found.labels.dtype, jnp.integer):
+        raise TaskError(f"pictures have classes, but the examples of task {task.name!r} have values; leave it out.")
     return Pictures(np.asarray(found.x, np.float32), np.asarray(found.labels))
 
 

@@ -28,7 +28,8 @@ class Space(NamedTuple):
         n_inputs, n_outputs: of each.
         depth: most hidden layers.
         width: most neurons of a layer.
-        span: how many levels a synapse may skip between hidden neurons; inputs and outputs join any.
+        least_depth: fewest hidden layers. The fewer depths there are, the fewer sums has the program.
+        span: how many levels a synapse may pass between hidden neurons; inputs and outputs join any.
         kinds: of `KINDS`.
     """
 
@@ -36,6 +37,7 @@ class Space(NamedTuple):
     n_outputs: int
     depth: int
     width: int
+    least_depth: int = 1
     span: int = 2
     kinds: tuple[str, ...] = KINDS
 
@@ -51,12 +53,13 @@ class Space(NamedTuple):
             (low, high)
             for high in range(1, last + 1)
             for low in range(high)
-            if low == 0 or high - low <= self.span or high > 1
+            if low == 0 or high - low <= self.span or high > self.least_depth
         }
+        none = (0,) * self.least_depth
         return Shape(
             self.n_inputs,
             (self.width,) * self.depth + (0,),
-            (0,) + (self.n_outputs,) * self.depth,
+            none + (self.n_outputs,) * (last - self.least_depth),
             self.n_outputs,
             frozenset(pairs),
         )
@@ -69,7 +72,7 @@ def draw(random: np.random.Generator, space: Space) -> Topology:
     in-neighbours, or a hidden neuron or input without out-neighbours, gets one in the layer below, or above.
     """
     kind = str(random.choice(space.kinds))
-    depth = int(random.integers(1, space.depth + 1))
+    depth = int(random.integers(space.least_depth, space.depth + 1))
     widths = np.exp(random.uniform(np.log(min(LEAST_WIDTH, space.width)), np.log(space.width + 1), depth)).astype(int)
     if random.random() < 0.5:
         widths[:] = widths[0]

@@ -12,8 +12,11 @@ from ._file import load_topology as load_topology
 from ._merge import parse_assignments as parse_assignments
 from ._merge import plain_config as plain_config
 from ._merge import train_config as train_config
+from ._meta import BucketConfig as BucketConfig
 from ._meta import CurriculumConfig as CurriculumConfig
+from ._meta import DistributionConfig as DistributionConfig
 from ._meta import MetaConfig as MetaConfig
+from ._meta import distribution_file as distribution_file
 from ._meta import meta_config as meta_config
 from ._train import COMPUTED as COMPUTED
 from ._train import ActivationNormalizationConfig as ActivationNormalizationConfig

@@ -1,11 +1,12 @@
 """What `neurograph meta-train` is asked: tasks, rule, population, unrolls, and how genomes are improved."""
 
+import pathlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from ...topology.files.yaml import STRICT, WHOLE, Seed, checked
+from ...topology.files.yaml import STRICT, WHOLE, Seed, checked, read_document
 from ._merge import merge
 from ._train import (
     COMPUTED,
@@ -38,6 +39,52 @@ class CurriculumConfig(BaseModel):
     )
 
 
+class BucketConfig(BaseModel):
+    """Wirings and tasks of like size, which share a compiled program; what else they are is drawn."""
+
+    model_config = STRICT
+
+    inputs: Count = Field(description="number of inputs")
+    outputs: Annotated[int, Field(ge=2, le=2**31 - 1), WHOLE] = Field(description="number of outputs, or classes")
+    depth: Count = Field(description="most hidden layers")
+    width: Count = Field(description="most neurons of a hidden layer")
+    least_depth: Count = Field(default=1, description="fewest hidden layers")
+    span: Count = Field(default=2, description="levels that a synapse between hidden neurons may pass")
+    batch_size: Annotated[int, Field(ge=2, le=2**31 - 1), WHOLE] = Field(
+        default=128, description="examples of a support batch"
+    )
+    unroll: Count = Field(default=20, description="learning steps of an unroll")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "BucketConfig":
+        if self.least_depth > self.depth:
+            raise ValueError(f"least_depth is {self.least_depth}, more than depth, {self.depth}; give fewer")
+        return self
+
+
+class DistributionConfig(BaseModel):
+    """Wirings and tasks that are drawn anew for every meta-step."""
+
+    model_config = STRICT
+
+    buckets: Annotated[tuple[BucketConfig, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="sizes of wirings and tasks, each of which has a compiled program; by default those by which the "
+        "genome universal was found",
+    )
+    problems: Count = Field(default=3, description="wirings with a task of a meta-step, each of another bucket")
+    pairs: Count = Field(default=4, description="pairs of genomes by which es estimates the gradient")
+    horizon: Count = Field(default=200, description="learning steps of an unroll (es)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_tuple(cls, data: Any) -> Any:
+        """Lists, as YAML has them, are tuples here."""
+        if isinstance(data, Mapping) and isinstance(data.get("buckets"), list):
+            return {**data, "buckets": tuple(data["buckets"])}
+        return data
+
+
 def _default_rule() -> RuleConfig:
     return RuleConfig(
         name="blur",
@@ -61,7 +108,12 @@ class MetaConfig(OfDtype):
         description="the learning rule: the name of a preset or of a class, or a mapping of options",
     )
     initializer: InitializerName = Field(default="glorot_uniform", description="how synapses are drawn")
-    method: Literal["gradient", "cma"] = Field(default="gradient", description="how genomes are improved")
+    method: Literal["gradient", "cma", "es"] = Field(
+        default="gradient", description="how genomes are improved; es needs a distribution"
+    )
+    distribution: DistributionConfig | None = Field(
+        default=None, description="draw wirings and tasks anew; of the tasks the pictures are drawn from"
+    )
     genome: str = Field(default="random", description="where to start: random, backprop, or a genome file or name")
     n_states: Annotated[int, Field(ge=2, le=1024), WHOLE] | None = Field(
         default=None, description="states of every neuron, k; by default the genome's, or 4"
@@ -99,7 +151,7 @@ class MetaConfig(OfDtype):
     patience: Count = Field(default=20, description="failures in a row after which a genome is replaced")
     memory: Share = Field(default=0.98, description="weight of the past in moving averages of loss and genome")
     average: bool = Field(default=False, description="whether the result is the moving average of the best genome")
-    sigma: PositiveFloat = Field(default=0.3, description="first deviation of cma's draws")
+    sigma: PositiveFloat = Field(default=0.3, description="first deviation of cma's draws; deviation of those of es")
     seed: Seed = Field(default=0, description="of genomes, synapses and batches")
     dtype: Literal["float32", "float64"] = Field(default="float32", description="of states, synapses and genomes")
     device: Literal["cpu", "gpu"] | None = Field(default=None, description="where it runs; by default the best")
@@ -116,11 +168,16 @@ class MetaConfig(OfDtype):
     @property
     def size(self) -> int:
         """How many rules the population has."""
+        if self.distribution is not None:
+            return 1
         return self.genomes or (80 if self.method == "cma" else 8)
 
     @property
     def longest(self) -> int:
         """Most steps that an unroll will have."""
+        if self.distribution is not None:
+            of_each = [bucket.unroll for bucket in self.distribution.buckets or ()]
+            return self.distribution.horizon if self.method == "es" else max(of_each, default=self.unroll)
         stages = (self.meta_steps - 1) // self.curriculum.every
         reached = self.unroll + self.curriculum.add * stages
         return reached if self.curriculum.last is None else max(self.unroll, min(reached, self.curriculum.last))
@@ -160,3 +217,14 @@ def meta_config(values: Mapping[str, Any]) -> MetaConfig:
         section["rule"] = _default_rule().model_dump(exclude_none=True)
     merge(section, {path: values[".".join(path)] for path in keys})
     return checked(MetaConfig, section, None)
+
+
+def distribution_file(path: str) -> dict[str, Any]:
+    """Reads a file of the settings of a distribution, and checks it.
+
+    Raises:
+        ConfigError: the file cannot be read, or all that is wrong with it.
+    """
+    document = read_document(pathlib.Path(path))
+    checked(DistributionConfig, {} if document.data is None else document.data, document)
+    return document.data or {}

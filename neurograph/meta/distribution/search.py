@@ -1,0 +1,200 @@
+"""Searches for a rule over a distribution: problems drawn anew for each meta-step, and its gradient, or an estimate."""
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Key
+
+from ...engine.initializers import Initializer, glorot_uniform
+from ..learners import VALIDATION, Standing, Validation, named, restored
+from ..population import LEAST_SIZE, Population, founded, member
+from . import Distribution, Drawn
+from .courses import Course, course, courses
+
+if TYPE_CHECKING:
+    import optax
+
+LEAST_WARM_UP = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class OverDistribution:
+    """How a rule is improved over a distribution.
+
+    Attributes:
+        optimizer: of optax, for the numbers of the rule, clipping and schedule included.
+        per_step: the number of problems of a meta-step, each of another bucket while there are enough; the norm of the
+            gradient of each is cut at 1, so that none outweighs the others.
+        warm_up: most steps that precede an unroll in half of the meta-steps, of a number drawn log-uniformly; 0: none.
+        pairs: 0: the gradient through the unroll. Else its estimate by that many pairs of rules which differ from the
+            current one by +-`sigma` times the size of each number, in unrolls of `horizon` steps (antithetic evolution
+            strategies; Salimans et al. 2017).
+        sigma, horizon: see `pairs`.
+        memory: the weight of the past, in [0, 1), in the moving averages of losses and of the rule.
+        query_size, initializer: see `courses.course`.
+    """
+
+    optimizer: "optax.GradientTransformation"
+    per_step: int = 3
+    warm_up: int = 0
+    pairs: int = 0
+    sigma: float = 0.1
+    horizon: int = 200
+    memory: float = 0.98
+    query_size: int = 256
+    initializer: Initializer = glorot_uniform
+
+
+class Carrying:
+    """A rule that is improved on problems drawn anew; for the methods see `Learner`.
+
+    Its losses are geometric means, of steps and problems, of query losses + `courses.FLOOR`.
+
+    Attributes:
+        start: the rule that the search began with.
+    """
+
+    def __init__(
+        self, key: Key[Array, ""], start: Any, distribution: Distribution, how: OverDistribution, *, seed: int = 0
+    ):
+        self.start = start
+        self._key, self._distribution, self._how, self._seed = key, distribution, how, seed
+        self._population: Population = founded(jax.tree.map(lambda leaf: leaf[None], start), how.optimizer)
+        self._programs: dict[int, Any] = {}
+        self._vector, self._rule_of = ravel_pytree(start)
+
+    @property
+    def step(self) -> int:
+        return int(self._population.step)
+
+    @property
+    def final_length(self) -> int:
+        return self._how.horizon if self._how.pairs else max(bucket.steps for bucket in self._distribution.buckets)
+
+    def advance(self, n: int) -> None:
+        """Takes n meta-steps."""
+        for _ in range(n):
+            self._take()
+
+    def _take(self) -> None:
+        how, step = self._how, self.step
+        random = np.random.default_rng([self._seed, step])
+        n_buckets = len(self._distribution.buckets)
+        order = np.arange(n_buckets)
+        total: Any = None
+        found: list[Course] = []
+        skipped = 0
+        for number in range(how.per_step):
+            if number % n_buckets == 0:
+                order = random.permutation(n_buckets)
+            drawn = self._distribution.draw(random, int(order[number % n_buckets]))
+            warm_up = 0
+            if how.warm_up >= LEAST_WARM_UP and random.random() < 0.5:
+                warm_up = int(np.exp(random.uniform(np.log(LEAST_WARM_UP), np.log(how.warm_up + 1))))
+            key = jax.random.fold_in(jax.random.fold_in(self._key, step), number)
+            result, gradient = self._judged(key, drawn, warm_up)
+            norm = float(jnp.linalg.norm(gradient))
+            if not np.isfinite(norm) or not np.isfinite(float(result.loss)):
+                skipped += 1
+                continue
+            found.append(result)
+            part = gradient / max(norm, 1.0)
+            total = part if total is None else total + part
+        self._follow(total, found, skipped)
+
+    def _judged(self, key: Key[Array, ""], drawn: Drawn, warm_up: int) -> tuple[Course, Array]:
+        """The course on a problem, and the gradient as one vector."""
+        bucket, how, rule = self._distribution.buckets[drawn.bucket], self._how, member(self._population.rules, 0)
+        if how.pairs:
+            return self._estimated(key, drawn, rule)
+        if drawn.bucket not in self._programs:
+            judge = functools.partial(
+                course, steps=bucket.steps, batch_size=bucket.batch_size, query_size=how.query_size,
+                initializer=how.initializer,
+            )  # fmt: skip
+
+            def both(rule: Any, key: Any, problem: Any, warm_up: Any) -> tuple[Array, Course]:
+                result = judge(key, rule, problem, warm_up)
+                return result.loss, result
+
+            self._programs[drawn.bucket] = jax.jit(jax.value_and_grad(both, has_aux=True))
+        (_, result), gradient = self._programs[drawn.bucket](rule, key, drawn.problem, jnp.int32(warm_up))
+        return result, ravel_pytree(gradient)[0]
+
+    def _estimated(self, key: Key[Array, ""], drawn: Drawn, rule: Any) -> tuple[Course, Array]:
+        bucket, how = self._distribution.buckets[drawn.bucket], self._how
+        vector = ravel_pytree(rule)[0]
+        noise_key, key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, (how.pairs, vector.size), vector.dtype)
+        sizes = how.sigma * jnp.maximum(jnp.abs(vector), LEAST_SIZE)
+        rules = jax.vmap(self._rule_of)(vector[None] + sizes[None] * jnp.concatenate([noise, -noise]))
+        found = courses(
+            key, rules, drawn.problem, steps=how.horizon, batch_size=bucket.batch_size, query_size=how.query_size,
+            initializer=how.initializer,
+        )  # fmt: skip
+        differences = (found.loss[: how.pairs] - found.loss[how.pairs :]) / 2
+        gradient = jnp.mean(differences[:, None] * noise, axis=0) / sizes
+        return Course(*(jnp.mean(values) for values in found)), gradient
+
+    def _follow(self, gradient: Array | None, found: list[Course], skipped: int) -> None:
+        before = self._population
+        rules, averages, optimizer = before.rules, before.averages, before.optimizer
+        loss, accuracy = before.loss, before.accuracy
+        if gradient is not None:
+            rule, state = member(rules, 0), member(optimizer, 0)
+            change, state = self._how.optimizer.update(self._rule_of(gradient), state, rule)
+            rule = jax.tree.map(lambda x, d: x + d.astype(x.dtype), rule, change)
+            # the first rules count no more than later ones
+            memory = min(self._how.memory, 1 - 1 / (self.step + 2))
+            rules, optimizer = (jax.tree.map(lambda leaf: leaf[None], tree) for tree in (rule, state))
+            averages = jax.tree.map(lambda a, x: memory * a + (1 - memory) * x, averages, rules)
+            new = [float(np.mean([getattr(one, name) for one in found])) for name in ("loss", "last")]
+            loss, accuracy = (
+                jnp.where(jnp.isfinite(old), memory * old + (1 - memory) * value, value).astype(old.dtype)
+                for old, value in zip((loss, accuracy), new, strict=True)
+            )
+        self._population = dataclasses.replace(
+            before, rules=rules, averages=averages, optimizer=optimizer, loss=loss, accuracy=accuracy,
+            skipped=before.skipped + skipped, step=before.step + 1,
+        )  # fmt: skip
+
+    def standing(self) -> Standing:
+        loss, accuracy = float(jnp.exp(self._population.loss[0])), float(self._population.accuracy[0])
+        return Standing(loss, loss, accuracy, accuracy, int(self._population.skipped), 0, self.final_length)
+
+    def best(self) -> Any:
+        """Returns the moving average of the rule."""
+        return member(self._population.averages, 0)
+
+    def validate(self, draws: int) -> Validation:
+        """Judges the rule on problems that no meta-step has drawn: `draws` of every bucket."""
+        random, rules = np.random.default_rng([self._seed, VALIDATION]), self._population.averages
+        losses, accuracies = [], []
+        for index, bucket in enumerate(self._distribution.buckets):
+            for number in range(draws):
+                key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(self._key, VALIDATION), index), number)
+                found = courses(
+                    key, rules, self._distribution.draw(random, index).problem, steps=self.final_length,
+                    batch_size=bucket.batch_size, query_size=self._how.query_size, initializer=self._how.initializer,
+                )  # fmt: skip
+                losses.append(float(found.loss[0]))
+                accuracies.append(float(found.last[0]))
+        accuracy = float(np.mean(accuracies))
+        return Validation(float(np.exp(np.mean(losses))), accuracy, (accuracy,))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns all that a checkpoint keeps."""
+        return {name: np.asarray(leaf) for name, leaf in named(self._population).items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Restores the state that `arrays` returned.
+
+        Raises:
+            UserError: an array is missing, or has another shape or type.
+        """
+        self._population = restored(self._population, arrays)
