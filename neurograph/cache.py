@@ -48,6 +48,28 @@ class CacheWarning(UserWarning):
     """Nothing can be kept in the cache folder; all goes on without."""
 
 
+def make_room() -> bool:
+    """Forgets all compiled programs of this process where they come near what Linux lets a process have.
+
+    Each program takes several memory mappings, of which a process has at most `vm.max_map_count` (65,530 as a rule);
+    one that compiles thousands of programs would be ended by LLVM ("Unable to allocate section memory"). Whoever
+    computes many things one after the other calls this between them.
+
+    Returns:
+        Whether programs were forgotten.
+    """
+    try:
+        most = int(pathlib.Path("/proc/sys/vm/max_map_count").read_text())
+        with open("/proc/self/maps", "rb") as lines:
+            n = sum(1 for _ in lines)
+    except (OSError, ValueError):  # another system, which has no such limit
+        return False
+    if n < most / 3:
+        return False
+    jax.clear_caches()
+    return True
+
+
 def machine() -> str:
     """Names what compiled code depends on: versions, system, and the CPU's model and features.
 

@@ -30,6 +30,7 @@ class CompiledGraph(eqx.Module):
         output_rows: compiled number of each output, in the prediction's order.
         output_places: where it is among the neurons of the output stages.
         feeds_on: compiled neuron -> whether it has outgoing synapses.
+        depth: compiled neuron -> its level, and its height: the longest paths to it and from it.
         fan_in, fan_out: of each synapse's receiver and sender, in the user's order; bias excluded.
         bias_fan: `[2, neurons]`, in the user's order: fan-in, and number of neurons of its population at its level.
         weights, backward_weights, biases: initial synapses that came with the topology, in the user's order, or None.
@@ -50,6 +51,7 @@ class CompiledGraph(eqx.Module):
     output_rows: Int[Array, " outputs"]
     output_places: Int[Array, " outputs"]
     feeds_on: Array
+    depth: Int[Array, "two neurons"]
     fan_in: Int[Array, " synapses"]
     fan_out: Int[Array, " synapses"]
     bias_fan: Int[Array, "two neurons"]

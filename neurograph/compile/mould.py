@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from .._text import UserError, count, shown
-from ..topology import HIDDEN, OUTPUT, Population, Topology, from_arrays, levels
+from ..topology import HIDDEN, OUTPUT, Population, Topology, from_arrays, heights, levels
 from ._blocks import int32
 from ._compile import compile_topology
 from ._graph import CompiledGraph
@@ -160,6 +160,8 @@ class Mould:
             matmuls.append(dataclasses.replace(m, mask=jax.device_put(mask)))
         in_degree, out_degree = (np.bincount(ends, minlength=n) for ends in (receivers, senders))
         lower, upper = _ends(net)
+        depth = np.zeros((2, n), np.int64)
+        depth[:, rank] = level, heights(wiring)
         column = np.zeros(n, np.int64)
         column[rank[wiring.inputs]] = np.arange(len(wiring.inputs))
         column[rank[wiring.outputs]] = np.arange(len(wiring.outputs))
@@ -176,6 +178,7 @@ class Mould:
             output_rows=int32(rank[wiring.outputs]),
             output_places=int32(np.searchsorted(with_outputs, rank[wiring.outputs])),
             feeds_on=jax.device_put(out_degree > 0),
+            depth=int32(depth),
             fan_in=int32(np.maximum(in_degree[upper], 1)),
             fan_out=int32(np.maximum(out_degree[lower], 1)),
             bias_fan=int32(np.stack([np.maximum(in_degree, 1)[np.asarray(net.neuron_rank)], of_layer])),

@@ -65,8 +65,8 @@ def fitted(
     p = residual
     for _ in range(rules[0].n_fits):
         c_p = product(p)
-        # 1 where nothing is received, or nothing that varies
-        below = [jnp.where(m > 0, c + m * f, 1) for c, m, f in zip(inner(p, c_p), mean, floor, strict=True)]
+        # 1 where nothing is received
+        below = [jnp.where(d > 0, c + d * f, 1) for c, d, f in zip(inner(p, c_p), damped, floor, strict=True)]
         rate = laid(tuple(s / b for s, b in zip(square, below, strict=True)))
         x = x + rate * p
         residual = residual - rate * c_p

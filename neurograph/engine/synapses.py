@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from .. import ops
 from ..compile import CompiledGraph
-from ..rules import Neurons, Rule, Seen, Synapses
+from ..rules import Neurons, Place, Rule, Seen, Synapses
 from .arrangement import ByPart, ByStage, by_stage, of_types, over_synapses
 from .fits import fitted
 from .state import NetworkState
@@ -83,10 +83,16 @@ def updated(
     # what the receiver makes of its total, by the rule of the synapses
     below = _collected(net, ops.UP, lower_laid)
 
+    depth = net.depth.astype(state.dtype)
+
+    def place(s: int, type_: Any) -> Place:
+        rows = slice(wiring.stages[s].start, wiring.stages[s].stop)
+        return Place(type_.role, *depth[:, rows])
+
     def adapted(r: int) -> list[Any]:
         adapt = rules[r].adapt
         return [
-            _of_types(net, s, lambda t, s=s: adapt(into[s], below[s], upper[s][r], t.role, state.step))
+            _of_types(net, s, lambda t, s=s: adapt(into[s], below[s], upper[s][r], place(s, t), state.step))
             for s in range(len(into))
         ]
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, cast
 
 import jax
 
-from .. import _files
+from .. import _files, cache
 from .._text import UserError, nearest, shown
 from ..runs import claim as claims_of_folders
 from ..runs import environment, run
@@ -223,6 +223,7 @@ def advance(
                 tell((before + min(max(share, 0.0), 1.0) * cell.weight) / total, f"{about} {what}".strip())
 
             told(0.0, "")
+            cache.make_room()
             work = cells.Work(cell.name, made.folder, made.seed, made.data_dir, made.results, stop, told)
             began = time.monotonic()
             try:

@@ -12,6 +12,7 @@ files          a rule as a readable text file; `load`, `save`
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import relu_tanh as relu_tanh
 from .base import Neurons as Neurons
+from .base import Place as Place
 from .base import Rule as Rule
 from .base import RuleError as RuleError
 from .base import Rules as Rules

@@ -70,6 +70,19 @@ class Synapses(NamedTuple):
     memory: Any = ()
 
 
+class Place(NamedTuple):
+    """Where neurons stand in the wiring.
+
+    Attributes:
+        role: "hidden" or "output"; or "input", for which nothing is read.
+        level, height: the number of synapses of the longest path to a neuron, and from it.
+    """
+
+    role: str
+    level: Float[Array, " neurons"]
+    height: Float[Array, " neurons"]
+
+
 class Seen(NamedTuple):
     """What `Rule.update` sees beside the synapses themselves.
 
@@ -276,14 +289,14 @@ class Rule(eqx.Module):
         """
         return 0.1 * variance + 1e-4
 
-    def adapt(self, into: Any, below: Any, upper: Any, role: str, step: Int[Array, ""]) -> Any:
+    def adapt(self, into: Any, below: Any, upper: Any, place: Place, step: Int[Array, ""]) -> Any:
         """What the update reads of a receiver, once for each neuron: by default its totals themselves.
 
         Args:
             into: the first of `totals`, summed over all synapses into the neuron.
             below: the first of `statistics`, summed over all in-neighbours; not the unit neuron.
             upper: the second of `statistics`.
-            role: "hidden" or "output"; or "input", where what it returns is never read.
+            place: where the receiver stands in the wiring.
             step: index of the learning step, from 0.
 
         Returns:

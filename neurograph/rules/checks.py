@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from .._text import closest, shown
-from .base import Neurons, Rule, RuleError, Seen, Synapses
+from .base import Neurons, Place, Rule, RuleError, Seen, Synapses
 
 NEURONS, BATCH, SYNAPSES, OUTPUTS = 5, 3, 6, 4
 """Sizes that a method is called with; all differ, so that axes that are confused show."""
@@ -335,7 +335,6 @@ def _check_update(rule: Rule) -> None:
         for leaf in jax.tree.leaves(totals):
             _expect(rule, "totals", leaf, (None, SYNAPSES), "[channels, synapses]")
         received = jax.tree.map(lambda leaf: _array(leaf.shape[0], NEURONS), totals[0])
-        # the role is no array, so that it is bound before the call on shapes
         adapted = [_adapted(rule, received, statistics, role, step) for role in ("hidden", "output")]
         _same(rule, "adapt", adapted[1], adapted[0], "of outputs as of hidden neurons")
         for leaf in jax.tree.leaves(adapted):
@@ -347,8 +346,13 @@ def _check_update(rule: Rule) -> None:
 
 def _adapted(rule: Rule, into: Any, statistics: tuple[Any, Any], role: str, step: Any) -> Any:
     """The shapes that `adapt` returns for neurons of a role."""
-    calls = functools.partial(type(rule).adapt, role=role)
-    return _called(rule, "adapt", into, *statistics, step, by=lambda rule, i, b, u, s: calls(rule, i, b, u, step=s))
+    at = _array(NEURONS)
+
+    def calls(rule: Rule, into: Any, below: Any, upper: Any, level: Any, height: Any, step: Any) -> Any:
+        # the role is no array, so that it is bound before the call on shapes
+        return type(rule).adapt(rule, into, below, upper, Place(role, level, height), step)
+
+    return _called(rule, "adapt", into, *statistics, at, at, step, by=calls)
 
 
 def _same(rule: Rule, name: str, found: Any, wanted: Any, words: str) -> None:

@@ -9,7 +9,7 @@ update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rat
            phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_2 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
            1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
-           c_j = d + 0.1 V tanh(U z_j + c)     z_j: age, fan-in, signal against noise, and whether j is an output
+           c_j = d + 0.3 V tanh(U z_j + c)     z_j: age, fan-in, level, signal against noise, and whether j is an output
 
 What a step does to a receiver does not depend on its number of in-neighbours, its depth, or the scales of inputs and
 errors, but through two numbers that the network sees: the fan-in, and the error at outputs.
@@ -30,6 +30,7 @@ from .base import (
     Messages,
     Neurons,
     Number,
+    Place,
     Rule,
     RuleError,
     Seen,
@@ -46,6 +47,7 @@ TERMS = ("fit", "fast", "medium", "slow", "adam", "gradient", "decay")
 FEATURES = (
     "log age", "1 / (1 + t)", "1 / (1 + t / 10)", "exp(-t / 3)", "log fan-in", "fast / noise", "medium / noise",
     "slow / noise", "log length", "output", "log fit / noise", "log error", "cos(fast, fit)", "cos(gradient, slow)",
+    "log level", "log height",
 )  # fmt: skip
 """What the network sees of a receiver, in order. Noise is sqrt(v); the error is that of outputs alone."""
 HIDDEN = 16
@@ -89,7 +91,7 @@ class Universal(Rule):
     decays: Float[Number, "4"] = eqx.field(default_factory=lambda: np.array([0.0, 1.5, 3.0, 3.0]))
     log_horizon: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([1.5, 1.5]))
     power: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([-0.7, -0.7]))
-    coefficients: Float[Number, "2 terms"] = _by_role(0.1, 0.0, 0.0, 0.0, 0.05, 0.0, 0.0)
+    coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.0, 0.05, 0.05, 0.0)
     hidden: Float[Number, "hidden features"] = eqx.field(default_factory=_drawn)
     hidden_bias: Float[Number, " hidden"] = eqx.field(default_factory=lambda: np.zeros(HIDDEN))
     output: Float[Number, "2 terms hidden"] = eqx.field(default_factory=lambda: np.zeros((2, len(TERMS), HIDDEN)))
@@ -180,14 +182,14 @@ class Universal(Rule):
         )  # fmt: skip
         return jnp.concatenate(products), None
 
-    def adapt(self, into: Any, below: Any, upper: Any, role: str, step: Int[Array, ""]) -> Any:
+    def adapt(self, into: Any, below: Any, upper: Any, place: Place, step: Int[Array, ""]) -> Any:
         n, power = jnp.maximum(below[0], 1), below[1]
         mean = jnp.sqrt(jnp.maximum(into[:7], 0) / n[None] + _TINY)
         length, gradient, fast, medium, slow, noise, fit = mean
         correct = self._unbiased(step)
         fast, medium, slow = (size * correct[k] for k, size in enumerate((fast, medium, slow)))
         noise = noise * jnp.sqrt(correct[3])
-        t, is_output = step.astype(n.dtype), role == "output"
+        t, is_output = step.astype(n.dtype), place.role == "output"
         # a hidden neuron whose synapses are all 0 is moved, too
         scale = 1 / jnp.sqrt(1 + power) if is_output else jnp.sqrt(length**2 + 1e-4 / n)
         cosines = [
@@ -207,11 +209,13 @@ class Universal(Rule):
                 jnp.log(fit * power / n / noise + 1e-3) / 3,
                 error,
                 *cosines,
+                jnp.log1p(place.level) / 2,
+                jnp.log1p(place.height) / 2,
             ]
         )
         unit = jnp.tanh(jnp.matmul(self.hidden, z, precision=precision()) + self.hidden_bias[:, None])
         of = int(is_output)
-        c = self.coefficients[of, :, None] + 0.1 * jnp.matmul(self.output[of], unit, precision=precision())
+        c = self.coefficients[of, :, None] + 0.3 * jnp.matmul(self.output[of], unit, precision=precision())
         rate = (1 + t / jnp.exp(self.log_horizon[of])) ** self.power[of]
         sizes = [fit, fast / correct[0], medium / correct[1], slow / correct[2], None, gradient]
         factors = [scale * c[k] if size is None else scale * c[k] / size for k, size in enumerate(sizes)]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from .. import cache
 from ..compile import CompiledGraph, compile_topology
 from ..learning import BASELINES, Curve, Interval, Rated, Tuned, evaluate, forward_passes, interval, tune
 from ..rules import ACTIVATIONS, Blur, Rule, RuleError, Rules
@@ -215,6 +216,7 @@ def transfer(
     for name in tasks:
         plain = anchored(plain_config({**settings, "task": name}), base)
         for wiring, topology in topologies.items():
+            cache.make_room()
             task = resolve_task(plain, topology)
             fits = (len(topology.inputs), len(topology.outputs)) == (task.n_inputs, task.n_outputs)
             for genome, what in genomes.items():

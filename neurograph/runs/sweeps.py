@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from .. import cache
 from .._text import UserError
 from ..topology.files.yaml import checked, read_document
 from . import run, training
@@ -177,6 +178,7 @@ def train(
         yield Outcome("failed", str(error))
         return
     state: Literal["done", "diverged", "interrupted"] = "done"
+    cache.make_room()
     try:
         for status in run.loop(process, stop=stop):
             yield status.step, process.n_steps

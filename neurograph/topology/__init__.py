@@ -27,6 +27,7 @@ from ._types import Topology as Topology
 from ._types import TopologyError as TopologyError
 from ._types import TopologyWarning as TopologyWarning
 from ._validate import check_fits as check_fits
+from ._validate import heights as heights
 from ._validate import levels as levels
 from ._validate import validate as validate
 

@@ -36,6 +36,28 @@ def levels(topology: Topology) -> np.ndarray:
     return level
 
 
+def heights(topology: Topology) -> np.ndarray:
+    """Gives the height of every neuron: the length of the longest path from it to a neuron without outgoing synapses.
+
+    Args:
+        topology: the wiring.
+
+    Returns:
+        int64 `[neurons]`, 0 for neurons without outgoing synapses.
+
+    Raises:
+        TopologyError: the wiring has a cycle.
+
+    >>> from neurograph import topology
+    >>> topology.heights(topology.from_arrays([0, 0, 1], [1, 2, 2])).tolist()
+    [2, 1, 0]
+    """
+    height = levels_or_minus_one(topology.receivers, topology.senders, topology.n_neurons)
+    if (height < 0).any():
+        levels(topology)  # which names the cycle
+    return height
+
+
 def validate(topology: Topology, *, edge_place: Callable[[int], str] | None = None) -> None:
     """Checks every rule that a wiring must keep.
 

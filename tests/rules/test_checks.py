@@ -115,8 +115,8 @@ class Fitting(rules.FeedbackAlignment):
     def totals(self, synapses, sums):
         return sums[1] ** 2, None
 
-    def adapt(self, into, below, upper, role, step):
-        return into / 2 if role == "output" else into
+    def adapt(self, into, below, upper, place, step):
+        return into / 2 if place.role == "output" else into
 
     def update(self, synapses, seen):
         return synapses._replace(forward=synapses.forward - self.learning_rate * seen.sums[1] / (1 + seen.into))
@@ -134,8 +134,8 @@ def test_a_rule_of_ones_own_may_fit():
         ({"fit": lambda self, synapses, sums, step: sums[0]}, "fit gives .* must give a pair"),
         ({"fit": lambda self, synapses, sums, step: (sums[0][:, 0], sums[0])}, r"fit gives .* must\s+give \[1, 6\]"),
         ({"fit_by": lambda self, neurons: neurons.backward}, r"fit_by gives \[2, 5, 3\]"),
-        ({"adapt": lambda self, into, below, upper, role, step: into[:, 0]}, r"adapt gives \[1\]"),
-        ({"adapt": lambda self, into, below, upper, role, step: into if role == "hidden" else (into,)}, "adapt gives"),
+        ({"adapt": lambda self, into, below, upper, place, step: into[:, 0]}, r"adapt gives \[1\]"),
+        ({"adapt": lambda self, into, below, upper, at, step: into if at.role == "hidden" else (into,)}, "adapt gives"),
         ({"activate_output": lambda self, u, activation: u}, r"activate_output gives \[1, 5, 3\]"),
         ({"n_channels": 2}, "n_channels is 2|gives"),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -52,7 +53,10 @@ class Loop:
         n, e = wiring.n_neurons, wiring.n_synapses
         self.into = [np.flatnonzero(wiring.receivers == j) for j in range(n)]
         self.out = [np.flatnonzero(wiring.senders == j) for j in range(n)]
-        self.order = np.argsort(ng.topology.levels(wiring), kind="stable")
+        self.level = ng.topology.levels(wiring)
+        self.order = np.argsort(self.level, kind="stable")
+        graph = nx.DiGraph(zip(wiring.senders.tolist(), wiring.receivers.tolist(), strict=True))
+        self.height = [nx.dag_longest_path_length(graph.subgraph({j} | nx.descendants(graph, j))) for j in range(n)]
         self.role = [("input", "hidden", "output")[r] for r in wiring.roles]
         self.memory = [np.zeros((5, e)), np.zeros((5, n))]
         self.t = 0
@@ -130,9 +134,10 @@ class Loop:
                 rms(fast) * correct[0] / noise, rms(medium) * correct[1] / noise, rms(slow) * correct[2] / noise,
                 np.log(rms(weight) / scale + 0.1), of, np.log(rms(fit) * variance / n / noise + 1e-3) / 3,
                 np.log(rms_of(delta[j]) + 1e-3) / 5 if of else 0.0, cos_fit, cos_slow,
+                np.log1p(self.level[j]) / 2, np.log1p(self.height[j]) / 2,
             ]  # fmt: skip
             assert len(z) == len(FEATURES)
-            c = rule.coefficients[of] + 0.1 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
+            c = rule.coefficients[of] + 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
             rate = (1 + self.t / np.exp(rule.log_horizon[of])) ** rule.power[of]
             adam = medium * correct[1] / (np.sqrt(square * correct[3]) + 0.1 * noise)
             directions = [fit / rms(fit), fast / rms(fast), medium / rms(medium), slow / rms(slow), adam, d / rms(d)]

@@ -285,3 +285,34 @@ def test_the_second_command_compiles_only_what_is_damaged_and_finds_the_same_num
     for name in ("metrics.jsonl", "checkpoints/step_00000024.safetensors"):
         none, cold, warm = ((tmp_path / folder / name).read_bytes() for folder in ("none", "cold", "warm"))
         assert none == cold == warm
+
+
+# --- programs of this process ---------------------------------------------------------------------------------------
+
+
+def test_programs_are_forgotten_before_the_system_ends_the_process(monkeypatch):
+    compiled = []
+
+    @jax.jit
+    def twice(x):
+        compiled.append(1)  # once for each time that it is traced
+        return 2 * x
+
+    def called() -> int:
+        twice(1.0)
+        return len(compiled)
+
+    called()
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda self: str(10**9))
+    assert not cache.make_room()
+    assert called() == 1
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda self: "3")
+    if pathlib.Path("/proc/self/maps").exists():
+        assert cache.make_room()
+        assert called() == 2
+
+    def missing(self) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(pathlib.Path, "read_text", missing)
+    assert not cache.make_room()

@@ -30,6 +30,7 @@ from neurograph.topology import (
     from_adjacency,
     from_arrays,
     from_networkx,
+    heights,
     levels,
     permute,
     relabel,
@@ -208,6 +209,9 @@ def test_levels_are_topological_generations(topology: Topology, few: int):
     }
     with mock.patch.object(_graph, "_FEW", few):
         assert dict(enumerate(levels(topology).tolist())) == expected
+        backwards = nx.topological_generations(as_graph(topology).reverse())
+        expected = {neuron: height for height, group in enumerate(backwards) for neuron in group}
+        assert dict(enumerate(heights(topology).tolist())) == expected
 
 
 @pytest.mark.filterwarnings("ignore::neurograph.topology.TopologyWarning")

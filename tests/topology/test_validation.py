@@ -23,6 +23,7 @@ from neurograph.topology import (
     from_adjacency,
     from_arrays,
     from_networkx,
+    heights,
     levels,
     permute,
     relabel,
@@ -280,6 +281,8 @@ def test_levels_of_an_unchecked_cycle_are_an_error(edges):
     unchecked = dataclasses.replace(chain(), senders=senders, receivers=receivers)
     with pytest.raises(TopologyError, match=r"cycle|self-loop"):
         levels(unchecked)
+    with pytest.raises(TopologyError, match=r"cycle|self-loop"):
+        heights(unchecked)
 
 
 def test_a_hidden_neuron_on_no_path_is_kept_with_a_warning():

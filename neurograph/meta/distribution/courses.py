@@ -10,10 +10,18 @@ from jaxtyping import Array, Float, Int, Key
 
 from ... import engine
 from ...engine.initializers import Initializer, glorot_uniform
+from ...tasks import Task
 from ..objective import Problem
 
 FLOOR = 0.02
 """What is added to a loss before its logarithm is taken, so that losses which are almost 0 count alike."""
+SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""By which predictions are multiplied: a rule is judged by how well outputs rank, not by how sure they are."""
+
+
+def scaled_loss(task: Task, prediction: Array, target: Array) -> Float[Array, ""]:
+    """The least mean loss of a batch, of the predictions times each of `SCALES`."""
+    return jnp.min(jnp.stack([task.mean_loss(scale * prediction, target) for scale in SCALES]))
 
 
 class Course(NamedTuple):
@@ -42,9 +50,10 @@ def course(
 ) -> Course:
     """The losses after every step of an unroll; differentiable in the rule.
 
-    `L = sum_t a_t log(query loss after t steps + FLOOR)`, `a_t` in proportion to 1 / t from fresh synapses, so that
+    `L = sum_t a_t log(loss after t steps + FLOOR)`, `a_t` in proportion to 1 / t from fresh synapses, so that
     each octave of steps counts alike, and equal for all t after a warm-up. A logarithm makes losses of tasks of unlike
-    difficulty comparable.
+    difficulty comparable. The loss is that of
+    the query batch at the best scale of predictions (`scaled_loss`).
 
     Args:
         key: addresses synapses and batches.
@@ -65,7 +74,7 @@ def course(
     def judged(state: Any, info: Any, target: Array) -> tuple[Array, Array]:
         x, wanted = task.query(jax.random.fold_in(query_key, state.step), query_size)
         predicted = engine.predict(net, rule, state, x)
-        return task.mean_loss(predicted, wanted), task.score(predicted, wanted)
+        return scaled_loss(task, predicted, wanted), task.score(predicted, wanted)
 
     _, (losses, scores) = engine.learn(
         support_key, net, rule, state, task, steps=steps, batch_size=batch_size, save=judged, differentiable=True
@@ -98,7 +107,7 @@ def courses(
 ) -> Course:
     """The courses of several rules, judged after few steps of many (`marks`), by the same synapses and batches.
 
-    `L = mean_t log(query loss after t steps + FLOOR)`, t in `marks(steps)`. It has no gradient.
+    `L = mean_t log(loss after t steps + FLOOR)`, t in `marks(steps)`. It has no gradient.
 
     Args:
         key, problem, steps, batch_size, query_size, initializer: see `course`.
@@ -115,7 +124,7 @@ def courses(
             state, _ = engine.learn(support_key, net, rule, state, task, steps=n, batch_size=batch_size)
             x, wanted = task.query(jax.random.fold_in(query_key, state.step), query_size)
             predicted = engine.predict(net, rule, state, x)
-            return state, (task.mean_loss(predicted, wanted), task.score(predicted, wanted))
+            return state, (scaled_loss(task, predicted, wanted), task.score(predicted, wanted))
 
         _, (losses, scores) = jax.lax.scan(on, state, pauses)
         return Course(jnp.mean(jnp.log(losses + FLOOR)), scores[0], scores[-1])
