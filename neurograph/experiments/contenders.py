@@ -1,6 +1,7 @@
 """What learns where rules are compared: baselines and rules at their best rates, and genomes as they are."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from pydantic import BaseModel, Field, model_validator
 from .._text import UserError, nearest
 from ..compile import compile_topology
 from ..engine.initializers import Initializer, glorot_uniform
-from ..learning import BASELINES, Rated, evaluate, tune
-from ..rules import Rule, files, presets
+from ..learning import BASELINES, SCHEDULES, Rated, evaluate, forward_passes, tune
+from ..rules import Rule, Rules, files, presets
 from ..rules.catalogue import catalogue
 from ..tasks import Task
 from ..topology import Topology
@@ -89,7 +90,7 @@ def learn(
 
     Returns:
         Steps, accuracies and losses of `problems.curve_numbers`; `rates`: that chosen for each number of steps, or
-        None.
+        None; and of what was tuned `ways`, the schedule and the forward pass chosen with it.
 
     Raises:
         UserError: a file holds a rule for each population.
@@ -109,6 +110,8 @@ def curve(
     *,
     initializer: Initializer,
     n_states: int,
+    forwards: Mapping[str, Rules] | None = None,
+    schedules: Sequence[str] = SCHEDULES[:1],
 ) -> dict[str, Any]:
     """Evaluates a rule as it is, or what has a learning rate at its best one; for the others see `learn`.
 
@@ -116,6 +119,7 @@ def curve(
         what: a rule, or a `Rated`.
         initializer: how synapses are drawn.
         n_states: the number of states of a neuron.
+        forwards, schedules: among which a baseline is tuned (see `learning.tune`).
     """  # fmt: skip
     net = compile_topology(topology, n_states=n_states, batch_size=how.batch_size)
     common: dict[str, Any] = {
@@ -126,13 +130,18 @@ def curve(
         return {**curve_numbers(evaluate(key, net, what, task, **common)), "rates": None}
     done = [0]
 
+    n_ways = len(what.choices(forwards or {forward_passes.PLAIN: forward_passes.plain()}, schedules))
+
     def tick() -> None:
         done[0] += 1
-        work.tell(done[0] / (len(what.rates) + 1), f"rate {done[0]} of {len(what.rates)}")
+        work.tell(done[0] / (n_ways + 1), f"{done[0]} of {n_ways} ways to learn")
         work.check_stop()
 
-    found = tune(what, key, net, task, n_choosing=how.choosing, schedules=("constant",), tick=tick, **common)
-    return {**curve_numbers(found.curve), "rates": list(found.rates)}
+    found = tune(
+        what, key, net, task, n_choosing=how.choosing, forwards=forwards, schedules=schedules, tick=tick, **common
+    )
+    ways = [[choice.schedule, choice.forward] for choice in found.choices]
+    return {**curve_numbers(found.curve), "rates": list(found.rates), "ways": ways}
 
 
 def _learner(name: str, per_decade: int, tuned: bool) -> tuple[Any, Any, int]:

@@ -4,6 +4,7 @@ forward    hidden: u = (r - mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain 
            inputs: (x - mean_b x) / the root of their mean variance, one number for all of them
 backward   delta = dL/dr, exactly, the normalisation included
 synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2, 3;  v <- b_4 v + (1 - b_4) D^2
+           variance of D: (mean_b(y_i^2 delta_j^2) - D^2) / B for a batch of B
            x: each receiver's damped least-squares fit of m_2 by what it receives (see `engine.fits`)
 update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rate(t) = (1 + t / tau)^p
            phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
@@ -47,7 +48,7 @@ TERMS = ("fit", "fast", "medium", "slow", "adam", "gradient", "decay")
 FEATURES = (
     "log age", "1 / (1 + t)", "1 / (1 + t / 10)", "exp(-t / 3)", "log fan-in", "fast / noise", "medium / noise",
     "slow / noise", "log length", "output", "log fit / noise", "log error", "cos(fast, fit)", "cos(gradient, slow)",
-    "log level", "log height",
+    "log level", "log height", "log batch", "log signal / noise",
 )  # fmt: skip
 """What the network sees of a receiver, in order. Noise is sqrt(v); the error is that of outputs alone."""
 HIDDEN = 16
@@ -145,17 +146,21 @@ class Universal(Rule):
     # --- the update ---
 
     def pre(self, neurons: Neurons) -> tuple[Messages, ...]:
-        return (neurons.backward[:1],)
+        y = neurons.backward[:1]
+        return y, y**2
 
     def post(self, neurons: Neurons) -> tuple[Messages, ...]:
-        return (_second(neurons.backward) / neurons.backward.shape[2],)
+        delta = _second(neurons.backward) / neurons.backward.shape[2]
+        return delta, delta**2
 
     def damped(self, variance: Array) -> Array:
         return jnp.exp(self.log_damping) * (variance + LEAST_VARIANCE)
 
     def statistics(self, neurons: Neurons) -> tuple[Any, Any]:
         variance = jnp.var(neurons.backward[:1], axis=2)
-        return jnp.concatenate([jnp.ones_like(variance), variance]), jnp.mean(_second(neurons.backward) ** 2, axis=2)
+        square = jnp.mean(_second(neurons.backward) ** 2, axis=2)
+        n = jnp.full_like(square, neurons.backward.shape[2])
+        return jnp.concatenate([jnp.ones_like(variance), variance]), jnp.concatenate([square, n])
 
     def synapse_memory(self, w: Values) -> Any:
         return (jnp.zeros_like(w),) * 5
@@ -175,10 +180,11 @@ class Universal(Rule):
         return -1 / jnp.expm1(log_decay * (step + 1).astype(log_decay.dtype))
 
     def totals(self, synapses: Synapses, sums: tuple[Values, ...]) -> tuple[Any, Any]:
-        gradient, fit = sums
+        gradient, square_sum, fit = sums
         fast, medium, slow, square = self._moments(synapses.memory, gradient)
         products = (
-            synapses.forward**2, gradient**2, fast**2, medium**2, slow**2, square, fit**2, fast * fit, gradient * slow
+            synapses.forward**2, gradient**2, fast**2, medium**2, slow**2, square, fit**2, fast * fit, gradient * slow,
+            square_sum,
         )  # fmt: skip
         return jnp.concatenate(products), None
 
@@ -197,13 +203,15 @@ class Universal(Rule):
             into[8] / n * correct[2] / (gradient * slow + 1e-16),
         ]
         error = jnp.log(jnp.sqrt(upper[0] + _TINY) + 1e-3) / 5 if is_output else jnp.zeros_like(n)
-        signal = [size / noise for size in (fast, medium, slow)]
+        ratios = [size / noise for size in (fast, medium, slow)]
+        # of the batch: how far the square of the gradient stands above that of a mean of as many random numbers
+        ratio = jnp.log((into[1] + _TINY) / (jnp.maximum(into[9] - into[1] / upper[1], 0) + _TINY))
         ages = [jnp.log1p(t) / 3, 1 / (1 + t), 1 / (1 + t / 10), jnp.exp(-t / 3)]
         z = jnp.stack(
             [
                 *(jnp.broadcast_to(age, n.shape) for age in ages),
                 jnp.log(n) / 5,
-                *signal,
+                *ratios,
                 jnp.log(length / scale + 0.1),
                 jnp.full_like(n, is_output),
                 jnp.log(fit * power / n / noise + 1e-3) / 3,
@@ -211,8 +219,12 @@ class Universal(Rule):
                 *cosines,
                 jnp.log1p(place.level) / 2,
                 jnp.log1p(place.height) / 2,
+                jnp.log(upper[1]) / 5,
+                jnp.clip(ratio, -2, 8) / 4,
             ]
         )
+        # a meta-gradient does not pass through what the network sees, whose logarithms are steep where little is learnt
+        z = jax.lax.stop_gradient(z)
         unit = jnp.tanh(jnp.matmul(self.hidden, z, precision=precision()) + self.hidden_bias[:, None])
         of = int(is_output)
         c = self.coefficients[of, :, None] + 0.3 * jnp.matmul(self.output[of], unit, precision=precision())
@@ -222,7 +234,7 @@ class Universal(Rule):
         return rate * jnp.stack([*factors, c[6]]), 0.1 * noise[None]
 
     def update(self, synapses: Synapses, seen: Seen) -> Synapses:
-        gradient, fit = seen.sums
+        gradient, _, fit = seen.sums
         factors, floor = seen.into[0], seen.into[1]
         fast, medium, slow, square = self._moments(synapses.memory, gradient)
         correct = self._unbiased(seen.step)

@@ -30,7 +30,7 @@ MOST_STEPS = 2**31 - 1
 """The most steps that an int32 counts."""
 TESTED = 2**31 - 2
 """With the seed: what draws the problems of a distribution on which a rule is tested; the index of no meta-step."""
-STORED = (*datasets.DATA_SETS, "digits", "diabetes")
+STORED = (*datasets.DATA_SETS, *tasks.bundled.N_TABLE_QUERY, "digits", "diabetes")
 """Tasks of examples that can be had as they are, not standardised."""
 
 

@@ -2,6 +2,7 @@
 
 from .bundled import diabetes as diabetes
 from .bundled import digits as digits
+from .bundled import table as table
 from .encoding import encode as encode
 from .errors import TaskError as TaskError
 from .errors import TaskWarning as TaskWarning

@@ -1,4 +1,5 @@
-"""Makes tasks of data sets that come with scikit-learn: digits (the default task) and diabetes (a regression)."""
+"""Makes tasks of data sets that come with scikit-learn: digits (the default task), tables of features of three or two
+classes, and diabetes (a regression)."""
 
 from typing import Any
 
@@ -11,6 +12,8 @@ from .task import Task, check_outputs
 
 N_DIGITS_QUERY = 500
 N_DIABETES_QUERY = 110
+N_TABLE_QUERY = {"iris": 38, "wine": 45, "breast_cancer": 142}
+"""About a quarter of the examples of each."""
 
 
 def digits(
@@ -37,17 +40,38 @@ def digits(
     from sklearn.datasets import load_digits
 
     pixels, labels = map(np.asarray, load_digits(return_X_y=True))
-    class_names = tuple(str(digit) for digit in range(10))
-    chosen = positions("digits", classes, class_names)
-    name = "digits" if len(chosen) == len(class_names) else f"digits:{written(class_names, chosen)}"
-    n_outputs = check_outputs(name, len(chosen), n_outputs, default=len(chosen))
-    numbers = np.full(len(class_names), -1)
-    numbers[list(chosen)] = np.arange(len(chosen))
-    parts = stratified_split(labels, N_DIGITS_QUERY)
-    labels = numbers[np.asarray(labels, np.int64)]
-    support, query = (rows[labels[rows] >= 0] for rows in parts)
-    names = tuple(class_names[position] for position in chosen)
-    return stored_task(name, pixels / pixels.max(), labels, (support, query), names, n_outputs, dtype, standardise)
+    names = tuple(str(digit) for digit in range(10))
+    x = pixels / pixels.max()
+    return _classified("digits", x, labels, names, N_DIGITS_QUERY, n_outputs, dtype, standardise, classes)
+
+
+def table(
+    name: str, *, n_outputs: int | None = None, dtype: Any = jnp.float32, standardise: bool = True, classes: Any = None
+) -> Task:
+    """Makes a task of a table of features: `iris`, `wine` or `breast_cancer`; the split by class never changes.
+
+    Args:
+        name: of the table.
+        n_outputs: one per class, or 1 for two classes (the default of `breast_cancer` is 2).
+        dtype: the type of the examples and targets.
+        standardise: shift and scale each feature to mean 0 and deviation 1 over the support set; otherwise features
+            are in their original units.
+        classes: such as `0,2` or names; default: all. Each keeps its support and query examples.
+
+    Sources, all from the UCI Machine Learning Repository: R. A. Fisher, "Iris", 1936; S. Aeberhard and M. Forina,
+    "Wine", 1992; W. Wolberg, O. Mangasarian, N. Street, W. Street, "Breast Cancer Wisconsin (Diagnostic)", 1993.
+
+    >>> task = table("wine")
+    >>> task.n_inputs, task.n_outputs, task.n_support, task.n_query
+    (13, 3, 133, 45)
+    """
+    from sklearn import datasets
+
+    found = getattr(datasets, f"load_{name}")()
+    return _classified(
+        name, np.asarray(found.data), np.asarray(found.target), tuple(map(str, found.target_names)),
+        N_TABLE_QUERY[name], n_outputs, dtype, standardise, classes,
+    )  # fmt: skip
 
 
 def diabetes(*, dtype: Any = jnp.float32, standardise: bool = True) -> Task:
@@ -69,3 +93,27 @@ def diabetes(*, dtype: Any = jnp.float32, standardise: bool = True) -> Task:
     features, progression = map(np.asarray, load_diabetes(return_X_y=True, scaled=False))
     rows = random_split(len(features), N_DIABETES_QUERY)
     return stored_task("diabetes", features, progression[:, None], rows, (), 1, dtype, standardise)
+
+
+def _classified(
+    name: str,
+    x: np.ndarray,
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    n_query: int,
+    n_outputs: int | None,
+    dtype: Any,
+    standardise: bool,
+    classes: Any,
+) -> Task:
+    """A task of some classes of a table, each of which keeps its support and query examples."""
+    chosen = positions(name, classes, class_names)
+    told = name if len(chosen) == len(class_names) else f"{name}:{written(class_names, chosen)}"
+    n_outputs = check_outputs(told, len(chosen), n_outputs, default=len(chosen))
+    numbers = np.full(len(class_names), -1)
+    numbers[list(chosen)] = np.arange(len(chosen))
+    parts = stratified_split(labels, n_query)
+    labels = numbers[np.asarray(labels, np.int64)]
+    support, query = (rows[labels[rows] >= 0] for rows in parts)
+    names = tuple(class_names[position] for position in chosen)
+    return stored_task(told, x, labels, (support, query), names, n_outputs, dtype, standardise)

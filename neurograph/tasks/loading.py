@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from .._text import nearest
 from ..rules.losses import Loss
 from . import datasets
-from .bundled import diabetes, digits
+from .bundled import N_TABLE_QUERY, diabetes, digits, table
 from .errors import TaskError
 from .files import read_csv
 from .images import NAMES, images
@@ -31,6 +31,7 @@ Loader = Callable[..., Task]
 
 LOADERS: dict[str, Loader] = {
     "digits": digits,
+    **{name: functools.partial(table, name) for name in N_TABLE_QUERY},
     **{name: functools.partial(toy, name=name) for name in TOYS},
     **{name: functools.partial(images, name) for name in NAMES},
     "omniglot": omniglot,
@@ -75,7 +76,7 @@ def load(
         dtype: the type of the examples and targets.
         loss, targets: the task's loss, a function of one example or its name, and the form of targets, as for
             `Task.with_loss`; default: those that the task has.
-        **options: toys: `query_size`; digits: `classes`, `standardise`; images: `size`, `classes`, `data_dir`,
+        **options: toys: `query_size`; digits, tables: `classes`, `standardise`; images: `size`, `classes`, `data_dir`,
             `standardise`; Omniglot: `size`, `split`, `data_dir`, `standardise`; sine and friedman1: `noise`,
             `query_size`, and the latter `standardise`; diabetes: `standardise`; files: `kind`, `query_fraction`,
             `split_seed`, `standardise`, and for CSV `label`, the name of the label's column or a list of names,

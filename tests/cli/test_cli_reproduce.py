@@ -27,7 +27,7 @@ def test_the_list(run):
     assert "fig2" in shown.out
 
 
-ALWAYS, IN_CI = ["fig2", "fig6"], ["fig3", "fig4", "fig5", "fig14", "episodes"]
+ALWAYS, IN_CI = ["fig2", "fig6", "universal"], ["fig3", "fig4", "fig5", "fig14", "episodes"]
 """Those that take seconds, and a minute; the others, which compile for longer, are of the slow tier."""
 SLOW = [name for name in experiments.names() if name not in (*ALWAYS, *IN_CI)]
 

@@ -112,6 +112,9 @@ class Loop:
             senders = self.wiring.senders[edges]
             # of the unit neuron last
             d = np.append(y[senders] @ delta[j], delta[j].sum()) / batch
+            # the variance of the mean over the batch, synapse by synapse
+            each = np.concatenate([y[senders], np.ones((1, batch))]) * delta[j]
+            chance = np.sum(np.var(each, axis=1)) / batch
             weight = np.append(self.w[edges], self.bias[j])
             old = np.concatenate([self.memory[0][:, edges], self.memory[1][:, [j]]], axis=1)
             moments = [b[k] * old[k] + (1 - b[k]) * (d, d, d, d**2)[k] for k in range(4)]
@@ -134,7 +137,8 @@ class Loop:
                 rms(fast) * correct[0] / noise, rms(medium) * correct[1] / noise, rms(slow) * correct[2] / noise,
                 np.log(rms(weight) / scale + 0.1), of, np.log(rms(fit) * variance / n / noise + 1e-3) / 3,
                 np.log(rms_of(delta[j]) + 1e-3) / 5 if of else 0.0, cos_fit, cos_slow,
-                np.log1p(self.level[j]) / 2, np.log1p(self.height[j]) / 2,
+                np.log1p(self.level[j]) / 2, np.log1p(self.height[j]) / 2, np.log(batch) / 5,
+                np.clip(np.log(np.sum(d**2) / chance), -2, 8) / 4,
             ]  # fmt: skip
             assert len(z) == len(FEATURES)
             c = rule.coefficients[of] + 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)

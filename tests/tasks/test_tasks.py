@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sklearn.datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
@@ -129,6 +130,25 @@ def test_digits_can_be_learnt():
     x, target = task.query_set()
     prediction = tasks.encode(jnp.asarray(nearest.predict(x.T)), "signs", task.n_outputs)
     assert float(tasks.accuracy(prediction, target)) > 0.95
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
+def test_tables_are_scikit_learns_and_can_be_learnt(name):
+    found = getattr(sklearn.datasets, f"load_{name}")()
+    task = tasks.load(name, standardise=False, dtype=jnp.float64)
+    rows = np.concatenate([np.column_stack([part.x, part.labels]) for part in (task.support_source, task.test)])
+    wanted = np.column_stack([found.data, found.target])
+    np.testing.assert_allclose(*(table[np.lexsort(table.T)] for table in (rows, wanted)))
+    assert task.class_names == tuple(found.target_names)
+    assert 0 <= task.n_query - len(wanted) / 4 < 1
+    standard = tasks.load(name)
+    near = KNeighborsClassifier(3).fit(standard.support_source.x, standard.support_source.labels)
+    x, target = standard.query_set()
+    prediction = tasks.encode(jnp.asarray(near.predict(x.T)), "signs", standard.n_outputs)
+    assert float(tasks.accuracy(prediction, target)) > 0.9
+    two = tasks.load(f"{name}:{found.target_names[1]},{found.target_names[0]}", n_outputs=1)
+    assert two.n_outputs == 1
+    assert set(np.unique(two.test.labels)) == {0, 1}
 
 
 def test_support_batches_are_support_examples_drawn_evenly():

@@ -1,0 +1,97 @@
+"""How a rule that is to carry over is judged: leads over the best baseline, what is lost, and what is left out."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from pydantic import ValidationError
+
+from neurograph.experiments.cells import Result
+from neurograph.experiments.figures import universal
+from neurograph.experiments.figures.universal import ABLATIONS, Problem, Settings
+from neurograph.rules import Universal
+from neurograph.rules.universal import TERMS
+
+SETTINGS = Settings(
+    learns="untrained",
+    problems=[Problem(wiring="mlp:4-5-3", task="iris")],
+    baselines=["sgd", "adam"],
+    ablations=["without the fit"],
+    ablated=["iris on mlp:4-5-3"],
+    steps=[0, 1, 2, 5],
+    early=2,
+    draws=3,
+)
+RULE = np.array([[0.3, 0.60, 0.70, 0.80], [0.3, 0.62, 0.72, 0.78], [0.3, 0.61, 0.71, 0.82]])
+SGD = np.array([[0.3, 0.50, 0.71, 0.70], [0.3, 0.51, 0.69, 0.71], [0.3, 0.52, 0.70, 0.72]])
+ADAM = np.array([[0.3, 0.40, 0.60, 0.90], [0.3, 0.41, 0.61, 0.91], [0.3, 0.40, 0.62, 0.92]])
+
+
+def results(rule=RULE, loss=None):
+    def cell(accuracy, losses=None):
+        losses = np.ones_like(accuracy) if losses is None else losses
+        return Result({"steps": SETTINGS.steps, "accuracy": accuracy.tolist(), "loss": losses.tolist(), "rates": None})
+
+    on = "iris on mlp:4-5-3"
+    return {
+        f"rule, {on}": cell(rule, loss),
+        f"without the fit, {on}": cell(rule - 0.05),
+        f"sgd, {on}": cell(SGD),
+        f"adam, {on}": cell(ADAM),
+    }
+
+
+def test_the_rule_is_compared_with_the_best_baseline_at_each_number_of_steps():
+    rows = universal.rows(SETTINGS, results())
+    leads = [row for row in rows if row["learns"].startswith("rule less")]
+    assert [row["learns"].split("(")[1] for row in leads] == ["sgd)", "sgd)", "sgd)", "adam)"]
+    for n, best in enumerate((SGD, SGD, SGD, ADAM)):
+        difference = RULE[:, n] - best[:, n]
+        half = scipy.stats.t.ppf(0.975, 2) * difference.std(ddof=1) / np.sqrt(3)
+        assert leads[n]["accuracy"] == pytest.approx(difference.mean())
+        assert leads[n]["half_interval"] == pytest.approx(half)
+    found = universal.measures(SETTINGS, results())
+    # ahead after 1 step; after 2 the interval of (-0.01, 0.03, 0.01) holds 0; behind after 5
+    assert found["ahead_early"] == 0.5
+    assert found["not_behind_later"] == 0.0
+    assert found["mean_lead_later"] == pytest.approx(-0.11)
+    assert found["diverged"] == 0
+    assert found["share_without the fit"] == pytest.approx(0.05)
+
+
+def test_what_diverges_is_counted():
+    loss = np.ones_like(RULE)
+    loss[0, -1] = np.inf
+    fallen = RULE.copy()
+    fallen[1, -1] = 0.4
+    assert universal.measures(SETTINGS, results(loss=loss))["diverged"] == 1
+    assert universal.measures(SETTINGS, results(fallen, loss))["diverged"] == 2
+
+
+def test_nothing_is_measured_where_nothing_is_done():
+    assert set(universal.measures(SETTINGS, {}).values()) == {None}
+    assert universal.rows(SETTINGS, {}) == []
+
+
+def test_an_ingredient_that_is_left_out_is_0_and_the_others_stay():
+    rule = Universal(output=np.random.default_rng(0).normal(size=(2, len(TERMS), 16)))
+    less = ABLATIONS["without moving averages"](rule)
+    averages = [TERMS.index(name) for name in ("fast", "medium", "slow")]
+    others = [n for n in range(len(TERMS)) if n not in averages]
+    assert not np.asarray(less.output)[:, averages].any()
+    assert not np.asarray(less.coefficients)[:, averages].any()
+    np.testing.assert_array_equal(np.asarray(less.output)[:, others], np.asarray(rule.output)[:, others])
+    np.testing.assert_array_equal(np.asarray(less.coefficients)[:, others], np.asarray(rule.coefficients)[:, others])
+    assert not np.asarray(ABLATIONS["without the network"](rule).output).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"baselines": ["sdg"]}, "no baseline 'sdg'"),
+        ({"ablations": ["without the fits"]}, "nothing called 'without the fits'"),
+        ({"ablated": ["iris on nothing"]}, "none of the problems"),
+    ],
+)
+def test_names_that_are_not_there_are_told(change, says):
+    with pytest.raises(ValidationError, match=says):
+        Settings.model_validate({**SETTINGS.model_dump(), **change})
