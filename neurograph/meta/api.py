@@ -15,10 +15,12 @@ from ..engine.kinds import check_key, check_net, check_whole
 from ..rules import Rule, RuleError, as_arrays
 from ..rules.losses import Loss
 from ..tasks import Task, TaskError
+from .distribution import Distribution
+from .distribution.search import Carrying, OverDistribution
 from .evolution import Evolution, Maker, cma_es
 from .learners import ByGradient, Learner, Standing, Validation
 from .objective import Objective, Problem
-from .population import around, size_of, stacked
+from .population import around, member, size_of, stacked
 from .steps import Curriculum, Method
 
 if TYPE_CHECKING:
@@ -177,6 +179,68 @@ def evolve(
         length=unroll, n_batches=n_batches, sigma=sigma, seed=seed, maker=maker,
     )  # fmt: skip
     return _searched(learner, generations, 1, draws, progress)
+
+
+def over(
+    key: Key[Array, ""],
+    distribution: Distribution,
+    rule: Rule,
+    *,
+    optimizer: "optax.GradientTransformation | None" = None,
+    meta_steps: int = 1000,
+    per_step: int = 3,
+    warm_up: int = 0,
+    pairs: int = 0,
+    sigma: float = 0.1,
+    horizon: int = 200,
+    query_size: int = 256,
+    initializer: Initializer = glorot_uniform,
+    draws: int = 4,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Found:
+    """Finds a rule on wirings and tasks that are drawn anew for every meta-step, so that it may carry over to others.
+
+    Losses are geometric means over steps and problems (see `distribution.courses.course`); the rule is an average, too.
+
+    Args:
+        key: makes synapses and batches.
+        distribution: what is drawn: `distribution.Distribution.of()`, or with buckets and pictures of your own.
+        rule: the rule to begin with.
+        optimizer: an optimizer of optax for the numbers of the rule; by default Adam at 1e-2 that falls along a cosine.
+        meta_steps: the number of meta-steps.
+        per_step, warm_up, pairs, sigma, horizon, query_size, initializer: see `distribution.search.OverDistribution`.
+        draws: the number of problems of each bucket, never drawn before, by which the rule is scored.
+        seed: draws the problems.
+        progress: called after each hundredth of the meta-steps.
+
+    >>> import neurograph as ng
+    >>> from neurograph import meta
+    >>> small = meta.distribution.Bucket(meta.distribution.Space(4, 2, depth=1, width=8), batch_size=8, steps=2)
+    >>> found = meta.over(
+    ...     jax.random.key(0), meta.distribution.Distribution.of([small]), ng.rules.backprop(0.1), meta_steps=2, draws=1
+    ... )
+    >>> found.history["step"].tolist()
+    [1, 2]
+    """
+    if optimizer is None:
+        import optax
+
+        optimizer = optax.adam(optax.cosine_decay_schedule(1e-2, max(meta_steps, 1), 0.02))
+    _check_callables(optimizer, None)
+    check_key(key)
+    check_whole("meta_steps", meta_steps, 0)
+    check_whole("warm_up", warm_up, 0)
+    check_whole("pairs", pairs, 0)
+    _check_counts(per_step=per_step, horizon=horizon, query_size=query_size, draws=draws)
+    if not isinstance(distribution, Distribution):
+        raise UserError(f"distribution is {shown(distribution)}; give one, such as distribution.Distribution.of().")
+    start = member(stack(key, [rule], None, 0.0, jnp.float32), 0)
+    how = OverDistribution(
+        optimizer, per_step, warm_up, pairs, sigma, horizon, query_size=query_size, initializer=initializer
+    )
+    learner = Carrying(key, start, distribution, how, seed=seed)
+    return _searched(learner, meta_steps, max(1, meta_steps // 100), draws, progress)
 
 
 def pair(nets: CompiledGraph | Sequence[CompiledGraph], tasks: Task | Sequence[Task]) -> tuple[Problem, ...]:

@@ -59,7 +59,7 @@ LEAST_VARIANCE = 1e-3
 
 
 def _drawn() -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(HIDDEN, len(FEATURES))) / np.sqrt(len(FEATURES))
+    return 2 * np.random.default_rng(0).normal(size=(HIDDEN, len(FEATURES))) / np.sqrt(len(FEATURES))
 
 
 def _by_role(*coefficients: float) -> Any:
@@ -202,25 +202,26 @@ class Universal(Rule):
             into[7] / n * correct[0] / (fast * fit + 1e-16),
             into[8] / n * correct[2] / (gradient * slow + 1e-16),
         ]
-        error = jnp.log(jnp.sqrt(upper[0] + _TINY) + 1e-3) / 5 if is_output else jnp.zeros_like(n)
+        error = jnp.log(jnp.sqrt(upper[0] + _TINY) + 1e-3) / 2 + 1 if is_output else jnp.zeros_like(n)
         ratios = [size / noise for size in (fast, medium, slow)]
         # of the batch: how far the square of the gradient stands above that of a mean of as many random numbers
         ratio = jnp.log((into[1] + _TINY) / (jnp.maximum(into[9] - into[1] / upper[1], 0) + _TINY))
-        ages = [jnp.log1p(t) / 3, 1 / (1 + t), 1 / (1 + t / 10), jnp.exp(-t / 3)]
+        # all of about one size, by which they differ
+        ages = [jnp.log1p(t) / 2 - 1, 1 / (1 + t), 1 / (1 + t / 10), jnp.exp(-t / 3)]
         z = jnp.stack(
             [
                 *(jnp.broadcast_to(age, n.shape) for age in ages),
-                jnp.log(n) / 5,
+                jnp.log(n) - 3,
                 *ratios,
                 jnp.log(length / scale + 0.1),
                 jnp.full_like(n, is_output),
-                jnp.log(fit * power / n / noise + 1e-3) / 3,
+                jnp.log(fit * power / n / noise + 1e-3) / 2,
                 error,
                 *cosines,
-                jnp.log1p(place.level) / 2,
-                jnp.log1p(place.height) / 2,
-                jnp.log(upper[1]) / 5,
-                jnp.clip(ratio, -2, 8) / 4,
+                2 * jnp.log1p(place.level) - 2,
+                2 * jnp.log1p(place.height) - 2,
+                jnp.log(upper[1]) - 4,
+                jnp.clip(ratio, -2, 8) / 2 - 1,
             ]
         )
         # a meta-gradient does not pass through what the network sees, whose logarithms are steep where little is learnt

@@ -120,6 +120,8 @@ def distribution_of(config: DistributionConfig, trainings: Sequence[TrainConfig]
         is_file = tasks.is_file(spec)
         stored = is_file or parse(spec).name in STORED
         options = {**training.task_options, **({"standardise": False} if stored else {})}
+        if is_file or parse(spec).name not in datasets.DATA_SETS:
+            options.pop("data_dir", None)  # of the other tasks
         loaded = tasks.load(spec, seed=training.seed, dtype=training.dtype, **options)
         pictures.setdefault(spec if is_file else parse(spec).name, []).append(pictures_of(loaded))
     of_each = [

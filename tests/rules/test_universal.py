@@ -133,12 +133,12 @@ class Loop:
             cos_fit = np.sum(fast * fit) / n / (rms(fast) * rms(fit))
             cos_slow = np.sum(d * slow) / n / (rms(d) * rms(slow))
             z = [
-                np.log1p(self.t) / 3, 1 / (1 + self.t), 1 / (1 + self.t / 10), np.exp(-self.t / 3), np.log(n) / 5,
+                np.log1p(self.t) / 2 - 1, 1 / (1 + self.t), 1 / (1 + self.t / 10), np.exp(-self.t / 3), np.log(n) - 3,
                 rms(fast) * correct[0] / noise, rms(medium) * correct[1] / noise, rms(slow) * correct[2] / noise,
-                np.log(rms(weight) / scale + 0.1), of, np.log(rms(fit) * variance / n / noise + 1e-3) / 3,
-                np.log(rms_of(delta[j]) + 1e-3) / 5 if of else 0.0, cos_fit, cos_slow,
-                np.log1p(self.level[j]) / 2, np.log1p(self.height[j]) / 2, np.log(batch) / 5,
-                np.clip(np.log(np.sum(d**2) / chance), -2, 8) / 4,
+                np.log(rms(weight) / scale + 0.1), of, np.log(rms(fit) * variance / n / noise + 1e-3) / 2,
+                np.log(rms_of(delta[j]) + 1e-3) / 2 + 1 if of else 0.0, cos_fit, cos_slow,
+                2 * np.log1p(self.level[j]) - 2, 2 * np.log1p(self.height[j]) - 2, np.log(batch) - 4,
+                np.clip(np.log(np.sum(d**2) / chance), -2, 8) / 2 - 1,
             ]  # fmt: skip
             assert len(z) == len(FEATURES)
             c = rule.coefficients[of] + 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)

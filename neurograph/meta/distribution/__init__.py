@@ -39,11 +39,11 @@ class Bucket(NamedTuple):
 
 
 BUCKETS = (
-    Bucket(Space(64, 10, depth=2, width=64), batch_size=128, steps=20),
-    Bucket(Space(32, 4, depth=3, width=32, least_depth=2), batch_size=32, steps=20),
-    Bucket(Space(196, 10, depth=1, width=96), batch_size=128, steps=20),
-    Bucket(Space(64, 10, depth=5, width=32, least_depth=5), batch_size=64, steps=20),
-    Bucket(Space(100, 20, depth=2, width=96, least_depth=2), batch_size=256, steps=12),
+    Bucket(Space(64, 10, depth=2, width=96), batch_size=128, steps=20),
+    Bucket(Space(32, 4, depth=3, width=48, least_depth=2), batch_size=32, steps=20),
+    Bucket(Space(196, 10, depth=1, width=128), batch_size=128, steps=20),
+    Bucket(Space(64, 10, depth=5, width=48, least_depth=5), batch_size=64, steps=20),
+    Bucket(Space(100, 20, depth=2, width=128, least_depth=2), batch_size=256, steps=12),
 )
 """The buckets by which the genome `universal` was found."""
 

@@ -88,7 +88,7 @@ def marks(steps: int, per_octave: float = 1.5) -> tuple[int, ...]:
     """Numbers of steps from 1 to `steps`, in equal ratios.
 
     >>> marks(100)
-    (1, 2, 3, 5, 7, 11, 17, 26, 41, 64, 100)
+    (1, 2, 3, 4, 6, 10, 16, 25, 40, 63, 100)
     """
     n = max(int(np.ceil(np.log2(steps) * per_octave)) + 1, 2)
     return tuple(dict.fromkeys(np.round(np.geomspace(1, steps, n)).astype(int).tolist()))

@@ -8,7 +8,7 @@ from ...compile.mould import Shape
 from ...topology import Population, Topology, from_arrays
 
 KINDS = ("perceptron", "sparse", "local", "residual", "dense", "random", "scale_free")
-"""What is drawn, in equal shares.
+"""What is drawn.
 
 - perceptron: each layer is joined to the next, all to all.
 - sparse: each layer to the next, a share of the pairs.
@@ -68,17 +68,21 @@ class Space(NamedTuple):
 def draw(random: np.random.Generator, space: Space) -> Topology:
     """Draws a wiring: its kind, depth, widths and density, then its synapses.
 
-    Widths and densities are drawn in equal ratios; half of the wirings have layers of one width. A neuron without
+    Widths and densities are drawn in equal ratios, those of half of the wirings from the upper half of the widths and
+    from densities above 0.3; half of the wirings have layers of one width. A neuron without
     in-neighbours, or a hidden neuron or input without out-neighbours, gets one in the layer below, or above.
     """
-    kind = str(random.choice(space.kinds))
+    kind = str(random.choice(space.kinds, p=_shares(space.kinds)))
+    is_large = random.random() < 0.5
     depth = int(random.integers(space.least_depth, space.depth + 1))
-    widths = np.exp(random.uniform(np.log(min(LEAST_WIDTH, space.width)), np.log(space.width + 1), depth)).astype(int)
+    least = space.width // 2 if is_large else min(LEAST_WIDTH, space.width)
+    widths = np.exp(random.uniform(np.log(max(least, 1)), np.log(space.width + 1), depth)).astype(int)
     if random.random() < 0.5:
         widths[:] = widths[0]
     widths = np.minimum(widths, space.width)
     sizes = [space.n_inputs, *widths.tolist(), space.n_outputs]
-    density = 1.0 if kind == "perceptron" else float(np.exp(random.uniform(np.log(LEAST_DENSITY), 0)))
+    sparsest = 0.3 if is_large else LEAST_DENSITY
+    density = 1.0 if kind == "perceptron" else float(np.exp(random.uniform(np.log(sparsest), 0)))
     starts, last = np.concatenate([[0], np.cumsum(sizes)]), depth + 1
     senders, receivers = [], []
     for high in range(1, last + 1):
@@ -98,6 +102,12 @@ def draw(random: np.random.Generator, space: Space) -> Topology:
         population_of=np.repeat([0] + [1] * depth + [2], sizes),
         name=kind,
     )
+
+
+def _shares(kinds: tuple[str, ...]) -> np.ndarray:
+    """Perceptrons, of which most networks are, have twice the share of each other kind."""
+    weights = np.array([2.0 if kind == "perceptron" else 1.0 for kind in kinds])
+    return weights / weights.sum()
 
 
 def _joined(random: np.random.Generator, kind: str, low: int, high: int) -> bool:
