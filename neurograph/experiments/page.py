@@ -2,15 +2,18 @@
 
 import pathlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._text import count
 from ..reports.page import Block, Code, Facts, Grid, Page, Picture, Section, Text, command_lines
-from .claims import Judged
+from .claims import Judged, judge
+from .documents import ClaimConfig
 from .reproduction import Outcome, Reproduction, outcome, processes
 
 _MOST_ROWS = 60
+_MOST_SHOWN = 40
+"""Rows of a table that a page of the documents shows; of a longer one it names the file."""
 _COLUMNS = ("date", "processor", "cores", "device", "neurograph", "jax", "python", "system")
 
 
@@ -87,12 +90,12 @@ def _provenance(made: Reproduction) -> list[Block]:
 # --- a page of the documents ----------------------------------------------------------------------------------------
 
 
-def as_markdown(made: Reproduction, picture: str) -> str:
+def as_markdown(made: Reproduction, picture: str, numbers: str) -> str:
     """The page of an experiment for the documents: what it asks, its figure, its claims, and how it was computed.
 
     Args:
         made: the experiment, finished.
-        picture: the path of the figure, as seen from the page.
+        picture, numbers: the paths of the figure and of the table, as seen from the page.
     """
     found, file = outcome(made), made.experiment.file
     lines = [
@@ -119,17 +122,44 @@ def as_markdown(made: Reproduction, picture: str) -> str:
         "```",
         "",
         *_facts(made),
+        "",
+        *_numbers(found.rows, numbers),
     ]
     if made.skipped:
         lines += ["", "Left out:", "", *(f"- {name}: {why}" for name, why in made.skipped.items())]
     return "\n".join(lines) + "\n"
 
 
+def claim_row(record: Mapping[str, Any], name: str) -> str:
+    """The row of a claim in the index of all claims.
+
+    Args:
+        record: what `claims.json` says of it.
+        name: what stands in the first column.
+    """
+    claim = ClaimConfig.model_validate({k: v for k, v in record.items() if k not in ("measured", "verdict")})
+    (judged,) = judge([claim], {claim.name: record["measured"]})
+    return f"| {name} {_line(judged)}"
+
+
 def _line(judged: Judged) -> str:
     claim = judged.claim
     rule = judged.rule.removeprefix("it holds if ")
     cells = (claim.claim, claim.where, _measured(judged) or "nothing", rule, judged.verdict)
+    return _row(cells)
+
+
+def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]], path: str) -> list[str]:
+    """The table where it is short, and where all of it stands."""
+    if len(rows) > _MOST_SHOWN:
+        return [f"[The table]({path}) has {len(rows):,} rows."]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [_row([_cell(row.get(column)) for column in columns]) for row in rows]
+    return [_row(columns), "|" + "---|" * len(columns), *lines, "", f"[The same as CSV]({path})."]
 
 
 def _facts(made: Reproduction) -> list[str]:

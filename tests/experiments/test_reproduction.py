@@ -159,7 +159,7 @@ def test_what_is_skipped_is_said_and_tried_again(sums):
     html = render(page.of_reproduction(made, found))
     for words in ("the data are not here.", "What is the sum?", "1 partly", "neurograph reproduce sums.yaml"):
         assert words in html
-    text = page.as_markdown(made, "images/sums.png")
+    text = page.as_markdown(made, "images/sums.png", "data/sums.csv")
     row = "| The sum is six. | new | 3 | at least 6 and at most 6, partly if at least 3 | partly |"
     for words in ("![Sums](images/sums.png)", row, "| seed | 3 |", "not here.", "neurograph reproduce sums.yaml"):
         assert words in text
@@ -184,7 +184,12 @@ def test_a_page_of_results_is_written_from_the_folder(sums, tmp_path):
     experiments.finish(made)
     written = script.write(sums.folder, tmp_path / "results")
     assert "| holds |" in written.read_text(encoding="utf-8")
-    assert (tmp_path / "results" / "images" / "sums.png").read_bytes() == (sums.folder / "figure.png").read_bytes()
+    results = tmp_path / "results"
+    assert (results / "images" / "sums.png").read_bytes() == (sums.folder / "figure.png").read_bytes()
+    assert (results / "data" / "sums.csv").read_bytes() == (sums.folder / "numbers.csv").read_bytes()
+    assert "(data/sums.csv)" in written.read_text(encoding="utf-8")
+    row = "| [sums](sums.md) | The sum is six. | new | 6 | at least 6 and at most 6, partly if at least 3 | holds |"
+    assert row in (results / "claims.md").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("suffix", ["json", "safetensors"])
