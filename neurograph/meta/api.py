@@ -193,6 +193,7 @@ def over(
     pairs: int = 0,
     sigma: float = 0.1,
     horizon: int = 200,
+    fields: Sequence[str] | None = None,
     query_size: int = 256,
     initializer: Initializer = glorot_uniform,
     draws: int = 4,
@@ -209,7 +210,8 @@ def over(
         rule: the rule to begin with.
         optimizer: an optimizer of optax for the numbers of the rule; by default Adam at 1e-2 that falls along a cosine.
         meta_steps: the number of meta-steps.
-        per_step, warm_up, pairs, sigma, horizon, query_size, initializer: see `distribution.search.OverDistribution`.
+        per_step, warm_up, pairs, sigma, horizon, fields, query_size, initializer: see
+            `distribution.search.OverDistribution`.
         draws: the number of problems of each bucket, never drawn before, by which the rule is scored.
         seed: draws the problems.
         progress: called after each hundredth of the meta-steps.
@@ -237,8 +239,9 @@ def over(
         raise UserError(f"distribution is {shown(distribution)}; give one, such as distribution.Distribution.of().")
     start = member(stack(key, [rule], None, 0.0, jnp.float32), 0)
     how = OverDistribution(
-        optimizer, per_step, warm_up, pairs, sigma, horizon, query_size=query_size, initializer=initializer
-    )
+        optimizer, per_step, warm_up, pairs, sigma, horizon, None if fields is None else tuple(fields),
+        query_size=query_size, initializer=initializer,
+    )  # fmt: skip
     learner = Carrying(key, start, distribution, how, seed=seed)
     return _searched(learner, meta_steps, max(1, meta_steps // 100), draws, progress)
 

@@ -219,6 +219,7 @@ def learner_of(
             pairs=config.distribution.pairs if config.method == "es" else 0,
             sigma=config.sigma,
             horizon=config.distribution.horizon,
+            fields=config.distribution.fields,
             memory=config.memory,
             query_size=config.query_size,
             initializer=objective.initializer,

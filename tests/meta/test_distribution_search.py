@@ -189,6 +189,20 @@ def test_a_search_cut_in_two_is_the_same_search(pairs):
         second.restore({})
 
 
+@pytest.mark.parametrize("pairs", [0, 2])
+def test_fields_that_are_not_named_stay(pairs):
+    start = as_arrays(ng.rules.blur(jax.random.key(2), 2, eta=-0.1), jnp.float32)
+    fields = [path[0].name for path, _ in jax.tree_util.tree_leaves_with_path(start)]
+    how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), pairs=pairs, horizon=3, fields=(fields[0],))
+    learner = Carrying(jax.random.key(5), start, DISTRIBUTION, how)
+    learner.advance(1)
+    found = populations.member(learner._population.rules, 0)
+    for (path, before), after in zip(jax.tree_util.tree_leaves_with_path(start), jax.tree.leaves(found), strict=True):
+        assert bool(jnp.any(before != after)) == (path[0].name == fields[0])
+    with pytest.raises(UserError, match="no numbers called 'power'"):
+        Carrying(jax.random.key(5), start, DISTRIBUTION, search.dataclasses.replace(how, fields=("power",)))
+
+
 def test_a_search_makes_a_rate_that_is_too_small_greater():
     learner = searched(search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.03), memory=0.5), 15, rate=0.01)
     start = learner.validate(3)

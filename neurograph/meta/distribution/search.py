@@ -10,6 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Key
 
+from ..._text import UserError, nearest
 from ...engine.initializers import Initializer, glorot_uniform
 from ..learners import VALIDATION, Standing, Validation, named, restored
 from ..population import LEAST_SIZE, Population, founded, member
@@ -35,6 +36,8 @@ class OverDistribution:
             current one by +-`sigma` times the size of each number, in unrolls of `horizon` steps (antithetic evolution
             strategies; Salimans et al. 2017).
         sigma, horizon: see `pairs`.
+        fields: the names of the rule's fields that are improved, while the others stay; None: all. An estimate has less
+            noise the fewer numbers it is of.
         memory: the weight of the past, in [0, 1), in the moving averages of losses and of the rule.
         query_size, initializer: see `courses.course`.
     """
@@ -45,6 +48,7 @@ class OverDistribution:
     pairs: int = 0
     sigma: float = 0.1
     horizon: int = 200
+    fields: tuple[str, ...] | None = None
     memory: float = 0.98
     query_size: int = 256
     initializer: Initializer = glorot_uniform
@@ -67,6 +71,7 @@ class Carrying:
         self._population: Population = founded(jax.tree.map(lambda leaf: leaf[None], start), how.optimizer)
         self._programs: dict[int, Any] = {}
         self._vector, self._rule_of = ravel_pytree(start)
+        self._moves = _moved(start, how.fields)
 
     @property
     def step(self) -> int:
@@ -98,6 +103,7 @@ class Carrying:
                 warm_up = int(np.exp(random.uniform(np.log(LEAST_WARM_UP), np.log(how.warm_up + 1))))
             key = jax.random.fold_in(jax.random.fold_in(self._key, step), number)
             result, gradient = self._judged(key, drawn, warm_up)
+            gradient = gradient * self._moves
             norm = float(jnp.linalg.norm(gradient))
             if not np.isfinite(norm) or not np.isfinite(float(result.loss)):
                 skipped += 1
@@ -132,7 +138,8 @@ class Carrying:
         noise_key, key = jax.random.split(key)
         noise = jax.random.normal(noise_key, (how.pairs, vector.size), vector.dtype)
         sizes = how.sigma * jnp.maximum(jnp.abs(vector), LEAST_SIZE)
-        rules = jax.vmap(self._rule_of)(vector[None] + sizes[None] * jnp.concatenate([noise, -noise]))
+        steps = (sizes * self._moves)[None] * jnp.concatenate([noise, -noise])
+        rules = jax.vmap(self._rule_of)(vector[None] + steps)
         found = courses(
             key, rules, drawn.problem, steps=how.horizon, batch_size=bucket.batch_size, query_size=how.query_size,
             initializer=how.initializer,
@@ -198,3 +205,21 @@ class Carrying:
             UserError: an array is missing, or has another shape or type.
         """
         self._population = restored(self._population, arrays)
+
+
+def _moved(rule: Any, fields: tuple[str, ...] | None) -> Array:
+    """1 for each number of the rule that is improved, else 0, in the order of its vector.
+
+    Raises:
+        UserError: it has no field of a name, or none is to be improved.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(rule)
+    of_leaf = [(getattr(path[0], "name", str(path[0])), leaf) for path, leaf in leaves]
+    known = list(dict.fromkeys(name for name, _ in of_leaf))
+    for name in fields or ():
+        if name not in known:
+            raise UserError(f"the rule {type(rule).__name__} has no numbers called '{name}'; {nearest(name, known)}")
+    if fields is not None and not fields:
+        raise UserError("no field of the rule is to be improved; name one or more, or leave them out for all.")
+    parts = [jnp.full(leaf.size, fields is None or name in fields, leaf.dtype) for name, leaf in of_leaf]
+    return jnp.concatenate(parts)

@@ -75,13 +75,16 @@ class DistributionConfig(BaseModel):
     problems: Count = Field(default=3, description="wirings with a task of a meta-step, each of another bucket")
     pairs: Count = Field(default=4, description="pairs of genomes by which es estimates the gradient")
     horizon: Count = Field(default=200, description="learning steps of an unroll (es)")
+    fields: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None, description="fields of the rule whose numbers are improved; by default all"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _as_tuple(cls, data: Any) -> Any:
         """Lists, as YAML has them, are tuples here."""
-        if isinstance(data, Mapping) and isinstance(data.get("buckets"), list):
-            return {**data, "buckets": tuple(data["buckets"])}
+        if isinstance(data, Mapping):
+            return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
         return data
 
 
