@@ -84,6 +84,20 @@ def course(
     return Course(loss, scores[0], scores[-1])
 
 
+@functools.partial(jax.jit, static_argnames=("steps", "batch_size", "query_size", "initializer"))
+def steepest(
+    key: Key[Array, ""], rule: Any, problem: Problem, warm_up: Int[Array, ""], **options: Any
+) -> tuple[Course, Any]:
+    """A course, and the gradient of its loss in the numbers of the rule; for the arguments see `course`."""
+
+    def loss(rule: Any) -> tuple[Array, Course]:
+        found = course(key, rule, problem, warm_up, **options)
+        return found.loss, found
+
+    (_, found), gradient = jax.value_and_grad(loss, has_aux=True)(rule)
+    return found, gradient
+
+
 def marks(steps: int, per_octave: float = 1.5) -> tuple[int, ...]:
     """Numbers of steps from 1 to `steps`, in equal ratios.
 

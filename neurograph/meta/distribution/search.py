@@ -1,7 +1,6 @@
 """Searches for a rule over a distribution: problems drawn anew for each meta-step, and its gradient, or an estimate."""
 
 import dataclasses
-import functools
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,7 +14,7 @@ from ...engine.initializers import Initializer, glorot_uniform
 from ..learners import VALIDATION, Standing, Validation, named, restored
 from ..population import LEAST_SIZE, Population, founded, member
 from . import Distribution, Drawn
-from .courses import Course, course, courses
+from .courses import Course, courses, steepest
 
 if TYPE_CHECKING:
     import optax
@@ -69,7 +68,6 @@ class Carrying:
         self.start = start
         self._key, self._distribution, self._how, self._seed = key, distribution, how, seed
         self._population: Population = founded(jax.tree.map(lambda leaf: leaf[None], start), how.optimizer)
-        self._programs: dict[int, Any] = {}
         self._vector, self._rule_of = ravel_pytree(start)
         self._moves = _moved(start, how.fields)
 
@@ -118,18 +116,10 @@ class Carrying:
         bucket, how, rule = self._distribution.buckets[drawn.bucket], self._how, member(self._population.rules, 0)
         if how.pairs:
             return self._estimated(key, drawn, rule)
-        if drawn.bucket not in self._programs:
-            judge = functools.partial(
-                course, steps=bucket.steps, batch_size=bucket.batch_size, query_size=how.query_size,
-                initializer=how.initializer,
-            )  # fmt: skip
-
-            def both(rule: Any, key: Any, problem: Any, warm_up: Any) -> tuple[Array, Course]:
-                result = judge(key, rule, problem, warm_up)
-                return result.loss, result
-
-            self._programs[drawn.bucket] = jax.jit(jax.value_and_grad(both, has_aux=True))
-        (_, result), gradient = self._programs[drawn.bucket](rule, key, drawn.problem, jnp.int32(warm_up))
+        result, gradient = steepest(
+            key, rule, drawn.problem, jnp.int32(warm_up), steps=bucket.steps, batch_size=bucket.batch_size,
+            query_size=how.query_size, initializer=how.initializer,
+        )  # fmt: skip
         return result, ravel_pytree(gradient)[0]
 
     def _estimated(self, key: Key[Array, ""], drawn: Drawn, rule: Any) -> tuple[Course, Array]:
