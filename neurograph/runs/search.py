@@ -72,6 +72,7 @@ def check(config: MetaConfig, topologies: Sequence[Topology], founders: Any) -> 
 def pairs_of(topologies: Sequence[Topology], trainings: Sequence[TrainConfig]) -> list[tuple[Topology, Task]]:
     """Every wiring with every task that it fits; each must find a partner."""
     pairs: list[tuple[Topology, Task]] = []
+    trainings = _each_its_own(trainings)
     for training in trainings:
         loaded = [(topology, resolve_task(training, topology)) for topology in topologies]
         fitting = [
@@ -115,13 +116,11 @@ def distribution_of(config: DistributionConfig, trainings: Sequence[TrainConfig]
         ValueError: (of its kinds) a task cannot be loaded, or is none of stored pictures.
     """
     pictures: dict[str, list[Pictures]] = {}
-    for training in trainings:
+    for training in _each_its_own(trainings):
         spec = str(training.task)
         is_file = tasks.is_file(spec)
         stored = is_file or parse(spec).name in STORED
         options = {**training.task_options, **({"standardise": False} if stored else {})}
-        if is_file or parse(spec).name not in datasets.DATA_SETS:
-            options.pop("data_dir", None)  # of the other tasks
         loaded = tasks.load(spec, seed=training.seed, dtype=training.dtype, **options)
         pictures.setdefault(spec if is_file else parse(spec).name, []).append(pictures_of(loaded))
     of_each = [
@@ -140,6 +139,19 @@ def samples_of(config: MetaConfig, distribution: Distribution) -> list[tuple[Top
         task, kind = draw_task(random, bucket.space.n_inputs, bucket.space.n_outputs, distribution.pictures)
         found.append((wiring, dataclasses.replace(task, name=kind)))
     return found
+
+
+def _each_its_own(trainings: Sequence[TrainConfig]) -> list[TrainConfig]:
+    """The tasks, of which those that read no data set have no folder of data sets, where another one has use for it."""
+    reads = [not tasks.is_file(str(one.task)) and parse(str(one.task)).name in datasets.DATA_SETS for one in trainings]
+    if not any(reads):
+        return list(trainings)
+
+    def without(one: TrainConfig) -> TrainConfig:
+        options = {name: value for name, value in one.task_options.items() if name != "data_dir"}
+        return one.model_copy(update={"task_options": options})
+
+    return [one if is_read else without(one) for one, is_read in zip(trainings, reads, strict=True)]
 
 
 def founders_of(config: MetaConfig, start: rule_files.RuleFile | None, pairs: Sequence[tuple[Topology, Task]]) -> Any:

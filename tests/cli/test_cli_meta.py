@@ -325,3 +325,14 @@ def test_a_distribution_that_is_wrong_is_told(run):
         pathlib.Path("sizes.yaml").write_text(wrong)
         assert_complains(run(*OVER), "sizes.yaml", words)
     assert not pathlib.Path("runs").exists()
+
+
+def test_a_folder_of_data_sets_is_for_the_tasks_that_read_one(run, tmp_path):
+    """Digits read none, so that the message is about the data set alone."""
+    (tmp_path / "empty").mkdir()
+    given = ("--task", "digits", "--task", "mnist:8x8", "--data-dir", tmp_path / "empty", "--meta-steps", 1)
+    outcome = run("meta-train", "mlp:64-4-10", *given)
+    assert outcome.code == 1
+    assert "data set 'mnist'" in outcome.err
+    assert "no option" not in outcome.err
+    assert_complains(run("meta-train", "mlp:64-4-10", "--task", "digits", *given[4:]), "there is no option 'data_dir'")
