@@ -107,6 +107,9 @@ def brief(words: list[str]) -> list[str]:
     """
     smaller = {"small_world": "mlp:64-8-10", "residual_mlp": "mlp:64-8-10", "mlp:64-64-64-10": "mlp:64-8-10"}
     words, options = [smaller.get(word, word) for word in words], BRIEF.get(words[0], {})
+    if "--distribution" in words:
+        words[words.index("--distribution") + 1] = "sizes.yaml"
+        options = {"--meta-steps": "1"}
     if words[0] == "reproduce" and {"--list", "--resume"} & set(words):
         return words
     for option, value in options.items():
@@ -140,6 +143,8 @@ def prepare_what_documents_name(folder: pathlib.Path) -> None:
     block = re.search(r"^```yaml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
     assert block is not None
     (folder / "two_streams.yaml").write_text(block[1], encoding="utf-8")
+    bucket = "{inputs: 4, outputs: 2, depth: 1, width: 8, batch_size: 8, unroll: 2}"
+    (folder / "sizes.yaml").write_text(f"buckets: [{bucket}]\n", encoding="utf-8")
     wine: Any = datasets.load_wine()
     lines = [",".join([*wine.feature_names, "label"])]
     lines += [",".join(map(str, [*x, label])) for x, label in zip(wine.data, wine.target, strict=True)]

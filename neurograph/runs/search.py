@@ -46,6 +46,14 @@ def check(config: MetaConfig, topologies: Sequence[Topology], founders: Any) -> 
         raise UserError(
             f"{what}, but a distribution improves one genome, by gradient or es; leave it out, or the distribution."
         )
+    if config.distribution is not None:
+        defaults = MetaConfig()
+        for name in ("unroll", "batch_size", "curriculum", "replicas", "online", "loss"):
+            if getattr(config, name) != getattr(defaults, name):
+                raise UserError(
+                    f"{name} is given, but what a distribution draws is as its buckets say; leave it out, or change "
+                    "them."
+                )
     if config.distribution is None and config.method == "es":
         raise UserError("method is es, which estimates the gradient over a distribution; give one, or another method.")
     if config.method == "cma" and config.size < 2:

@@ -12,9 +12,11 @@ from ...tasks import Task, TaskError
 from ...tasks.sources import Examples, everything, n_examples
 from ...tasks.sources import draw as drawn_batch
 
-N_SUPPORT, N_QUERY = 1024, 512
+N_SUPPORT, N_QUERY = 8192, 1024
 """The number of rows of every drawn task; of fewer examples, some rows are the same."""
-N_GENERATED = 4096
+N_GENERATED = 10240
+FEWEST = 128
+"""The least number of examples of a task to learn from."""
 SCALINGS = ("each feature", "all alike", "range", "uneven")
 """How inputs are scaled: each feature to mean 0 and deviation 1; all together; to at most 1 and not centred, in four of
 ten cases inverted; each by a factor and a shift of its own."""
@@ -72,8 +74,8 @@ def draw(
 
     Half of the tasks are of pictures, where there are any with so many classes: classes are drawn, and numbered anew.
     Pictures of another size than the inputs are projected at random. The others are mixtures of Gaussians, labels of a
-    random network, and figures in the plane behind a random projection. One of three has an eighth of the examples.
-    Then the inputs are scaled, in one of the ways of `SCALINGS`.
+    random network, and figures in the plane behind a random projection. Half of all tasks have fewer examples, down to
+    `FEWEST`. Then the inputs are scaled, in one of the ways of `SCALINGS`.
 
     Args:
         random: all that is random.
@@ -90,8 +92,8 @@ def draw(
     order = random.permutation(len(labels))
     n_query = max(len(labels) // 4, 1)
     query, support = order[:n_query], order[n_query:][:N_SUPPORT]
-    if random.random() < 0.3:
-        support = support[: max(len(support) // 8, 64)]
+    if random.random() < 0.5:
+        support = support[: int(np.exp(random.uniform(np.log(min(FEWEST, len(support))), np.log(len(support) + 1))))]
     support, query = np.resize(support, N_SUPPORT), np.resize(query, N_QUERY)
     inputs = _scaled(random, x[support], x[query])
     support_examples, query_examples = (
