@@ -82,7 +82,7 @@ def changed(task: Task, inputs: str, *, wrong_labels: float = 0.0, most: int | N
         inputs: a name of `CHANGES`; then perhaps ` * FACTOR` or ` + OFFSET`, for all inputs alike. Statistics are those
             of the support examples.
         wrong_labels: the share of support examples whose label is drawn anew from all classes.
-        most: how many support examples there are at most; and a fifth as many test examples. Others are left out at random.
+        most: the most support examples that are kept, and a fifth as many test examples; they are drawn at random.
         seed: of all draws.
     """
     name, factor, offset = parse(inputs)

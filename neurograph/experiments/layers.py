@@ -1,5 +1,6 @@
 """Layers of which each neuron receives from some neurons of the layer below alone."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ def layered(sizes: Sequence[int], density: float = 1.0, seed: int = 0) -> Topolo
     if density == 1:
         return generators.mlp(sizes)
     starts, parts = np.concatenate([[0], np.cumsum(sizes)]), []
-    for layer, (below, above) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (below, above) in enumerate(itertools.pairwise(sizes)):
         rng = projections.generator(seed, layer)
         if layer == len(sizes) - 2:
             senders, receivers = projections.all_to_all(below, above)

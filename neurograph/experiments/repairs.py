@@ -150,14 +150,15 @@ def step(
     factors = (1 - along) * length / jnp.maximum(lengths[0], _TINY), -along * length / jnp.maximum(lengths[2], _TINY)
     places = where.synapses, jnp.maximum(where.neurons, 0)
     forward, bias = (
-        old + factors[0][n] * d + factors[1][n] * g for old, n, d, g in zip(w, places, change, gradient, strict=True)
+        old + factors[0][n][None] * d + factors[1][n][None] * g
+        for old, n, d, g in zip(w, places, change, gradient, strict=True)
     )
     backward = None
     if start.backward is not None:
         assert ended.backward is not None
         old, n = views.synapses(net, start.backward), where.synapses
         own = views.synapses(net, ended.backward) - old
-        backward = old + factors[0][n] * own + factors[1][n] * gradient[0]
+        backward = old + factors[0][n][None] * own + factors[1][n][None] * gradient[0]
     new = views.with_synapses(net, new, forward=forward, backward=backward, bias=bias)
     return new, StepInfo(prediction, (), ())
 
@@ -300,7 +301,7 @@ def _deltas(net, rule, task: Task, state: NetworkState, x: Array, target: Array)
     def loss(kept):
         return task.mean_loss(engine.predict(net, rule, dataclasses.replace(state, neurons=kept), x), target)
 
-    zeros = jnp.zeros((rule.n_states, net.n_neurons, x.shape[1]), state.dtype)
+    zeros = jnp.zeros((rule.nu.shape[-1], net.n_neurons, x.shape[1]), state.dtype)
     return views.neurons(net, jax.grad(loss)(zeros))[0]
 
 

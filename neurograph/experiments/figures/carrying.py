@@ -4,7 +4,6 @@ replaced, to see which of them is at fault."""
 import dataclasses
 import functools
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -23,78 +22,13 @@ from .. import contenders, inputs, repairs
 from ..cells import Cell, Result, Results, Work
 from ..layers import layered
 from ..problems import accuracy_of, curve_numbers, initializer_of, load_task
+from ..suspects import AS_THEY_ARE, REPAIRS, Replaced, possible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 AS_IT_IS = "as it is"
-_LARGE = 1e3
-"""The factor of a rule's eta that makes the epsilon of its normalisation negligible: all else divides it out."""
-
-
-class Replaced(NamedTuple):
-    """A repair: what takes the place of a part.
-
-    Attributes:
-        part: what is suspected where the repair closes the gap, in the picture's words.
-        make: a repaired rule, from the rule, the levels and a number that is tuned.
-        amounts: between which powers of ten that number is tried; None: there is none.
-        inputs: what the inputs become, where these are replaced (see `inputs.changed`).
-    """
-
-    part: str
-    make: Callable[[Blur, repairs.Levels, float], repairs.Repaired]
-    amounts: tuple[float, float] | None = None
-    inputs: str | None = None
-
-
-def _plain(rule: Blur, where: repairs.Levels, amount: float) -> repairs.Repaired:
-    return repairs.Repaired(rule, where)
-
-
-REPAIRS: dict[str, Replaced] = {
-    "inputs standardised": Replaced("scale of inputs", _plain, inputs="each standardised"),
-    "inputs whitened": Replaced("correlated inputs", _plain, inputs="whitened"),
-    "epsilon negligible": Replaced(
-        "epsilon of normalisation",
-        lambda rule, where, amount: repairs.Repaired(dataclasses.replace(rule, eta=_LARGE * rule.eta), where),
-    ),
-    "states centred": Replaced(
-        "mean over the batch", lambda rule, where, amount: repairs.Repaired(rule, where, centred=1.0)
-    ),
-    "feedback tied": Replaced(
-        "backward synapses", lambda rule, where, amount: repairs.Repaired(rule, where, tied=1.0)
-    ),
-    "size": Replaced(
-        "size, one factor", lambda rule, where, amount: repairs.Repaired(rule, where, amount=amount), (-1.5, 1.0)
-    ),
-    "size by level": Replaced(
-        "size by level",
-        lambda rule, where, amount: repairs.Repaired(rule, where, own=0.0, relative=1.0, amount=amount),
-        (-2.0, 0.0),
-    ),
-    "direction": Replaced(
-        "direction", lambda rule, where, amount: repairs.Repaired(rule, where, along_gradient=1.0)
-    ),
-    "direction and size": Replaced(
-        "direction and size",
-        lambda rule, where, amount: repairs.Repaired(
-            rule, where, along_gradient=1.0, own=0.0, relative=1.0, amount=amount
-        ),
-        (-2.0, 0.0),
-    ),
-    "gradient descent": Replaced(
-        "the whole update",
-        lambda rule, where, amount: repairs.Repaired(
-            rule, where, along_gradient=1.0, own=0.0, gradient=1.0, amount=amount
-        ),
-        (-2.0, 1.0),
-    ),
-}
-"""What is replaced, by name. The last one leaves of the rule its forward pass alone: SGD through it, at its best rate."""
-
-
 FACTORS = ("inputs", "images", "fan-in", "depth", "density", "deep graph", "batch size", "labels")
 """What may be varied."""
 GROUPS = ("inputs", "wiring")
@@ -110,7 +44,8 @@ class Place(BaseModel):
     task: str = Field(description="what is learnt: stored examples whose inputs are from 0 to 1")
     hidden: list[Annotated[int, Field(ge=1), WHOLE]] = Field(default=[], description="sizes of the hidden layers")
     density: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0, description="share of the pairs of neighbouring layers that have a synapse; of the outputs all have"
+        default=1.0,
+        description="share of the pairs of neighbouring layers that have a synapse; of the outputs all have",
     )
     wiring: str | dict[str, Any] | None = Field(
         default=None, description="another wiring: that of a gallery or a file, or what such a file says"
@@ -147,7 +82,9 @@ class Settings(BaseModel):
 
     places: Annotated[dict[str, Place], Field(min_length=1)] = Field(description="where genomes are good, by name")
     factors: dict[str, Factor] = Field(description="what is varied, by a name of FACTORS")
-    diagnosed: list[str] = Field(default=[], description="places and points looked at level by level, as 'FACTOR: POINT'")
+    diagnosed: list[str] = Field(
+        default=[], description="places and points looked at level by level, as 'FACTOR: POINT'"
+    )
     steps: Annotated[list[contenders.Count], Field(min_length=2)] = Field(description="after how many learning steps")
     early: contenders.Count = Field(description="learning steps by which the move of the gap is judged; one of steps")
     behind: contenders.Positive = Field(default=0.02, description="from which gap on repairs are judged")
@@ -236,7 +173,7 @@ def _learnt(settings: Settings, point: Point, work: Work) -> Result:
     )  # fmt: skip
     numbers: dict[str, Any] = {"sgd": {**curve_numbers(of_sgd.curve), "amounts": list(of_sgd.rates)}}
     numbers["sgd"]["ways"] = [choice.forward for choice in of_sgd.choices]
-    for n, (name, repair) in enumerate({AS_IT_IS: Replaced("", _plain), **_possible(rule)}.items(), 1):
+    for n, (name, repair) in enumerate({AS_IT_IS: AS_THEY_ARE, **possible(rule)}.items(), 1):
         work.tell(n / (len(REPAIRS) + 2), name)
         here = task if repair.inputs is None else task_of(repair.inputs)
         numbers[name] = _at_best(settings, work, repair, key, net, rule, where, here, common)
@@ -250,15 +187,6 @@ def _learnt(settings: Settings, point: Point, work: Work) -> Result:
             numbers[f"diagnosis of {name}"] = found.mean(axis=0).tolist()
             work.check_stop()
     return Result(numbers)
-
-
-def _possible(rule: Blur) -> dict[str, Replaced]:
-    """The repairs that change anything of a rule."""
-    normalises = rule.activation_normalization is not None and rule.activation_normalization.forward_mean is not None
-    idle = set() if rule.stores_backward else {"feedback tied"}
-    if not normalises or rule.backward_update == "additive":  # where it adds, eta is part of the way back, too
-        idle.add("epsilon negligible")
-    return {name: repair for name, repair in REPAIRS.items() if name not in idle}
 
 
 def _at_best(
@@ -294,6 +222,7 @@ def _wiring(place: Place, n_inputs: int, n_outputs: int, seed: int) -> Topology:
 
 
 # --- what came of it ------------------------------------------------------------------------------------------------
+
 
 def _accuracy(results: Results, point: str, name: str) -> np.ndarray | None:
     """Accuracies `[draws, steps]`; 0 where learning diverged."""
@@ -354,7 +283,7 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
 
 
 def rows(settings: Settings, results: Results) -> list[dict[str, Any]]:
-    """Accuracies of all that learns; then the share that each repair closes, at each point alone; then the diagnosis."""
+    """Accuracies of all that learns, with the share that each repair closes at that point; and the diagnosis."""
     found: list[dict[str, Any]] = []
     for point in points(settings):
         if point.name not in results:
@@ -412,10 +341,14 @@ def _of_factor(axes: "Axes", settings: Settings, results: Results, factor: str) 
     base = settings.factors[factor].of
     names = {base: f"as found\n({base})"} | {f"{factor}: {words}": words for words in settings.factors[factor].points}
     for k, (step, ink) in enumerate(zip(settings.steps, colours(len(settings.steps)), strict=True)):
-        at = [(n, interval(gap[:, k])) for n, gap in enumerate(gaps(results, name) for name in names) if gap is not None]
+        at = [
+            (n, interval(gap[:, k])) for n, gap in enumerate(gaps(results, name) for name in names) if gap is not None
+        ]
         where, means = [n for n, _ in at], [100 * each.mean for _, each in at]
         halves = [100 * np.nan_to_num(each.half) for _, each in at]
-        axes.errorbar(where, means, yerr=halves, fmt="o-", color=ink, markersize=3.5, linewidth=1, capsize=2, label=str(step))
+        axes.errorbar(
+            where, means, yerr=halves, fmt="o-", color=ink, markersize=3.5, linewidth=1, capsize=2, label=str(step)
+        )
     style(axes, "")
     axes.axhline(0, color=MUTED, linewidth=0.8, linestyle="--")
     axes.set_xticks(range(len(names)), list(names.values()), fontsize=6.5, rotation=25 if len(names) > 5 else 0)
