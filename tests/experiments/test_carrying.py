@@ -277,7 +277,7 @@ SETTINGS = carrying.Settings.model_validate(
             "inputs": {
                 "of": "digits",
                 "about": "inputs",
-                "points": {"a": {"inputs": "0 to 1"}, "b": {"inputs": "inverted"}},
+                "points": {"a": {"inputs": "0 to 1"}, "b": {"inputs": "inverted"}, "c": {"inputs": "whitened"}},
             },
             "depth": {"of": "digits", "about": "wiring", "points": {"2": {"hidden": [4, 4]}}},
         },
@@ -299,6 +299,7 @@ def results():
         "digits": cell([0.6, 0.9], [0.7, 0.91], [0.7, 0.91]),
         "inputs: a": cell([0.6, 0.9], [0.5, 0.8], [0.58, 0.82]),
         "inputs: b": cell([0.6, 0.9], [0.59, 0.7], [0.0, 0.9]),
+        "inputs: c": cell([0.6, 0.9], [0.6, 0.8], [0.0, 0.1]),
         "depth: 2": cell([0.6, 0.9], [0.6, 0.9], [0.1, 0.1]),
     }
 
@@ -309,13 +310,15 @@ def test_gaps_moves_and_the_share_that_a_repair_closes():
     assert found["moves_inputs"] == pytest.approx(0.01 + 0.2)
     assert found["moves_depth"] == pytest.approx(0.01)
     assert found["moves_density"] is None
-    # behind by 0.1, 0.1 and 0.2, of which 0.08, 0.02 and 0.2 are closed; after 1 step b is behind by 0.01 only
-    assert found["inputs_direction"] == pytest.approx(0.3 / 0.4)
+    # a is behind by 0.1 and 0.1, of which 0.08 and 0.02 are closed; b by 0.2, all of it; after 1 step by 0.01 only
+    assert found["inputs_direction"] == pytest.approx(np.median([0.5, 1, -7]))
     assert found["wiring_direction"] is None
     assert found["inputs_size"] is None
     rows = carrying.rows(SETTINGS, results())
     shares = {row["point"]: row["share_closed_over_steps"] for row in rows if row["learns"] == "direction"}
-    assert shares == pytest.approx({"digits": None, "inputs: a": 0.5, "inputs: b": 1.0, "depth: 2": None})
+    assert shares == pytest.approx(
+        {"digits": None, "inputs: a": 0.5, "inputs: b": 1.0, "inputs: c": -7.0, "depth: 2": None}
+    )
 
 
 def test_what_diverged_counts_as_nothing_learnt():

@@ -237,19 +237,23 @@ def gaps(results: Results, point: str, name: str = AS_IT_IS) -> np.ndarray | Non
     return None if mine is None or other is None else mine - other
 
 
-def _closed(settings: Settings, results: Results, chosen: list[str], repair: str) -> float | None:
-    """The share of the gap that a repair closes: `sum (repaired - as it is) / sum (SGD - as it is)`, over the chosen
-    points and the numbers of steps where the rule is behind by `behind` or more."""
-    gained = missed = 0.0
-    for name in chosen:
-        before, after = gaps(results, name), gaps(results, name, repair)
-        if before is None or after is None:
-            continue
-        before, after = before.mean(axis=0), after.mean(axis=0)
-        is_behind = before <= -settings.behind
-        gained += float(np.sum((after - before)[is_behind]))
-        missed += float(-np.sum(before[is_behind]))
-    return gained / missed if missed > 0 else None
+def _closed(settings: Settings, results: Results, name: str, repair: str) -> float | None:
+    """The share of the gap that a repair closes at a point, `sum (repaired - as it is) / sum (SGD - as it is)` over the
+    numbers of steps where the rule is behind by `behind` or more; None where there is none."""
+    before, after = gaps(results, name), gaps(results, name, repair)
+    if before is None or after is None:
+        return None
+    before, after = before.mean(axis=0), after.mean(axis=0)
+    is_behind = before <= -settings.behind
+    missed = float(-np.sum(before[is_behind]))
+    return float(np.sum((after - before)[is_behind])) / missed if missed > 0 else None
+
+
+def _usual(settings: Settings, results: Results, group: str, repair: str) -> float | None:
+    """The median of that share over the points of a group, so that no point decides alone."""
+    shares = [_closed(settings, results, name, repair) for name in _of_group(settings, group)]
+    found = [share for share in shares if share is not None]
+    return float(np.median(found)) if found else None
 
 
 def _of_group(settings: Settings, group: str) -> list[str]:
@@ -277,8 +281,7 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
     for factor in FACTORS:
         found[f"moves_{factor}"] = max(_moves(settings, results, factor), default=None)
     for group in GROUPS:
-        chosen = _of_group(settings, group)
-        found |= {f"{group}_{repair}": _closed(settings, results, chosen, repair) for repair in REPAIRS}
+        found |= {f"{group}_{repair}": _usual(settings, results, group, repair) for repair in REPAIRS}
     return found
 
 
@@ -293,7 +296,7 @@ def rows(settings: Settings, results: Results) -> list[dict[str, Any]]:
             accuracy = _accuracy(results, point.name, name)
             if accuracy is None:
                 continue
-            closed = _closed(settings, results, [point.name], name) if name in REPAIRS else None
+            closed = _closed(settings, results, point.name, name) if name in REPAIRS else None
             for k, step in enumerate(settings.steps):
                 at = interval(accuracy[:, k])
                 half = None if np.isnan(at.half) else at.half
@@ -350,8 +353,15 @@ def _of_factor(axes: "Axes", settings: Settings, results: Results, factor: str) 
             where, means, yerr=halves, fmt="o-", color=ink, markersize=3.5, linewidth=1, capsize=2, label=str(step)
         )
     style(axes, "")
+    axes.set_xlabel("")
     axes.axhline(0, color=MUTED, linewidth=0.8, linestyle="--")
-    axes.set_xticks(range(len(names)), list(names.values()), fontsize=6.5, rotation=25 if len(names) > 5 else 0)
+    if axes.get_ylim()[0] < -25:
+        axes.set_yscale("symlog", linthresh=5)
+        ticks = [-50, -20, -10, -5, 0, 5, 10]
+        axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    crowded = len(names) > 5
+    turned = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(range(len(names)), list(names.values()), fontsize=6.5, **turned)
     axes.set_xlim(-0.4, len(names) - 0.6)
     axes.set_ylabel("genome minus SGD, points", fontsize=7.5)
     axes.set_title(factor, fontsize=9, color=INK)
@@ -359,11 +369,11 @@ def _of_factor(axes: "Axes", settings: Settings, results: Results, factor: str) 
 
 
 def _of_repairs(axes: "Axes", settings: Settings, results: Results) -> None:
-    """The share of the gap that each repair closes, for both groups of points."""
+    """The share of the gap that each repair closes, the median of either group of points."""
     from ...plotting.figures import INK, MUTED, colours
 
     for n, (group, ink) in enumerate(zip(GROUPS, colours(2), strict=True)):
-        shares = [_closed(settings, results, _of_group(settings, group), repair) for repair in REPAIRS]
+        shares = [_usual(settings, results, group, repair) for repair in REPAIRS]
         at = np.arange(len(shares)) + 0.38 * (n - 0.5)
         # what makes things much worse is drawn as -1
         axes.barh(at, [max(share or 0.0, -1.0) for share in shares], 0.36, color=ink, label=group)
@@ -373,8 +383,8 @@ def _of_repairs(axes: "Axes", settings: Settings, results: Results) -> None:
     axes.invert_yaxis()
     axes.tick_params(labelsize=7, length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title("share of the gap that a repair closes", fontsize=9, color=INK)
-    axes.legend(fontsize=7, frameon=False)
+    axes.set_title("share of the gap that a repair closes (median over points)", fontsize=9, color=INK)
+    axes.legend(fontsize=7, frameon=False, loc="lower left")
 
 
 def _by_level(panels: Any, settings: Settings, results: Results) -> None:
@@ -401,6 +411,9 @@ def _by_level(panels: Any, settings: Settings, results: Results) -> None:
         if number:
             axes.set_yscale("log")
         axes.set_title(title, fontsize=9, color=INK)
+        axes.set_xlabel("")
         axes.set_xticks([0, 1], ["first level", "outputs"], fontsize=7.5)
-    if inks:
+        if axes.get_legend() is not None:
+            axes.get_legend().remove()
+    if any(name in results for name in inks):
         panels[0].legend(fontsize=6.5, frameon=False)
