@@ -383,7 +383,7 @@ def _of_repairs(axes: "Axes", settings: Settings, results: Results) -> None:
     axes.invert_yaxis()
     axes.tick_params(labelsize=7, length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title("share of the gap that a repair closes (median over points)", fontsize=9, color=INK)
+    axes.set_title("median share of the gap that a repair closes", fontsize=9, color=INK)
     axes.legend(fontsize=7, frameon=False, loc="lower left")
 
 
@@ -393,7 +393,11 @@ def _by_level(panels: Any, settings: Settings, results: Results) -> None:
     from ...plotting.figures import INK, colours
 
     inks = dict(zip(settings.diagnosed, colours(len(settings.diagnosed)), strict=True))
-    titles = ("cosine of change and minus gradient", "|change| / |w|; dotted: SGD", "feedback by level; dotted: exact")
+    titles = (
+        f"cosine of change and minus gradient\n(dashed: first step, solid: after {settings.early})",
+        "|change| / |w|\n(dotted: SGD)",
+        "feedback over that of outputs\n(dotted: exact)",
+    )
     for number, (axes, title) in enumerate(zip(panels, titles, strict=True)):
         for name, ink in inks.items():
             if name not in results:
@@ -410,6 +414,7 @@ def _by_level(panels: Any, settings: Settings, results: Results) -> None:
         style(axes, "")
         if number:
             axes.set_yscale("log")
+            axes.tick_params(axis="y", which="both", labelsize=7)
         axes.set_title(title, fontsize=9, color=INK)
         axes.set_xlabel("")
         axes.set_xticks([0, 1], ["first level", "outputs"], fontsize=7.5)
