@@ -421,4 +421,5 @@ def _by_level(panels: Any, settings: Settings, results: Results) -> None:
         if axes.get_legend() is not None:
             axes.get_legend().remove()
     if any(name in results for name in inks):
-        panels[0].legend(fontsize=6.5, frameon=False)
+        handles, labels = panels[0].get_legend_handles_labels()
+        panels[2].legend(handles, labels, fontsize=6.5, frameon=False, loc="upper right")
