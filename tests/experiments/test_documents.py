@@ -28,7 +28,7 @@ claims:
 
 def test_every_file_is_listed():
     figures = {f"fig{n}" for n in (*range(2, 11), *range(12, 18))}
-    assert set(experiments.names()) == figures | {"episodes", "rules", "universal", "wiring"}
+    assert set(experiments.names()) == figures | {"carrying", "episodes", "rules", "universal", "wiring"}
     assert {path.stem for path in FILE.iterdir()} == {*experiments.names()}
 
 
