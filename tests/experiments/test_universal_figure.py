@@ -1,5 +1,6 @@
 """How a rule that is to carry over is judged: leads over the best baseline, what is lost, and what is left out."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -73,7 +74,7 @@ def test_nothing_is_measured_where_nothing_is_done():
 
 
 def test_an_ingredient_that_is_left_out_is_0_and_the_others_stay():
-    rule = Universal(output=np.random.default_rng(0).normal(size=(2, len(TERMS), 16)))
+    rule = Universal(output=jnp.asarray(np.random.default_rng(0).normal(size=(2, len(TERMS), 16))))
     less = ABLATIONS["without moving averages"](rule)
     averages = [TERMS.index(name) for name in ("fast", "medium", "slow")]
     others = [n for n in range(len(TERMS)) if n not in averages]
