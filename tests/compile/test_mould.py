@@ -16,7 +16,7 @@ RULES = {
     "backprop": ng.rules.backprop(0.3),
     "relative to the length of a receiver's synapses": ng.rules.backprop(0.3, moments=ng.rules.Lars(trust=0.1)),
     "two states": ng.rules.blur(jax.random.key(3), 2, eta=-0.1),
-    "by level and height": ng.rules.Universal(output=np.random.default_rng(2).normal(size=(2, 7, 16))),
+    "by level and height": ng.rules.Universal(output=jnp.asarray(np.random.default_rng(2).normal(size=(2, 7, 16)))),
 }
 
 ENDS = ["input"] * 4 + ["output"] * 2

@@ -140,7 +140,7 @@ def test_tables_are_scikit_learns_and_can_be_learnt(name):
     wanted = np.column_stack([found.data, found.target])
     np.testing.assert_allclose(rows[np.lexsort(rows.T)], wanted[np.lexsort(wanted.T)])
     assert task.class_names == tuple(found.target_names)
-    assert 0 <= task.n_query - len(wanted) / 4 < 1
+    assert abs(task.n_query - len(wanted) / 4) < 1
     standard = tasks.load(name)
     near = KNeighborsClassifier(3).fit(standard.support_source.x, standard.support_source.labels)
     x, target = standard.query_set()
