@@ -150,7 +150,7 @@ def _learner(name: str, per_decade: int, tuned: bool) -> tuple[Any, Any, int]:
         return dataclasses.replace(BASELINES[name], per_decade=per_decade), glorot_uniform, 2
     if name == BACKPROP:
         return Rated(presets.backprop, *_DECADES, per_decade), glorot_uniform, 2
-    of_class = _classes().get(name)
+    of_class = None if name in files.names() else _classes().get(name)
     if of_class is not None:
         rule, initializer = of_class, glorot_uniform
     else:

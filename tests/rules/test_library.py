@@ -32,6 +32,7 @@ def test_those_that_are_promised_come_along():
         "digits-learned-update",
         "digits-error-hebb-oja",
         "mnist-error-hebb-oja",
+        "universal",
     } <= set(NAMES)
 
 
@@ -44,15 +45,19 @@ def test_a_file_says_by_which_command_it_was_found(name):
     about = file.provenance
     words = shlex.split(about["command"])
     assert words[:2] == ["neurograph", "meta-train"]
-    assert [words[n + 1] for n, word in enumerate(words) if word == "--task"] == about["tasks"]
+    given = about["pictures" if "distribution" in about["settings"] else "tasks"]
+    assert [words[n + 1] for n, word in enumerate(words) if word == "--task"] == given
     again = MetaConfig.model_validate(
-        {**about["settings"], "tasks": about["tasks"], "seed": about["seed"], "initializer": file.initializer}
+        {**about["settings"], "tasks": given, "seed": about["seed"], "initializer": file.initializer}
     )
     assert str(again.meta_steps) in words
     assert again.meta_steps == about["meta_steps_done"]
     assert file.initializer in initializers.INITIALIZERS
     assert {"accuracy", "loss", "after_steps", "draws"} == set(about["scores"])
-    assert {found["task"] for found in about["test"]} == set(about["tasks"])
+    if again.distribution is None:
+        assert {found["task"] for found in about["test"]} == set(given)
+    else:
+        assert len(about["test"]) == len(again.distribution.buckets or ())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,6 +90,9 @@ def slow(*case):
         ("mnist-4state", "mlp:64-64-64-10", "digits", 128, 20, 0.9),  # nor on these data
         slow("mnist-2state-cma", "mlp:64-128-10", "digits", 128, 15, 0.8),
         ("digits-learned-update", "mlp:64-64-64-10", "digits", 128, 10, 0.9),
+        ("universal", "mlp:64-16-10", "digits", 128, 10, 0.85),
+        slow("universal", "mlp:64-64-64-10", "digits", 128, 5, 0.9),
+        slow("universal", "scale_free", "digits", 128, 5, 0.85),
         slow("digits-learned-update", "scale_free", "digits", 128, 20, 0.8),  # which it was not meta-learned on
         slow("digits-error-hebb-oja", "mlp:64-64-64-10", "digits", 128, 50, 0.85),
     ],
