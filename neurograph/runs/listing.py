@@ -66,7 +66,10 @@ def in_short(rule: Rules) -> str:
 
 
 def _learned(provenance: dict[str, Any]) -> str | None:
-    """`tasks on wirings`, each once."""
+    """`tasks on wirings`, each once; of a search over a distribution, that both were drawn, and of which pictures."""
+    pictures = provenance.get("pictures")
+    if isinstance(pictures, list):
+        return f"tasks and wirings drawn anew, of pictures of {', '.join(map(str, pictures))}"
     found = []
     for key in ("tasks", "wirings"):
         values = provenance.get(key)

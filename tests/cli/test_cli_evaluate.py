@@ -448,6 +448,13 @@ def test_genomes_are_listed(run: Run):
     assert "0.912 after" in told[2]
 
 
+def test_the_list_says_that_a_distribution_was_drawn(run: Run):
+    found = {each["name"]: each for each in json.loads(run("genomes", "list", "--json").out)}
+    assert found["universal"]["learned"] == (
+        "tasks and wirings drawn anew, of pictures of digits, mnist:10x10, mnist:14x14, omniglot:14x14"
+    )
+
+
 @pytest.mark.usefixtures("shipped")
 def test_a_name_stands_for_the_genomes_file(run: Run, contests, shipped):
     text = (shipped / "fast.txt").read_text()
