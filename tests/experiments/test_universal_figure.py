@@ -96,3 +96,12 @@ def test_an_ingredient_that_is_left_out_is_0_and_the_others_stay():
 def test_names_that_are_not_there_are_told(change, says):
     with pytest.raises(ValidationError, match=says):
         Settings.model_validate({**SETTINGS.model_dump(), **change})
+
+
+def test_every_problem_has_a_panel_with_the_rule_in_front():
+    problems = [*SETTINGS.problems, Problem(wiring="mlp:13-4-3", task="wine")]
+    figure = universal.draw(SETTINGS.model_copy(update={"problems": problems}), results())
+    first, second = figure.axes
+    drawn = {tuple(np.round(line.get_ydata(), 6)) for line in first.lines if len(line.get_ydata())}
+    assert {tuple(np.round(one.mean(axis=0), 6)) for one in (RULE, SGD, ADAM)} <= drawn
+    assert "left out" in [text.get_text() for text in second.texts]

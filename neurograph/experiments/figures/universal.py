@@ -266,7 +266,7 @@ def draw(settings: Settings, results: Results) -> "Figure":
     columns = min(n, 4)
     shape = -(-n // columns), columns
     figure = blank_figure(max(2.5 * columns + 1.9, 7.0), 2.1 * shape[0] + 0.7)
-    panels = figure.subplots(*shape, squeeze=False, sharex=True).ravel()
+    panels = figure.subplots(*shape, squeeze=False).ravel()
     inks = dict(zip(settings.baselines, colours(len(settings.baselines)), strict=True))
     for number, axes in enumerate(panels):
         if number >= n:
