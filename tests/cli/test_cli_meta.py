@@ -286,7 +286,7 @@ OVER = (*OVER, "--set", "update=0.1", "--set", "query_size=8", "--meta-steps", 4
 
 
 @pytest.mark.usefixtures("tested")
-@pytest.mark.parametrize("method", ["gradient", "es"])
+@pytest.mark.parametrize("method", thorough(["gradient", "es"], ci=["gradient"]))
 def test_over_a_distribution_wirings_and_tasks_are_drawn(run, monkeypatch, method):
     pathlib.Path("sizes.yaml").write_text(SIZES)
     outcome = run(*OVER, "--method", method, "--out", "whole")

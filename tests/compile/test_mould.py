@@ -11,6 +11,7 @@ import neurograph as ng
 from neurograph.compile.mould import Mould, compile_alike, shape_of
 from neurograph.engine import views
 from neurograph.topology import Topology, from_arrays, generators
+from tests.support.helpers import thorough
 
 RULES = {
     "backprop": ng.rules.backprop(0.3),
@@ -66,7 +67,7 @@ def _carried_over(wiring: Topology, own, own_values, net, like):
     return tuple(jnp.asarray(part) for part in parts)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", thorough(RULES, ci=["by level and height"]))
 def test_a_cast_learns_as_the_wirings_own_graph_does(name):
     rule = RULES[name]
     mould = Mould.of(shape_of(_wirings()))

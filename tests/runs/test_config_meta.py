@@ -9,17 +9,18 @@ import pytest
 from neurograph.engine.initializers import INITIALIZERS
 from neurograph.rules.options import PRESET_OPTIONS
 from neurograph.runs.settings import ConfigError, MetaConfig, RuleConfig, meta_config
-from neurograph.runs.settings._meta import CurriculumConfig
+from neurograph.runs.settings._meta import CurriculumConfig, DistributionConfig
 
 INT32 = 2**31 - 1
 AT_LEAST_ONE = ("genomes", "meta_steps", "unroll", "batch_size", "query_size", "query_batches", "replicas", "patience")
-COUNTS = (*AT_LEAST_ONE, "synchronise_every", "curriculum.every", "curriculum.last", "curriculum.shortest")
+DRAWN = ("distribution.problems", "distribution.pairs", "distribution.horizon")
+COUNTS = (*AT_LEAST_ONE, "synchronise_every", "curriculum.every", "curriculum.last", "curriculum.shortest", *DRAWN)
 WHOLE_FROM_ZERO = ("warm_up", "curriculum.add")
 POSITIVE = ("update", "learning_rate", "clip", "sigma")
 FROM_ZERO = ("spread", "noise", "weight_decay")
 SHARES = ("online", "memory")
 CHOICES = {
-    "method": ("gradient", "cma"),
+    "method": ("gradient", "cma", "es"),
     "loss": ("softmax_cross_entropy", "mean_squared_error"),
     "schedule": ("cosine", "constant"),
     "dtype": ("float32", "float64"),
@@ -48,6 +49,8 @@ def test_every_field_is_tested_here():
     assert named | {"tasks", "task_options", "genome", "average"} == set(MetaConfig.model_fields)
     inner = {key.partition(".")[2] for key in WHOLE if key.startswith("curriculum.")}
     assert inner == set(CurriculumConfig.model_fields)
+    drawn = {key.partition(".")[2] for key in DRAWN}
+    assert drawn | {"buckets", "fields"} == set(DistributionConfig.model_fields)
 
 
 @pytest.mark.parametrize("key", WHOLE)
