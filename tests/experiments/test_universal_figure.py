@@ -102,6 +102,6 @@ def test_every_problem_has_a_panel_with_the_rule_in_front():
     problems = [*SETTINGS.problems, Problem(wiring="mlp:13-4-3", task="wine")]
     figure = universal.draw(SETTINGS.model_copy(update={"problems": problems}), results())
     first, second = figure.axes
-    drawn = {tuple(np.round(line.get_ydata(), 6)) for line in first.lines if len(line.get_ydata())}
+    drawn = {tuple(np.round(np.asarray(line.get_ydata(), float), 6)) for line in first.lines}
     assert {tuple(np.round(one.mean(axis=0), 6)) for one in (RULE, SGD, ADAM)} <= drawn
     assert "left out" in [text.get_text() for text in second.texts]
