@@ -48,8 +48,8 @@ def search(
     """Meta-trains on a task, with a wiring that fits it.
 
     Args:
-        work: of the cell.
-        settings: of the grid.
+        work: the work of the cell.
+        settings: those of the grid.
         hidden: sizes of the hidden layers.
         config: settings of the search.
         spec: the task.

@@ -83,7 +83,7 @@ def changed(task: Task, inputs: str, *, wrong_labels: float = 0.0, most: int | N
             of the support examples.
         wrong_labels: the share of support examples whose label is drawn anew from all classes.
         most: the most support examples that are kept, and a fifth as many test examples; they are drawn at random.
-        seed: of all draws.
+        seed: the seed of all draws.
     """
     name, factor, offset = parse(inputs)
     rng = np.random.default_rng(seed)

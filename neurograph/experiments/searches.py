@@ -38,6 +38,11 @@ class SearchConfig(BaseModel):
     wirings: Annotated[list[str], Field(min_length=1)] = Field(description="wirings to learn on")
     meta: MetaConfig = Field(description="the settings of `neurograph meta-train`")
 
+    @property
+    def trained(self) -> int:
+        """The learning steps of the longest unroll."""
+        return self.meta.longest
+
     def names(self, group: str = "") -> list[str]:
         """The names of the cells, with that of a group where an experiment has several."""
         words = f"search {group}" if group else "search"

@@ -16,7 +16,7 @@ from ..rules import Rule, RuleError, as_arrays
 from ..rules.losses import Loss
 from ..tasks import Task, TaskError
 from .distribution import Distribution
-from .distribution.search import Carrying, OverDistribution
+from .distribution.search import DistributionSearch, SearchOptions
 from .evolution import Evolution, Maker, cma_es
 from .learners import ByGradient, Learner, Standing, Validation
 from .objective import Objective, Problem
@@ -211,7 +211,7 @@ def over(
         optimizer: an optimizer of optax for the numbers of the rule; by default Adam at 1e-2 that falls along a cosine.
         meta_steps: the number of meta-steps.
         per_step, warm_up, pairs, sigma, horizon, fields, query_size, initializer: see
-            `distribution.search.OverDistribution`.
+            `distribution.search.SearchOptions`.
         draws: the number of problems of each bucket, never drawn before, by which the rule is scored.
         seed: draws the problems.
         progress: called after each hundredth of the meta-steps.
@@ -238,11 +238,11 @@ def over(
     if not isinstance(distribution, Distribution):
         raise UserError(f"distribution is {shown(distribution)}; give one, such as distribution.Distribution.of().")
     start = member(stack(key, [rule], None, 0.0, jnp.float32), 0)
-    how = OverDistribution(
+    how = SearchOptions(
         optimizer, per_step, warm_up, pairs, sigma, horizon, None if fields is None else tuple(fields),
         query_size=query_size, initializer=initializer,
     )  # fmt: skip
-    learner = Carrying(key, start, distribution, how, seed=seed)
+    learner = DistributionSearch(key, start, distribution, how, seed=seed)
     return _searched(learner, meta_steps, max(1, meta_steps // 100), draws, progress)
 
 

@@ -14,7 +14,7 @@ from .._text import UserError, count
 from ..meta import Curriculum, Method, Objective, Problem
 from ..meta import population as populations
 from ..meta.distribution import BUCKETS, Bucket, Distribution, Pictures, Space, draw_task, draw_wiring, pictures_of
-from ..meta.distribution.search import Carrying, OverDistribution
+from ..meta.distribution.search import DistributionSearch, SearchOptions
 from ..meta.evolution import Evolution
 from ..meta.learners import ByGradient, Learner
 from ..rules import Rule, RuleError, as_arrays, losses
@@ -103,13 +103,13 @@ def with_buckets(config: MetaConfig) -> MetaConfig:
     """The settings, whose distribution has its buckets; those by which `universal` was found where it names none."""
     if config.distribution is None or config.distribution.buckets is not None:
         return config
-    of_each = tuple(
+    of_each = [
         BucketConfig(
             inputs=space.n_inputs, outputs=space.n_outputs, depth=space.depth, width=space.width,
             least_depth=space.least_depth, span=space.span, batch_size=batch_size, unroll=steps,
         )
         for space, batch_size, steps in BUCKETS
-    )  # fmt: skip
+    ]  # fmt: skip
     return config.model_copy(update={"distribution": config.distribution.model_copy(update={"buckets": of_each})})
 
 
@@ -232,19 +232,19 @@ def learner_of(
         optax.clip_by_global_norm(config.clip), optax.adamw(schedule, weight_decay=config.weight_decay)
     )
     if distribution is not None and config.distribution is not None:
-        how = OverDistribution(
+        how = SearchOptions(
             optimizer,
             per_step=config.distribution.problems,
             warm_up=config.warm_up,
             pairs=config.distribution.pairs if config.method == "es" else 0,
             sigma=config.sigma,
             horizon=config.distribution.horizon,
-            fields=config.distribution.fields,
+            fields=None if config.distribution.fields is None else tuple(config.distribution.fields),
             memory=config.memory,
             query_size=config.query_size,
             initializer=objective.initializer,
         )
-        return Carrying(key, populations.member(founders, 0), distribution, how, seed=config.seed)
+        return DistributionSearch(key, populations.member(founders, 0), distribution, how, seed=config.seed)
     method = Method(
         optimizer=optimizer,
         curriculum=curriculum,

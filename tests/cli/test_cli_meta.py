@@ -322,6 +322,7 @@ def test_a_distribution_that_is_wrong_is_told(run):
         ("bucket: 1", "bucket"),
         ("buckets: [{inputs: 4, outputs: 2, depth: 1, width: 8, least_depth: 2}]", "least_depth is 2, more than depth"),
         ("buckets: [{inputs: 4, outputs: 1, depth: 1, width: 8}]", "outputs"),
+        ("buckets: [{inputs: 4, outputs: 2, depht: 1, depth: 1, width: 8}]", "'depht'; did you mean 'depth'?"),
     ):
         pathlib.Path("sizes.yaml").write_text(wrong)
         assert_complains(run(*OVER), "sizes.yaml", words)

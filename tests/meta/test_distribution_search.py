@@ -16,7 +16,7 @@ from neurograph._text import UserError
 from neurograph.meta import population as populations
 from neurograph.meta.distribution import Bucket, Distribution, Space, search
 from neurograph.meta.distribution.courses import FLOOR, Course, course, courses, marks
-from neurograph.meta.distribution.search import Carrying, OverDistribution
+from neurograph.meta.distribution.search import DistributionSearch, SearchOptions
 from neurograph.rules import as_arrays
 from tests.support.meta_problems import assert_close_trees, assert_equal_trees
 
@@ -103,13 +103,15 @@ def test_courses_of_many_steps_are_judged_after_few_of_them():
         np.testing.assert_allclose(float(found.last[number]), score)
 
 
-def searched(how: OverDistribution, steps: int, *, rate: float = 0.3, seed: int = 0) -> Carrying:
-    found = Carrying(jax.random.key(5), as_arrays(ng.rules.backprop(rate), jnp.float32), DISTRIBUTION, how, seed=seed)
+def searched(how: SearchOptions, steps: int, *, rate: float = 0.3, seed: int = 0) -> DistributionSearch:
+    found = DistributionSearch(
+        jax.random.key(5), as_arrays(ng.rules.backprop(rate), jnp.float32), DISTRIBUTION, how, seed=seed
+    )
     found.advance(steps)
     return found
 
 
-PLAIN = OverDistribution(optax.sgd(0.1), per_step=2, query_size=32)
+PLAIN = SearchOptions(optax.sgd(0.1), per_step=2, query_size=32)
 
 
 def test_a_meta_step_follows_the_mean_direction_of_problems_of_each_bucket(monkeypatch):
@@ -124,7 +126,7 @@ def test_a_meta_step_follows_the_mean_direction_of_problems_of_each_bucket(monke
         gradient[0] = {0: 5.0, 1: -0.25}[drawn.bucket]
         return Course(*(jnp.float32(1.0),) * 3), jnp.asarray(gradient)
 
-    monkeypatch.setattr(Carrying, "_judged", judged)
+    monkeypatch.setattr(DistributionSearch, "_judged", judged)
     found = searched(PLAIN, 1)
     change = np.zeros_like(vector)
     change[0] = -0.1 * (1.0 - 0.25)
@@ -140,7 +142,7 @@ def test_half_of_the_unrolls_have_a_warm_up_of_any_length(monkeypatch):
         seen.append(warm_up)
         return Course(*(jnp.float32(1.0),) * 3), jnp.zeros_like(self._vector)
 
-    monkeypatch.setattr(Carrying, "_judged", judged)
+    monkeypatch.setattr(DistributionSearch, "_judged", judged)
     searched(search.dataclasses.replace(PLAIN, warm_up=500), 100)
     lengths = np.array([n for n in seen if n])
     assert 70 < len(lengths) < 130
@@ -194,19 +196,19 @@ def test_fields_that_are_not_named_stay(pairs):
     start = as_arrays(ng.rules.blur(jax.random.key(2), 2, eta=-0.1), jnp.float32)
     fields = [path[0].name for path, _ in jax.tree_util.tree_leaves_with_path(start)]
     how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), pairs=pairs, horizon=3, fields=(fields[0],))
-    learner = Carrying(jax.random.key(5), start, DISTRIBUTION, how)
+    learner = DistributionSearch(jax.random.key(5), start, DISTRIBUTION, how)
     learner.advance(1)
     found = populations.member(learner._population.rules, 0)
     for (path, before), after in zip(jax.tree_util.tree_leaves_with_path(start), jax.tree.leaves(found), strict=True):
         assert bool(jnp.any(before != after)) == (path[0].name == fields[0])
     with pytest.raises(UserError, match="no numbers called 'power'"):
-        Carrying(jax.random.key(5), start, DISTRIBUTION, search.dataclasses.replace(how, fields=("power",)))
+        DistributionSearch(jax.random.key(5), start, DISTRIBUTION, search.dataclasses.replace(how, fields=("power",)))
 
 
 def test_a_search_makes_a_rate_that_is_too_small_greater():
     learner = searched(search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.03), memory=0.5), 15, rate=0.01)
     start = learner.validate(3)
-    before = Carrying(jax.random.key(5), learner.start, DISTRIBUTION, PLAIN).validate(3)
+    before = DistributionSearch(jax.random.key(5), learner.start, DISTRIBUTION, PLAIN).validate(3)
     assert start.loss < 0.97 * before.loss
     assert start.accuracy > before.accuracy
 
@@ -216,12 +218,14 @@ def test_what_is_not_finite_is_left_out(monkeypatch):
         value = jnp.float32(jnp.nan if drawn.bucket == 0 else 1.0)
         return Course(value, value, value), jnp.full_like(self._vector, value)
 
-    monkeypatch.setattr(Carrying, "_judged", judged)
+    monkeypatch.setattr(DistributionSearch, "_judged", judged)
     found = searched(PLAIN, 2)
     assert found.standing().skipped == 2
     assert np.isfinite(found.standing().best_loss)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found.best()))
-    monkeypatch.setattr(Carrying, "_judged", lambda self, *_: judged(self, None, types.SimpleNamespace(bucket=0), 0))
+    monkeypatch.setattr(
+        DistributionSearch, "_judged", lambda self, *_: judged(self, None, types.SimpleNamespace(bucket=0), 0)
+    )
     lost = searched(PLAIN, 2)
     assert lost.standing().skipped == 4
     assert_close_trees(lost.best(), lost.start, 0.0)

@@ -219,10 +219,10 @@ def rows(settings: Settings, results: Results) -> list[dict[str, Any]]:
 
 
 def accuracies(settings: Settings, results: Results) -> dict[Variant, np.ndarray]:
-    """Of each variant the mean test accuracies at the steps of meta-training, less those of the largest class alone.
+    """Gives each variant's mean test accuracies at the steps of meta-training, less those of the largest class alone.
 
-    One for each place: what it was found on, and what it is tested on; 0 where the search has found no rule, and NaN
-    where it was not done. Variants of which nothing is known are left out.
+    There is one for each place: what it was found on, and what it is tested on; it is 0 where the
+    search has found no rule, and NaN where it was not done. Variants of which nothing is known are left out.
     """
     found = {}
     for variant in settings.variants:
@@ -297,7 +297,7 @@ def _share_of_reasonable(mean: dict[Variant, float]) -> float | None:
 
 
 def _winners(mean: dict[Variant, float]) -> dict[str, Variant]:
-    """Of each update the best variant."""
+    """Gives the best variant of each update."""
     updates = dict.fromkeys(variant.update for variant in mean)
     return {
         update: max((variant for variant in mean if variant.update == update), key=lambda one: mean[one])

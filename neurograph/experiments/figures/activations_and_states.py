@@ -143,7 +143,7 @@ def _rank_correlation(found: dict[int, float]) -> float | None:
 
 
 def _share_that_learns(settings: Settings, results: Results) -> float | None:
-    """Of all combinations whose search is done; one that has found no rule does not learn."""
+    """Gives the share of all combinations whose search is done; one that has found no rule does not learn."""
     verdicts = []
     for pair, k in _grid(settings):
         one = grids.tested(results, _name(pair, k))

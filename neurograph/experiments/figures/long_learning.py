@@ -54,16 +54,13 @@ class Settings(BaseModel):
     def _steps_have_marks(self) -> "Settings":
         if "oja" not in self.compare or len(set(self.compare)) < len(self.compare):
             raise ValueError("compare has oja, and each option once; change it")
-        if sorted(set(self.steps)) != self.steps or self.trained not in self.steps[:-1]:
-            raise ValueError(f"steps ascend, and the {self.trained} of meta-training are among those before the last")
+        if sorted(set(self.steps)) != self.steps or self.search.trained not in self.steps[:-1]:
+            raise ValueError(
+                f"steps ascend, and the {self.search.trained} of meta-training are among those before the last"
+            )
         if self.randomise_after is not None and self.randomise_after not in self.steps[:-1]:
             raise ValueError("randomise_after is one of the steps before the last; change either")
         return self
-
-    @property
-    def trained(self) -> int:
-        """The learning steps of the longest unroll in meta-training."""
-        return self.search.meta.longest
 
     @property
     def variants(self) -> list[searches.Variant]:
@@ -153,7 +150,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def measures(settings: Settings, results: Results) -> dict[str, float | None]:
-    trained, last = settings.trained, settings.steps[-1]
+    trained, last = settings.search.trained, settings.steps[-1]
     with_oja, without_oja = (_best(settings, results, oja) for oja in (True, False))
     found = {
         "saturates_with_oja": _mean(growth(_decades(one, "true"), last // 2, last) for one in with_oja),
@@ -186,10 +183,10 @@ def _until_overflow(settings: Settings, result: Result) -> float | None:
     known = [
         n
         for n, step in enumerate(settings.steps)
-        if step >= settings.trained and np.isfinite(result.arrays["true"][:, step]).all()
+        if step >= settings.search.trained and np.isfinite(result.arrays["true"][:, step]).all()
     ]
     error = _error(result, "true")
-    if not known or settings.steps[known[0]] != settings.trained or error[known[0]] > LEARNT:
+    if not known or settings.steps[known[0]] != settings.search.trained or error[known[0]] > LEARNT:
         return None
     return float(error[known[-1]] - error[known[0]])
 
@@ -292,7 +289,7 @@ def _dress(axes: "Axes", settings: Settings, name: str) -> None:
     from ...plotting.curves import style
     from ...plotting.figures import MUTED
 
-    for step in (settings.trained, settings.randomise_after):
+    for step in (settings.search.trained, settings.randomise_after):
         if step is not None:
             axes.axvline(step, color=MUTED, linewidth=0.6, linestyle="--")
     style(axes, name)

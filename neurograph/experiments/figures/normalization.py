@@ -57,19 +57,14 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _trials_differ(self) -> "Settings":
-        if self.longest < self.trained:
-            raise ValueError(f"longest is at least {self.trained}, the steps of meta-training; change either")
+        if self.longest < self.search.trained:
+            raise ValueError(f"longest is at least {self.search.trained}, the steps of meta-training; change either")
         if any(len(layers) <= len(self.hidden) for layers in self.deeper):
             raise ValueError("deeper networks have more hidden layers than those of meta-training; add some")
         labels = [trial.label for trial in self.trials]
         if len(set(labels)) < len(labels):
             raise ValueError("a task with the same hidden layers comes twice; leave one of them out")
         return self
-
-    @property
-    def trained(self) -> int:
-        """The learning steps of the longest unroll in meta-training."""
-        return self.search.meta.longest
 
     @property
     def variants(self) -> list[searches.Variant]:
@@ -177,7 +172,7 @@ def _lead(settings: Settings, results: Results, kind: str) -> float | None:
     for trial in settings.trials:
         found = [_accuracy(results, name, trial) for name in best]
         if trial.kind == kind and all(done) and any(curve is not None for curve in found):
-            with_, without = (0.0 if curve is None else float(curve[settings.trained]) for curve in found)
+            with_, without = (0.0 if curve is None else float(curve[settings.search.trained]) for curve in found)
             leads.append(with_ - without)
     return float(np.mean(leads)) if leads else None
 
@@ -230,7 +225,7 @@ def _learning(axes: "Axes", settings: Settings, results: Results, trial: Trial) 
             if (accuracy := _accuracy(results, name, trial)) is not None:
                 axes.plot(accuracy, color=colour, linewidth=1.8 if name == best else 0.6)
     empty = not axes.lines
-    axes.axvline(settings.trained, color=MUTED, linewidth=0.6, linestyle="--")
+    axes.axvline(settings.search.trained, color=MUTED, linewidth=0.6, linestyle="--")
     axes.set_ylim(-0.02, 1.02)
     style(axes, "test accuracy" if trial.kind == "same" else "")
     axes.set_xlabel("learning steps", fontsize=8)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from ..._text import UserError, nearest
 from ...learning import BASELINES, SCHEDULES, forward_passes, interval
@@ -57,28 +57,17 @@ class Settings(contenders.Comparison):
     ablations: list[str] = Field(default=[], description="ingredients that are left out of a rule Universal")
     ablated: list[str] = Field(default=[], description="the problems on which they are, as 'TASK on WIRING'")
 
-    @field_validator("baselines")
-    @classmethod
-    def _are_baselines(cls, names: list[str]) -> list[str]:
-        for name in names:
-            if name not in BASELINES:
-                raise ValueError(f"there is no baseline '{name}'; {nearest(name, BASELINES)}")
-        return names
-
-    @field_validator("ablations")
-    @classmethod
-    def _are_ingredients(cls, names: list[str]) -> list[str]:
-        for name in names:
-            if name not in ABLATIONS:
-                raise ValueError(f"nothing called '{name}' can be left out; {nearest(name, ABLATIONS)}")
-        return names
-
     @model_validator(mode="after")
-    def _are_problems(self) -> "Settings":
-        names = [problem.name for problem in self.problems]
-        for name in self.ablated:
-            if name not in names:
-                raise ValueError(f"ablated names '{name}', which is none of the problems; {nearest(name, names)}")
+    def _names_are_known(self) -> "Settings":
+        problems = [problem.name for problem in self.problems]
+        for names, known, sentence in (
+            (self.baselines, BASELINES, "there is no baseline '{}'"),
+            (self.ablations, ABLATIONS, "nothing called '{}' can be left out"),
+            (self.ablated, problems, "ablated names '{}', which is none of the problems"),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{sentence.format(name)}; {nearest(name, known)}")
         return self
 
 

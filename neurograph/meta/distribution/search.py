@@ -23,7 +23,7 @@ LEAST_WARM_UP = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class OverDistribution:
+class SearchOptions:
     """How a rule is improved over a distribution.
 
     Attributes:
@@ -53,7 +53,7 @@ class OverDistribution:
     initializer: Initializer = glorot_uniform
 
 
-class Carrying:
+class DistributionSearch:
     """A rule that is improved on problems drawn anew; for the methods see `Learner`.
 
     Its losses are geometric means, of steps and problems, of query losses + `courses.FLOOR`.
@@ -63,7 +63,7 @@ class Carrying:
     """
 
     def __init__(
-        self, key: Key[Array, ""], start: Any, distribution: Distribution, how: OverDistribution, *, seed: int = 0
+        self, key: Key[Array, ""], start: Any, distribution: Distribution, how: SearchOptions, *, seed: int = 0
     ):
         self.start = start
         self._key, self._distribution, self._how, self._seed = key, distribution, how, seed

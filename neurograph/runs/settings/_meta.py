@@ -67,7 +67,7 @@ class DistributionConfig(BaseModel):
 
     model_config = STRICT
 
-    buckets: Annotated[tuple[BucketConfig, ...], Field(min_length=1)] | None = Field(
+    buckets: Annotated[list[BucketConfig], Field(min_length=1)] | None = Field(
         default=None,
         description="sizes of wirings and tasks, each of which has a compiled program; by default those by which the "
         "genome universal was found",
@@ -75,17 +75,9 @@ class DistributionConfig(BaseModel):
     problems: Count = Field(default=3, description="wirings with a task of a meta-step, each of another bucket")
     pairs: Count = Field(default=4, description="pairs of genomes by which es estimates the gradient")
     horizon: Count = Field(default=200, description="learning steps of an unroll (es)")
-    fields: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+    fields: Annotated[list[str], Field(min_length=1)] | None = Field(
         default=None, description="fields of the rule whose numbers are improved; by default all"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_tuple(cls, data: Any) -> Any:
-        """Lists, as YAML has them, are tuples here."""
-        if isinstance(data, Mapping):
-            return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        return data
 
 
 def _default_rule() -> RuleConfig:
