@@ -13,7 +13,7 @@ update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rat
            c_j = d + 0.3 V tanh(U z_j + c)     z_j: age, fan-in, level, signal against noise, and whether j is an output
 
 What a step does to a receiver does not depend on its number of in-neighbours, its depth, or the scales of inputs and
-errors, but through two numbers that the network sees: the fan-in, and the error at outputs.
+errors, but through what the network sees: fan-in, level, height, size of the batch, and the error at outputs.
 """
 
 from typing import Any

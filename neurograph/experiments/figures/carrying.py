@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from ..._text import UserError, nearest
+from ..._text import UserError, count, nearest
 from ...compile import compile_topology
 from ...learning import BASELINES, SCHEDULES, Curve, forward_passes, interval, tune
 from ...rules import Blur, files
@@ -329,6 +329,9 @@ def draw(settings: Settings, results: Results) -> "Figure":
     panels = upper.subplots(n_rows, 3, squeeze=False).ravel()
     for axes, factor in zip(panels, settings.factors, strict=False):
         _of_factor(axes, settings, results, factor)
+    lines, labels = panels[0].get_legend_handles_labels()
+    named = [f"after {count(int(label), 'step')}" for label in labels]
+    upper.legend(lines, named, loc="outside upper center", ncols=len(named), frameon=False, fontsize=8)
     _of_repairs(panels[len(settings.factors)], settings, results)
     for axes in panels[len(settings.factors) + 1 :]:
         axes.set_visible(False)
@@ -341,8 +344,10 @@ def _of_factor(axes: "Axes", settings: Settings, results: Results, factor: str) 
     from ...plotting.curves import style
     from ...plotting.figures import INK, MUTED, colours
 
+    style(axes, "")  # which makes a legend of what is drawn already
+    axes.set_xlabel("")
     base = settings.factors[factor].of
-    names = {base: f"as found\n({base})"} | {f"{factor}: {words}": words for words in settings.factors[factor].points}
+    names = {base: "as found"} | {f"{factor}: {words}": words for words in settings.factors[factor].points}
     for k, (step, ink) in enumerate(zip(settings.steps, colours(len(settings.steps)), strict=True)):
         at = [
             (n, interval(gap[:, k])) for n, gap in enumerate(gaps(results, name) for name in names) if gap is not None
@@ -352,8 +357,6 @@ def _of_factor(axes: "Axes", settings: Settings, results: Results, factor: str) 
         axes.errorbar(
             where, means, yerr=halves, fmt="o-", color=ink, markersize=3.5, linewidth=1, capsize=2, label=str(step)
         )
-    style(axes, "")
-    axes.set_xlabel("")
     axes.axhline(0, color=MUTED, linewidth=0.8, linestyle="--")
     if axes.get_ylim()[0] < -25:
         axes.set_yscale("symlog", linthresh=5)
@@ -364,8 +367,7 @@ def _of_factor(axes: "Axes", settings: Settings, results: Results, factor: str) 
     axes.set_xticks(range(len(names)), list(names.values()), fontsize=6.5, **turned)
     axes.set_xlim(-0.4, len(names) - 0.6)
     axes.set_ylabel("genome minus SGD, points", fontsize=7.5)
-    axes.set_title(factor, fontsize=9, color=INK)
-    axes.legend(title="steps", fontsize=6.5, title_fontsize=6.5, frameon=False, loc="best")
+    axes.set_title(f"{factor} (found on {base})", fontsize=9, color=INK)
 
 
 def _of_repairs(axes: "Axes", settings: Settings, results: Results) -> None:
