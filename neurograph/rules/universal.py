@@ -6,7 +6,8 @@ backward   delta = dL/dr, exactly, the normalisation included
 synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2, 3;  v <- b_4 v + (1 - b_4) D^2
            variance of D: (mean_b(y_i^2 delta_j^2) - D^2) / B for a batch of B
            x: each receiver's damped least-squares fit of m_2 by what it receives (see `engine.fits`)
-update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w),  rate(t) = (1 + t / tau)^p
+update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w)
+           rate(t) = (1 + t / tau)^p (1 + t / tau')^p', of which the second factor is for later steps: tau' > tau
            phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_2 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
            1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
@@ -80,6 +81,7 @@ class Universal(Rule):
         log_damping: log of the damping of fits, relative to the mean variance of what is received + `LEAST_VARIANCE`.
         decays: b_1 ... b_4 as logits.
         log_horizon, power: log tau and p, for hidden neurons and outputs.
+        late_log_horizon, late_power: log tau' and p', for hidden neurons and outputs.
         coefficients: d, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
         hidden, hidden_bias: U and c.
         output: V, `[2, terms, hidden units]`.
@@ -92,6 +94,8 @@ class Universal(Rule):
     decays: Float[Number, "4"] = eqx.field(default_factory=lambda: np.array([0.0, 1.5, 3.0, 3.0]))
     log_horizon: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([1.5, 1.5]))
     power: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([-0.7, -0.7]))
+    late_log_horizon: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([3.5, 3.5]))
+    late_power: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([0.0, 0.0]))
     coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.0, 0.05, 0.05, 0.0)
     hidden: Float[Number, "hidden features"] = eqx.field(default_factory=_drawn)
     hidden_bias: Float[Number, " hidden"] = eqx.field(default_factory=lambda: np.zeros(HIDDEN))
@@ -229,7 +233,8 @@ class Universal(Rule):
         unit = jnp.tanh(jnp.matmul(self.hidden, z, precision=precision()) + self.hidden_bias[:, None])
         of = int(is_output)
         c = self.coefficients[of, :, None] + 0.3 * jnp.matmul(self.output[of], unit, precision=precision())
-        rate = (1 + t / jnp.exp(self.log_horizon[of])) ** self.power[of]
+        early = (1 + t / jnp.exp(self.log_horizon[of])) ** self.power[of]
+        rate = early * (1 + t / jnp.exp(self.late_log_horizon[of])) ** self.late_power[of]
         sizes = [fit, fast / correct[0], medium / correct[1], slow / correct[2], None, gradient]
         factors = [scale * c[k] if size is None else scale * c[k] / size for k, size in enumerate(sizes)]
         return rate * jnp.stack([*factors, c[6]]), 0.1 * noise[None]

@@ -36,6 +36,8 @@ def _rule(n_fits: int) -> Universal:
         decays=jnp.array([-0.5, 0.7, 2.0, 1.1]),
         log_horizon=jnp.array([0.3, 0.8]),
         power=jnp.array([-0.4, -0.9]),
+        late_log_horizon=jnp.array([0.7, 0.5]),
+        late_power=jnp.array([0.6, -0.3]),
         coefficients=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS)))),
         hidden=small.hidden + 0.3 * jnp.asarray(rng.normal(size=np.shape(small.hidden))),
         hidden_bias=jnp.asarray(0.3 * rng.normal(size=np.shape(small.hidden_bias))),
@@ -143,6 +145,7 @@ class Loop:
             assert len(z) == len(FEATURES)
             c = rule.coefficients[of] + 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
             rate = (1 + self.t / np.exp(rule.log_horizon[of])) ** rule.power[of]
+            rate *= (1 + self.t / np.exp(rule.late_log_horizon[of])) ** rule.late_power[of]
             adam = medium * correct[1] / (np.sqrt(square * correct[3]) + 0.1 * noise)
             directions = [fit / rms(fit), fast / rms(fast), medium / rms(medium), slow / rms(slow), adam, d / rms(d)]
             change = scale * sum(c[k] * phi for k, phi in enumerate(directions)) + c[6] * weight
