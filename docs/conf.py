@@ -23,7 +23,7 @@ html_title = "neurograph"
 html_baseurl = "https://neurograph.github.io/neurograph/"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build", "jupyter_execute", "make_images.py", "make_results.py"]
+exclude_patterns = ["_build", "jupyter_execute", "make_images.py", "make_results.py", "results/remarks"]
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {

@@ -1,4 +1,7 @@
-"""Writes pages of results from folders of experiments, and all claims: `python docs/make_results.py FOLDER...`."""
+"""Writes pages of results from folders of experiments, and all claims: `python docs/make_results.py FOLDER...`.
+
+What `results/remarks/NAME.md` says, if it is there, follows the claims on the page of the experiment NAME.
+"""
 
 import json
 import pathlib
@@ -35,8 +38,9 @@ def write(folder: pathlib.Path, results: pathlib.Path = RESULTS) -> pathlib.Path
     for place, source in beside.items():
         (results / place).parent.mkdir(parents=True, exist_ok=True)
         (results / place).write_bytes((folder / source).read_bytes())
-    path = results / f"{name}.md"
-    path.write_text(page.as_markdown(made, f"images/{name}.png", f"data/{name}.csv"), encoding="utf-8")
+    path, remarks = results / f"{name}.md", results / "remarks" / f"{name}.md"
+    said = remarks.read_text(encoding="utf-8") if remarks.exists() else ""
+    path.write_text(page.as_markdown(made, f"images/{name}.png", f"data/{name}.csv", said), encoding="utf-8")
     (results / "claims.md").write_text(index(results), encoding="utf-8")
     return path
 

@@ -14,6 +14,13 @@ from .reproduction import Outcome, Reproduction, outcome, processes
 _MOST_ROWS = 60
 _MOST_SHOWN = 40
 """Rows of a table that a page of the documents shows; of a longer one it names the file."""
+_VERDICTS = {
+    "holds": ("holds", "hold"),
+    "partly": ("holds in part", "hold in part"),
+    "does not hold": ("does not hold", "do not hold"),
+    "not judged": ("was not judged", "were not judged"),
+}
+"""Each verdict with one claim, and with several."""
 _COLUMNS = ("date", "processor", "cores", "device", "neurograph", "jax", "python", "system")
 
 
@@ -45,11 +52,13 @@ def summary(claims: Sequence[Judged]) -> str:
     """How many claims have which verdict, in a sentence.
 
     >>> summary([])
-    'Verdicts on 0 claims: none.'
+    'It makes no claims.'
     """
+    if not claims:
+        return "It makes no claims."
     counts = Counter(judged.verdict for judged in claims)
-    found = ", ".join(f"{n} {word}" for word, n in counts.items()) or "none"
-    return f"Verdicts on {count(len(claims), 'claim')}: {found}."
+    found = ", ".join(f"{n} {_VERDICTS[verdict][n > 1]}" for verdict, n in counts.items())
+    return f"Of {count(len(claims), 'claim')} {found}."
 
 
 def _picture(path: pathlib.Path, about: str) -> list[Block]:
@@ -90,12 +99,13 @@ def _provenance(made: Reproduction) -> list[Block]:
 # --- a page of the documents ----------------------------------------------------------------------------------------
 
 
-def as_markdown(made: Reproduction, picture: str, numbers: str) -> str:
+def as_markdown(made: Reproduction, picture: str, numbers: str, remarks: str = "") -> str:
     """The page of an experiment for the documents: what it asks, its figure, its claims, and how it was computed.
 
     Args:
         made: the experiment, finished.
         picture, numbers: the paths of the figure and of the table, as seen from the page.
+        remarks: what somebody who looked at them says, as Markdown; it follows the claims.
     """
     found, file = outcome(made), made.experiment.file
     lines = [
@@ -107,15 +117,16 @@ def as_markdown(made: Reproduction, picture: str, numbers: str) -> str:
         "",
         summary(found.claims),
         "",
-        "| claim | where | measured | it holds if | verdict |",
-        "|---|---|---|---|---|",
-        *(_line(judged) for judged in found.claims),
+        "| | claim | where | measured | it holds if | verdict |",
+        "|---|---|---|---|---|---|",
+        *(f"| {number} {_line(judged)}" for number, judged in enumerate(found.claims, 1)),
         "",
-        "What is measured:",
+        "This is what was measured for each claim:",
         "",
-        *(f"- {judged.claim.claim} {judged.claim.judged}" for judged in found.claims),
+        *(f"{number}. {judged.claim.judged}" for number, judged in enumerate(found.claims, 1)),
         "",
-        "Computed by",
+        *([remarks.strip(), ""] if remarks.strip() else []),
+        "This command computes it:",
         "",
         "```bash",
         command_lines(made.command),

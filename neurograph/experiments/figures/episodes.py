@@ -191,6 +191,8 @@ def _numbers(axes: "Axes", results: Results) -> None:
     axes.set_xlabel("")
     axes.set_xticks(range(3), words, fontsize=8)
     for place, value in enumerate(values):
-        axes.annotate(f"{value:.3g}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=8)
+        way = {"xytext": (0, 3), "va": "bottom"} if value >= 0 else {"xytext": (0, -3), "va": "top"}
+        axes.annotate(f"{value:.3g}", (place, value), textcoords="offset points", ha="center", fontsize=8, **way)
+    axes.margins(y=0.12)
     title = "no rule was found" if rule is None else "the rule found (it began at 0 for the last two)"
     axes.set_title(title, fontsize=9, color=INK)
