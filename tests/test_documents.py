@@ -39,8 +39,8 @@ def small(code: str) -> str:
     return re.sub(r"\brange\((\d{2,})\)", "range(2)", code)
 
 
-MADE = {"_build", "jupyter_execute", "notebooks", "project", "commands.md"}
-"""What building the site leaves in docs/."""
+MADE = {"_build", "jupyter_execute", "notebooks", "project", "commands.md", "remarks"}
+"""What building the site leaves in docs/, and remarks, which are parts of other pages."""
 DOCS = [path for path in sorted((ROOT / "docs").rglob("*.md")) if not MADE & set(path.relative_to(ROOT / "docs").parts)]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 DOCUMENTS = [path for path in PAGES if blocks(path)]

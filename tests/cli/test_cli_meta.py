@@ -137,6 +137,7 @@ def test_a_population_that_diverges_is_told(run, monkeypatch):
 
 
 @pytest.mark.parametrize(("loss", "code"), [(1e9, cli.EXIT_DIVERGED), (1e5, 0)])
+@pytest.mark.ci
 def test_a_population_whose_loss_is_absurd_has_diverged(run, monkeypatch, loss, code):
     found = Validation(loss, 0.0, (0.0,))
     monkeypatch.setattr("neurograph.meta.evolution.Evolution.validate", lambda *_: found)
@@ -163,6 +164,7 @@ def nothing_is_finite(outcome) -> bool:
     return "no genome has a finite loss: all diverge in fresh unrolls; start anew with a smaller" in told
 
 
+@pytest.mark.ci
 def test_an_evolution_of_which_nothing_is_finite_is_told(run, monkeypatch):
     def lost(key, rules, *_, **__) -> Fitness:
         n = size_of(rules)
@@ -287,6 +289,7 @@ OVER = (*OVER, "--set", "update=0.1", "--set", "query_size=8", "--meta-steps", 4
 
 @pytest.mark.usefixtures("tested")
 @pytest.mark.parametrize("method", thorough(["gradient", "es"], ci=["gradient"]))
+@pytest.mark.ci
 def test_over_a_distribution_wirings_and_tasks_are_drawn(run, monkeypatch, method):
     pathlib.Path("sizes.yaml").write_text(SIZES)
     outcome = run(*OVER, "--method", method, "--out", "whole")

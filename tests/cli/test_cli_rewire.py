@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+import pytest
+
 from neurograph import topology
 from tests.support.command_line import assert_complains
 
@@ -32,6 +34,7 @@ def test_rewire_refuses_what_it_does_not_know(run):
     assert_complains(run("rewire", "xor", "null.png"), "the file's suffix is '.png'")
 
 
+@pytest.mark.ci
 def test_inspect_tells_how_a_wiring_was_made_also_of_a_run(run):
     text = "populations: [{name: i, role: input, size: 2}, {name: h, size: 2}, {name: o, role: output, size: 1}]\n"
     text += "edges: [[0, 2], [1, 3], [2, 3], [3, 2], [3, 4]]\norient: {}\nrewire: {method: degree_preserving}\n"

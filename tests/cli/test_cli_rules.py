@@ -196,6 +196,7 @@ def test_a_file_of_rules_may_import_its_neighbours(run):
 
 
 @pytest.mark.usefixtures("mine")
+@pytest.mark.ci
 def test_a_run_whose_class_is_not_defined_is_not_called_damaged(run, monkeypatch):
     assert run("train", "xor", *SHORT, *OWN, "--out", "r").code == 0
     monkeypatch.setattr("neurograph.rules.files.classes", lambda: {})
@@ -229,6 +230,7 @@ def test_two_classes_of_one_name_are_told_apart(run):
 
 
 @pytest.mark.usefixtures("mine")
+@pytest.mark.ci
 def test_a_run_that_goes_on_by_other_code_of_its_rule_warns(run):
     assert run("train", "xor", *SHORT, *OWN, "--out", "r").code == 0
     again = ("train", "--resume", "r", "--rules", "my_rules.py", "--steps")
@@ -251,6 +253,7 @@ def test_what_compare_cannot_tune_is_told(run):
 
 
 @pytest.mark.usefixtures("mine")
+@pytest.mark.ci
 def test_rules_that_are_defined_but_not_named_are_told(run):
     assert (
         "the rule is backprop; name one of 'my_rules.py' by --rule."
@@ -270,6 +273,7 @@ def test_a_field_given_as_an_option_of_presets_is_told(run):
 
 
 @pytest.mark.usefixtures("mine")
+@pytest.mark.ci
 def test_a_class_that_diverges_is_not_told_of_options_it_lacks(run):
     wild = ("train", "mlp:64-10", "--task", "digits", *SHORT, "--learning-rate", 1e12)
     found = run(*wild, *OWN, "--out", "r")
@@ -281,6 +285,7 @@ def test_a_class_that_diverges_is_not_told_of_options_it_lacks(run):
 
 
 @pytest.mark.usefixtures("mine")
+@pytest.mark.ci
 def test_commands_to_go_on_with_name_the_file_of_rules(run, monkeypatch):
     monkeypatch.setattr("neurograph.cli._interrupts.Interrupts.requested", lambda _: True)
     again = "--rules my_rules.py"

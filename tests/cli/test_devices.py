@@ -87,7 +87,8 @@ COMPARED = (
 )
 
 
-@pytest.mark.parametrize(("n", "devices"), [(2, 2), pytest.param(4, 1, marks=pytest.mark.ci)])
+@pytest.mark.parametrize(("n", "devices"), [(2, 2), pytest.param(4, 1, marks=pytest.mark.slow)])
+@pytest.mark.ci
 def test_several_processes_print_what_one_does(tmp_path, n, devices):
     """Only the first prints and writes."""
     expected = json.loads(alone(*COMPARED, "--devices", "1"))
@@ -132,7 +133,8 @@ def assert_same_curve(folder: pathlib.Path, other: pathlib.Path) -> None:
             np.testing.assert_allclose(same.get(name, 0), line.get(name, 0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("n", [2, pytest.param(4, marks=pytest.mark.ci)])
+@pytest.mark.parametrize("n", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.ci
 def test_devices_share_each_batch_of_training(circuit, n):
     said = json.loads(alone(*TRAINED, "--steps", "6", "--out", "one", "--json"))
     assert said["device"] == "cpu (cpu)"
@@ -151,7 +153,8 @@ def test_training_goes_on_bit_by_bit_with_the_same_number_of_devices(circuit):
     assert cut == whole
 
 
-@pytest.mark.parametrize("n", [2, pytest.param(4, marks=pytest.mark.ci)])
+@pytest.mark.parametrize("n", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.ci
 def test_processes_share_each_batch_of_training(circuit, n):
     """Only the first writes; one process goes on alone with what several began."""
     alone(*TRAINED, "--steps", "6", "--out", "one")
@@ -163,6 +166,7 @@ def test_processes_share_each_batch_of_training(circuit, n):
     assert_same_curve(circuit / "one", circuit / "several")
 
 
+@pytest.mark.ci
 def test_batches_that_cannot_be_shared_evenly(circuit):
     command = (*TRAINED, "--batch-size", "7", "--steps", "2", "--devices", "2")
     done = subprocess.run(
@@ -207,6 +211,7 @@ def test_a_search_goes_on_with_another_number_of_processes(tmp_path, method):
         np.testing.assert_allclose(same["best_loss"], line["best_loss"], rtol=1e-5)
 
 
+@pytest.mark.ci
 def test_processes_that_are_not_told_who_they_are(run):
     done = subprocess.run(
         [sys.executable, "-m", "neurograph", *COMPARED],

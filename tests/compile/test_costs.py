@@ -181,6 +181,7 @@ def test_tuning_measures_what_a_gpu_runs(monkeypatch):
     assert not {"tables", "kernels"} & set(said)
 
 
+@pytest.mark.ci
 def test_tuning_measures_and_the_command_keeps(folder, monkeypatch, run):
     """With one repeat and two shapes: that all runs, not how fast."""
     monkeypatch.setattr(tuning, "REPEATS", 1)
@@ -212,6 +213,7 @@ def test_costs_that_make_wirings_slower_are_not_taken(monkeypatch, slow, kept):
     assert tuning.no_worse(Costs(), Costs())
 
 
+@pytest.mark.ci
 def test_the_first_large_wiring_has_the_machine_measured(folder, monkeypatch, run):
     from neurograph.cli import _tune
 

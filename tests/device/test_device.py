@@ -12,6 +12,7 @@ from neurograph.compile import CompiledGraph, compile_topology
 from neurograph.engine import views
 from neurograph.topology import Topology, generators
 from tests.support.command_line import Run
+from tests.support.helpers import thorough
 
 LOWERING: dict[str, Any] = {} if jax.default_backend() == "gpu" else {"lowering": "ell"}
 K, BATCH = 2, 32
@@ -83,7 +84,7 @@ def test_sums_are_those_of_numpy(topology):
     assert np.max(np.abs(found - products.sum(axis=2)) / np.abs(products).sum(axis=2)) < EXACT
 
 
-@pytest.mark.parametrize("schedule", ["auto", "scan"])
+@pytest.mark.parametrize("schedule", thorough(["auto", "scan"], ci=["scan"]))
 def test_a_step_of_a_genome_in_float32_is_that_in_float64(topology, schedule):
     """The same step on a CPU in float64, by the reference lowering."""
     rule, rng = rules.load("digits-2state"), np.random.default_rng(0)

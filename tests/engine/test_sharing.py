@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import json, re
 import jax, numpy as np
@@ -47,6 +49,7 @@ print(json.dumps(found))
 """.replace("\\\\", "\\")
 
 
+@pytest.mark.ci
 def test_each_device_computes_its_examples_only():
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     environment.pop("JAX_NUM_CPU_DEVICES", None)

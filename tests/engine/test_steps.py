@@ -78,6 +78,7 @@ def test_a_step_is_its_three_parts_under_every_option(name):
 
 
 @pytest.mark.parametrize("name", thorough(OTHERS, set(OTHERS) - {"Adam"}))
+@pytest.mark.ci
 def test_a_step_is_its_three_parts_under_other_rules(name):
     assert_composed(NET, OTHERS[name])
 
@@ -89,6 +90,7 @@ def test_a_step_is_its_three_parts_under_other_rules(name):
         ("for good and rescaled", "forward synapse update, Oja, saturation"),
     ),
 )
+@pytest.mark.ci
 def test_a_step_is_its_three_parts_where_populations_have_rules_of_their_own(name):
     assert_composed(APART, {"hidden": option_rule(name, 1), "own": option_rule(name, 2), "*": option_rule(name, 3)})
 

@@ -86,6 +86,7 @@ def taken(rule, task, **changes):
     return before, ended, by_hand(topology, net, *slopes)
 
 
+@pytest.mark.ci
 def test_a_rule_that_is_not_repaired_learns_as_ever(task):
     rule = normalising()
     _, net, _, where = network(rule)

@@ -109,6 +109,7 @@ def blur_change(rule, vector: np.ndarray, x: np.ndarray, target: np.ndarray) -> 
     return np.concatenate([part.reshape(-1) for part in new])
 
 
+@pytest.mark.ci
 def test_a_learned_rule_has_the_jacobian_of_its_equations(key, batch):
     rule = rules.blur(
         key, 2, eta=-0.3, f=0.8, signal="error", forward_activation=jnp.tanh, output_activation=lambda u: u

@@ -157,11 +157,23 @@ def test_what_is_skipped_is_said_and_tried_again(sums):
     found = experiments.finish(made)
     assert found.claims[0].verdict == "partly"
     html = render(page.of_reproduction(made, found))
-    for words in ("the data are not here.", "What is the sum?", "Of 1 claim 1 holds in part.", "neurograph reproduce sums.yaml"):
+    for words in (
+        "the data are not here.",
+        "What is the sum?",
+        "Of 1 claim 1 holds in part.",
+        "neurograph reproduce sums.yaml",
+    ):
         assert words in html
     text = page.as_markdown(made, "images/sums.png", "data/sums.csv", "## Remarks\n\nIt is small.\n")
     row = "| 1 | The sum is six. | new | 3 | at least 6 and at most 6, partly if at least 3 | partly |"
-    for words in ("![Sums](images/sums.png)", row, "| seed | 3 |", "not here.", "neurograph reproduce sums.yaml", "\nIt is small.\n"):
+    for words in (
+        "![Sums](images/sums.png)",
+        row,
+        "| seed | 3 |",
+        "not here.",
+        "neurograph reproduce sums.yaml",
+        "\nIt is small.\n",
+    ):
         assert words in text
     sums.fails.clear()
     again = experiments.resume(sums.folder)

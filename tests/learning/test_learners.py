@@ -110,6 +110,7 @@ def test_it_learns_is_the_same_under_jit_and_resumes_at_any_step(name):
 
 
 @pytest.mark.parametrize("name", ["feedback alignment", "optax: adamw"])
+@pytest.mark.ci
 def test_it_is_evaluated_and_learns_a_regression(name):
     """The loss is that of the task, which the rule of gradient descent takes from it, too."""
     task = tasks.load("sine", dtype=jnp.float64)

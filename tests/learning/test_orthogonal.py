@@ -95,6 +95,7 @@ WIRINGS = {
 
 
 @pytest.mark.parametrize("name", WIRINGS)
+@pytest.mark.ci
 def test_each_level_has_the_matrix_of_all_its_senders(name):
     """The matrices are those of networkx, but for the order of rows and columns and for zeros around them."""
     topology = WIRINGS[name]

@@ -45,6 +45,17 @@ def test_wirings_of_every_kind_fit_the_mould_and_leave_no_neuron_idle(kind):
     assert depths == {2, 3, 4}
 
 
+def test_early_outputs_stand_at_every_level_that_has_places_for_them():
+    random, found = np.random.default_rng(2), []
+    for _ in range(20):
+        wiring = draw_wiring(random, SPACE._replace(kinds=("early_outputs",)))
+        level = ng.topology.levels(wiring)
+        found.append(set(level[wiring.outputs].tolist()))
+        assert max(found[-1]) == level.max() > level[wiring.roles == 1].max()
+    assert set().union(*found) == {2, 3, 4}
+    assert max(map(len, found)) == 3
+
+
 def test_a_perceptron_has_all_pairs_of_neighbouring_layers_and_no_others():
     wiring = draw_wiring(np.random.default_rng(1), SPACE._replace(kinds=("perceptron",)))
     level = ng.topology.levels(wiring)

@@ -18,6 +18,7 @@ from neurograph.meta.distribution import Bucket, Distribution, Space, search
 from neurograph.meta.distribution.courses import FLOOR, Course, course, courses, marks
 from neurograph.meta.distribution.search import DistributionSearch, SearchOptions
 from neurograph.rules import as_arrays
+from tests.support.helpers import thorough
 from tests.support.meta_problems import assert_close_trees, assert_equal_trees
 
 BUCKETS = [Bucket(Space(5, 3, depth=2, width=8), batch_size=8, steps=5), Bucket(Space(4, 2, depth=1, width=8), 8, 3)]
@@ -60,7 +61,7 @@ def one_by_one(key, rule, problem, warm_up: int, wanted: list[int]):
     return np.array(found)
 
 
-@pytest.mark.parametrize("warm_up", [0, 3])
+@pytest.mark.parametrize("warm_up", thorough([0, 3], ci=[3]))
 def test_a_course_weights_the_logarithms_of_its_losses(warm_up):
     key, rule, problem = jax.random.key(1), rule_of(0.5), problem_of()
     losses = one_by_one(key, rule, problem, warm_up, [1, 2, 3, 4, 5])
@@ -83,6 +84,7 @@ def test_a_course_has_the_slope_of_its_loss():
     np.testing.assert_allclose(slope, expected, rtol=1e-5)
 
 
+@pytest.mark.ci
 def test_courses_of_many_steps_are_judged_after_few_of_them():
     key, problem = jax.random.key(4), problem_of(1)
     rules = populations.stacked([rule_of(0.2), rule_of(1.0)])
@@ -135,6 +137,7 @@ def test_a_meta_step_follows_the_mean_direction_of_problems_of_each_bucket(monke
     assert sorted(seen) == [(0, 0), (1, 0)]
 
 
+@pytest.mark.ci
 def test_half_of_the_unrolls_have_a_warm_up_of_any_length(monkeypatch):
     seen = []
 
@@ -151,6 +154,7 @@ def test_half_of_the_unrolls_have_a_warm_up_of_any_length(monkeypatch):
     assert 0.35 < np.mean(lengths < 50) < 0.65
 
 
+@pytest.mark.ci
 def test_the_estimate_of_a_gradient_is_near_it():
     """Of one number, pairs around it give the slope of the loss, but for its curvature."""
     how = search.dataclasses.replace(PLAIN, pairs=200, sigma=0.01, horizon=4)
@@ -176,7 +180,7 @@ def test_the_estimate_of_a_gradient_is_near_it():
     assert 0.7 < np.linalg.norm(estimate) / np.linalg.norm(slopes) < 1.5
 
 
-@pytest.mark.parametrize("pairs", [0, 2])
+@pytest.mark.parametrize("pairs", thorough([0, 2], ci=[2]))
 def test_a_search_cut_in_two_is_the_same_search(pairs):
     how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), warm_up=20, pairs=pairs, horizon=4)
     whole = searched(how, 4)
@@ -191,7 +195,7 @@ def test_a_search_cut_in_two_is_the_same_search(pairs):
         second.restore({})
 
 
-@pytest.mark.parametrize("pairs", [0, 2])
+@pytest.mark.parametrize("pairs", thorough([0, 2], ci=[0]))
 def test_fields_that_are_not_named_stay(pairs):
     start = as_arrays(ng.rules.blur(jax.random.key(2), 2, eta=-0.1), jnp.float32)
     fields = [path[0].name for path, _ in jax.tree_util.tree_leaves_with_path(start)]

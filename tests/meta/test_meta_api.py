@@ -246,6 +246,7 @@ def test_what_has_no_partner_is_a_sentence():
         api.pair([], [])
 
 
+@pytest.mark.ci
 def test_importing_it_imports_no_optimizer():
     code = "import sys, neurograph.meta, neurograph.learning; print({'cma', 'optax', 'scipy.stats'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

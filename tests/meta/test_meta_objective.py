@@ -217,6 +217,7 @@ def test_synapses_have_the_type_of_the_task(key):
     assert shape.loss.dtype == jnp.float32
 
 
+@pytest.mark.ci
 def test_as_many_rules_at_once_as_memory_has_room_for(key, monkeypatch):
     """Two of three, then the third."""
     at, how, stack = problem(), objective(capacity=1), founders()

@@ -100,6 +100,7 @@ def test_sums_are_no_additions_in_any_order(topology):
 
 
 @pytest.mark.parametrize("name", ["digits-4state-steady", "mnist-4state", "digits-learned-update"])
+@pytest.mark.ci
 def test_neither_does_a_step_add_in_any_order(name):
     graph, rule = compile_topology(SPARSE()), rules.as_arrays(rules.load(name), jnp.float32)
     network = engine.init(jax.random.key(0), graph, rule)

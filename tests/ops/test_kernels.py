@@ -68,7 +68,7 @@ class Case:
 
 
 @NEEDED
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", thorough([np.float32, np.float64], ci=[np.float64]))
 def test_every_width_of_a_batch(dtype):
     tolerance = 50 * np.finfo(dtype).eps
     for batch, channels in itertools.product(WIDTHS, (1, 2)):
@@ -173,6 +173,7 @@ def test_a_pickled_network_runs_in_another_process(tmp_path):
     program = f"""
 import pickle, numpy as np, jax.numpy as jnp
 from neurograph import ops
+from tests.support.helpers import thorough
 net = pickle.load(open({str(tmp_path / "net")!r}, "rb"))
 print(ops.propagate(net.wiring, (jnp.ones((1, net.n_synapses)),), tuple(
     jnp.ones((1, s.size, 2)) for s in net.wiring.stages))[1][0][0, :, 0].tolist())

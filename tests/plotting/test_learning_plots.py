@@ -220,6 +220,7 @@ def test_a_rule_without_matrices_is_its_numbers():
 
 
 @pytest.mark.parametrize("name", rules.names())
+@pytest.mark.ci
 def test_nothing_overlaps_in_the_pictures_of_shipped_rules(name: str):
     figure = genome_map(rules.load(name), title=name)
     assert isinstance(figure.canvas, FigureCanvasAgg)

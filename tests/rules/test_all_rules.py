@@ -188,6 +188,7 @@ def test_saved_and_loaded_it_takes_the_same_step(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", thorough(RULES, set(RULES) - {"a rule of one's own"}))
+@pytest.mark.ci
 def test_a_rule_by_population_works_alike_eagerly_and_under_jit(name):
     """Whether two populations have the same object, two equal ones, or one rule for all: the numbers are the same."""
     rule = rules.as_arrays(RULES[name], jnp.float64)

@@ -90,6 +90,7 @@ def fixed_numbers(net, rule, state, x) -> np.ndarray:
     return np.asarray(whole)[2:-1, net.n_inputs :]
 
 
+@pytest.mark.ci
 def test_they_are_drawn_once_and_kept():
     topology = cases.CASES["skip_connections"]()
     rule = DirectFeedback(0.0, n_outputs=len(topology.outputs))
@@ -110,6 +111,7 @@ def test_they_are_drawn_once_and_kept():
     assert not np.any(fixed_numbers(net, rule, other, x) == first)
 
 
+@pytest.mark.ci
 def test_they_are_there_in_predictions():
     """Where they change what is predicted, a prediction is that of the step."""
 
@@ -125,6 +127,7 @@ def test_they_are_there_in_predictions():
     np.testing.assert_allclose(engine.predict(net, rule, state, x), info.prediction, rtol=1e-12)
 
 
+@pytest.mark.ci
 def test_they_are_standard_normal():
     topology = cases.CASES["mlp"]()
     net, rule = compile_topology(topology, lowering="dense"), DirectFeedback(n_outputs=len(topology.outputs))

@@ -33,6 +33,7 @@ def test_it_is_the_loop_of_the_paper(name):
     assert_is_the_loop(rules.KolenPollack(RATE, rules.squared_error, decay=DECAY), step, name)
 
 
+@pytest.mark.ci
 def test_backward_synapses_come_to_equal_forward_ones():
     """Their difference shrinks by 1 - decay in each step, whatever is learnt meanwhile."""
     net = compile_topology(cases.CASES["random_dag_9"](), lowering="segment_sum")

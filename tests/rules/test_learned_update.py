@@ -60,6 +60,7 @@ def test_it_is_the_network_of_the_formula(name):
     assert_is_the_loop(RULE, loop(), name, small=("down",))
 
 
+@pytest.mark.ci
 def test_untrained_it_is_momentum_as_optax_has_it():
     topology = cases.CASES["random_dag_9"]()
     net = compile_topology(topology, lowering="segment_sum")

@@ -35,6 +35,7 @@ def test_it_is_the_loop_of_the_paper(name):
     assert_is_the_loop(rules.NodePerturbation(RATE, NOISE, rules.squared_error), step, name)
 
 
+@pytest.mark.ci
 def test_its_mean_over_the_noise_is_gradient_descent():
     topology = cases.CASES["random_dag_9"]()
     net, copies = compile_topology(topology, lowering="segment_sum"), 40_000
@@ -55,6 +56,7 @@ def test_its_mean_over_the_noise_is_gradient_descent():
     assert np.linalg.norm(estimate - exact) < 0.05 * np.linalg.norm(exact)
 
 
+@pytest.mark.ci
 def test_predictions_are_without_noise():
     net = compile_topology(cases.CASES["mlp"](), lowering="segment_sum")
     rule = rules.NodePerturbation(0.0, 1.0)
@@ -74,6 +76,7 @@ def engine_noise(info) -> np.ndarray:
 
 
 @pytest.mark.parametrize("lowering", ["dense", "padded_gather"])
+@pytest.mark.ci
 def test_noise_is_the_same_by_every_lowering(lowering):
     topology = cases.CASES["skip_connections"]()
     rule, drawn = rules.NodePerturbation(), []

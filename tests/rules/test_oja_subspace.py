@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.linalg
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -66,6 +67,7 @@ class Stored(eqx.Module):
         return self.x[:, chosen], jnp.zeros((1, batch_size))
 
 
+@pytest.mark.ci
 def test_it_finds_the_components_of_digits():
     x, n_components = StandardScaler().fit_transform(cast(Any, load_digits()).data), 3
     w = learnt(Stored(jnp.asarray(x.T)), 64, n_components, rules.OjaSubspace(0.004), 2000, 128)

@@ -192,8 +192,8 @@ def test_the_backward_pass_is_the_gradient_through_the_normalisation():
         logits = ng.engine.predict(net, rule, dataclasses.replace(state, forward=forward), x)
         return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits, axis=0) * (target > 0), axis=0))
 
-    wanted = views.synapses(net, jax.grad(loss)(state.forward))
-    new, _ = ng.engine.step(net, rule, state, x, target)
+    wanted = views.synapses(net, jax.jit(jax.grad(loss))(state.forward))
+    new, _ = jax.jit(ng.engine.step)(net, rule, state, x, target)
     decay = 1 / (1 + np.exp(-np.asarray(rule.decays)))
     found = views.synapses(net, tuple(memory[0] for memory in new.memory[0])) / (1 - decay[0])
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
@@ -206,10 +206,12 @@ def test_what_is_received_does_not_depend_on_the_scale_or_the_mean_of_inputs():
     x = jax.random.normal(jax.random.key(1), (4, 16), jnp.float64)
     target = 2 * jax.nn.one_hot(jnp.arange(16) % 2, 2, dtype=jnp.float64).T - 1
 
+    step = jax.jit(ng.engine.step)
+
     def learnt(x):
         after = state
         for _ in range(3):
-            after, _ = ng.engine.step(net, rule, after, x, target)
+            after, _ = step(net, rule, after, x, target)
         return ng.engine.predict(net, rule, after, x)
 
     np.testing.assert_allclose(learnt(x), learnt(x + 3.0), rtol=1e-9, atol=1e-9)
@@ -218,6 +220,7 @@ def test_what_is_received_does_not_depend_on_the_scale_or_the_mean_of_inputs():
     assert float(jnp.abs(learnt(x) - ng.engine.predict(net, rule, state, x)).max()) > 0.1
 
 
+@pytest.mark.ci
 def test_a_gradient_through_steps_is_finite_where_neurons_are_silent():
     wiring = from_arrays([0, 1, 0, 2, 3], [2, 2, 3, 4, 4], roles=["input", "input", "hidden", "hidden", "output"])
     net, rule = ng.compile(wiring), ng.rules.as_arrays(Universal(loss=ng.rules.squared_error), jnp.float64)
@@ -229,7 +232,7 @@ def test_a_gradient_through_steps_is_finite_where_neurons_are_silent():
             state, _ = ng.engine.step(net, rule, state, x, target)
         return jnp.sum(ng.engine.predict(net, rule, state, x) ** 2)
 
-    for leaf in jax.tree.leaves(jax.grad(loss)(rule)):
+    for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(rule)):
         assert jnp.isfinite(leaf).all()
 
 

@@ -198,6 +198,7 @@ def test_legs_do_not_matter_to_the_numbers():
 
 
 @pytest.mark.parametrize("options", RULES.values(), ids=RULES)
+@pytest.mark.ci
 def test_the_memory_of_a_network_is_that_of_the_next(options):
     run = prepared(**options)
     programs = run.programs

@@ -67,6 +67,7 @@ def states(run, folder) -> list[str]:
     return [row["state"] for row in json.loads(outcome.out)["runs"]]
 
 
+@pytest.mark.ci
 def test_two_shares_make_the_whole(run, file, tmp_path):
     folder = tmp_path / "runs" / "many"
     first = run("sweep", file, "--shard", "1/2")
@@ -106,6 +107,7 @@ def steps_of(seen) -> list[int]:
     return [what[0] for what in seen if not isinstance(what, sweeps.Outcome)]
 
 
+@pytest.mark.ci
 def test_an_interrupted_run_goes_on(run, file, tmp_path):
     plan, folder = sweeps.read(file), tmp_path / "s"
     sweeps.open_sweep(plan, folder)
@@ -128,6 +130,7 @@ def test_an_interrupted_run_goes_on(run, file, tmp_path):
     assert trained(lambda: False) == [sweeps.Outcome("done")]
 
 
+@pytest.mark.ci
 def test_a_run_of_another_process_is_passed_by(run, file, tmp_path):
     folder = tmp_path / "s"
     sweeps.open_sweep(sweeps.read(file), folder)

@@ -36,6 +36,7 @@ def events(folder: str) -> list[tuple[int, str, float]]:
     return found
 
 
+@pytest.mark.ci
 def test_tensorboard_receives_every_line_of_metrics(run: Run):
     pytest.importorskip("tensorboardX")
     outcome = run("train", "xor", "--steps", 8, "--out", "r", "--tracker", "tensorboard")
@@ -65,6 +66,7 @@ def told(monkeypatch) -> list:
     return calls
 
 
+@pytest.mark.ci
 def test_a_tracker_is_opened_at_the_step_reached_and_closed_at_the_end(run: Run, told):
     run("train", "xor", "--steps", 4, "--out", "r", "--tracker", "made_up")
     assert told[0] == ("open", "r", 4, 0)
@@ -94,6 +96,7 @@ def test_a_tracker_that_fails_is_told_once_and_left_alone(monkeypatch, tmp_path)
     assert calls == [{"step": 1}]
 
 
+@pytest.mark.ci
 def test_a_tracker_that_cannot_be_opened_is_a_sentence(run: Run, monkeypatch):
     def refuse(*_):
         raise RuntimeError("no room")
@@ -113,6 +116,7 @@ def test_a_tracker_that_is_not_there_is_told_before_anything_is_made(run: Run, m
     assert not pathlib.Path("r").exists()
 
 
+@pytest.mark.ci
 def test_no_tracker_is_imported_unless_a_run_asks_for_it(tmp_path):
     code = (
         "import sys; from neurograph.__main__ import run; sys.argv = ['neurograph', 'train', 'xor', '--steps', '2']\n"

@@ -46,6 +46,7 @@ def all_support(task: tasks.Task) -> tuple[jax.Array, jax.Array]:
 # --- stored examples ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_support_and_query_of_every_episode_share_nothing_and_are_all_of_the_support_set(mnist):
     starts = set()
     episode_of = jax.jit(lambda task, key: task.episode(key))

@@ -7,7 +7,7 @@ import numpy as np
 from ...compile.mould import Shape
 from ...topology import Population, Topology, from_arrays
 
-KINDS = ("perceptron", "sparse", "local", "residual", "dense", "random", "scale_free")
+KINDS = ("perceptron", "sparse", "local", "residual", "dense", "random", "scale_free", "early_outputs")
 """What is drawn.
 
 - perceptron: each layer is joined to the next, all to all.
@@ -17,6 +17,7 @@ KINDS = ("perceptron", "sparse", "local", "residual", "dense", "random", "scale_
 - dense: every layer to all later ones, a share of the pairs.
 - random: each layer to the next, and to seven in ten of all later ones, a share of the pairs.
 - scale_free: as random, with senders whose numbers of synapses follow a power law.
+- early_outputs: as sparse, and outputs stand at any level that the mould has places for outputs at.
 """
 LEAST_WIDTH, LEAST_DENSITY = 8, 0.05
 
@@ -83,18 +84,24 @@ def draw(random: np.random.Generator, space: Space) -> Topology:
     sizes = [space.n_inputs, *widths.tolist(), space.n_outputs]
     sparsest = 0.3 if is_large else LEAST_DENSITY
     density = 1.0 if kind == "perceptron" else float(np.exp(random.uniform(np.log(sparsest), 0)))
-    starts, last = np.concatenate([[0], np.cumsum(sizes)]), depth + 1
+    layers = [np.arange(start, start + size) for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False)]
+    last, hidden, outputs = depth + 1, layers[:-1], layers[-1]
+    level = np.full(space.n_outputs, last)
+    if kind == "early_outputs":
+        level = random.integers(space.least_depth + 1, last + 1, space.n_outputs)
+        level[random.integers(space.n_outputs)] = last  # what the last layer feeds
+    above = [(high, hidden[high]) for high in range(1, last)] + [(int(at), outputs[level == at]) for at in set(level)]
     senders, receivers = [], []
-    for high in range(1, last + 1):
+    for high, upper in sorted(above, key=lambda one: (one[0], one[1][0])):
         for low in range(high):
             if not space.joins(low, high, last) or not _joined(random, kind, low, high):
                 continue
-            pairs = _pairs(random, kind, sizes[low], sizes[high], density)
+            pairs = _pairs(random, kind, sizes[low], len(upper), density)
             if high == low + 1:
                 _join_all(random, pairs)
             a, b = np.nonzero(pairs)
-            senders.append(a + starts[low])
-            receivers.append(b + starts[high])
+            senders.append(hidden[low][a])
+            receivers.append(upper[b])
     return from_arrays(
         np.concatenate(senders),
         np.concatenate(receivers),
