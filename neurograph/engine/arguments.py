@@ -17,7 +17,7 @@ from .state import NetworkState
 
 
 def rules_of(net: CompiledGraph, rule: Rules, state: NetworkState) -> tuple[Rule, ...]:
-    """The rule of each rule number of the compiled graph, as `arranged` gives them.
+    """The rule of each rule number of the compiled graph, as `arranged` gives them, at the age of the network.
 
     Raises:
         RuleError: rules that do not fit the graph, or each other.
@@ -31,7 +31,7 @@ def rules_of(net: CompiledGraph, rule: Rules, state: NetworkState) -> tuple[Rule
         )
     rules = arranged(net, rule, state.dtype)
     _check_state(net, rules[0], state)
-    return rules
+    return tuple(rule.at(state.step) for rule in rules)
 
 
 def _check_state(net: CompiledGraph, rule: Rule, state: NetworkState) -> None:

@@ -1,6 +1,6 @@
 """`Rule`: what the engine asks of a learning rule, as small functions of arrays. A rule knows no graph.
 
-    start            begin
+    start            begin; at, once in each step
     forward pass     send_up -> (sums along synapses) -> receive_up -> activate
     feedback         at the outputs; broadcast, to all neurons at once
     backward pass    send_down -> (sums along synapses) -> receive_down
@@ -183,6 +183,14 @@ class Rule(eqx.Module):
     def begin(self, drawn: Synapses) -> Synapses:
         """What synapses hold at first, of the values that were drawn for them or came with the wiring."""
         return drawn
+
+    def at(self, step: Int[Array, ""]) -> "Rule":
+        """The rule as it is in a learning step, counted from 0, and in predictions after as many steps.
+
+        The engine asks for it before it calls any other function: numbers that depend on the age of the network, such
+        as those of the forward pass, are set here. Structure and options stay as they are.
+        """
+        return self
 
     # --- the forward pass ---
 

@@ -101,6 +101,7 @@ def _check(structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...], outputs_fee
     rule = structure.unflatten(leaves)
     _check_names(rule)
     _check_options(rule)
+    _check_age(rule)
     _check_passes(rule, outputs_feed_on, n_outputs)
     _check_update(rule)
 
@@ -224,6 +225,19 @@ def _expect(rule: Rule, name: str, found: Any, wanted: tuple[int | None, ...], w
             f"give [{shape}], {words}.",
         )
     return found
+
+
+def _check_age(rule: Rule) -> None:
+    step: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    found = _called(rule, "at", step)
+    alike = jax.tree.structure(found) == jax.tree.structure(rule) and jax.tree.leaves(found) == jax.tree.leaves(rule)
+    if not alike:
+        what = "a rule with other options or shapes" if isinstance(found, type(rule)) else "no rule of its class"
+        raise _error(
+            rule,
+            f"at gives {what}; it must give the rule itself or one that differs in the values of its numbers alone, "
+            "such as dataclasses.replace(self, ...).",
+        )
 
 
 def _check_passes(rule: Rule, outputs_feed_on: bool, n_outputs: int) -> None:

@@ -1,22 +1,28 @@
 """Descent whose steps a small learned network scales at each receiver, by numbers that do not depend on the wiring.
 
-forward    hidden: u = (r - mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain u); outputs: y = r
+forward    hidden: u = (r - alpha mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain(t) u); outputs: y = r
            inputs: (x - mean_b x) / the root of their mean variance, one number for all of them
 backward   delta = dL/dr, exactly, the normalisation included
-synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2, 3;  v <- b_4 v + (1 - b_4) D^2
+synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2;  v <- b_3 v + (1 - b_3) D^2
            variance of D: (mean_b(y_i^2 delta_j^2) - D^2) / B for a batch of B
-           x: each receiver's damped least-squares fit of m_2 by what it receives (see `engine.fits`)
-update     w <- w - rate(t) (s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w)
-           rate(t) = (1 + t / tau)^p (1 + t / tau')^p', of which the second factor is for later steps: tau' > tau
-           phi: x, m_1, m_2, m_3, D, each relative to its root mean square over the receiver's synapses, and Adam's
-           m_2 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
+           x: each receiver's damped least-squares fit of m_1 by what it receives (see `engine.fits`)
+update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j sum_f d_f phi_f / rms_j(phi_f) + d_w w
+           l <- (1 - k_t) (l + base(t) q),  w <- w - rate(t) p - k_t / (1 - k_t) l,  k_t = k / (t + k + 1)
+           phi: x, m_1, m_2 and D, each relative to its root mean square over the receiver's synapses, and Adam's
+           m_1 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
            1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
-           c_j = d + 0.3 V tanh(U z_j + c)     z_j: age, fan-in, level, signal against noise, and whether j is an output
+           r_j: the root mean square of delta_j, relative to that of all steps so far
+           c_j = c + 0.3 V tanh(U z_j + a), ln g_j likewise     z_j: age, fan-in, level, signal against noise ...
 
 What a step does to a receiver does not depend on its number of in-neighbours, its depth, or the scales of inputs and
 errors, but through what the network sees: fan-in, level, height, size of the batch, and the error at outputs.
+
+p has its whole effect at once, by a rate that falls with the age. q acts through an average: synapses follow those that
+plain steps along q would have led to, with the weight k_t. Each q then counts as under a rate that falls to 0 at the
+present step, whichever it is, so that no number of steps need be known (Defazio et al., NeurIPS 2024).
 """
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -44,12 +50,12 @@ from .base import (
 )
 from .parts import Scalar
 
-TERMS = ("fit", "fast", "medium", "slow", "adam", "gradient", "decay")
-"""What the coefficients of a receiver multiply, in their order: x, m_1, m_2, m_3, Adam's direction, D, w."""
+TERMS = ("fit", "fast", "slow", "adam", "gradient", "decay")
+"""What the coefficients of a receiver multiply, in their order: x, m_1, m_2, Adam's direction, D, w."""
 FEATURES = (
-    "log age", "1 / (1 + t)", "1 / (1 + t / 10)", "exp(-t / 3)", "log fan-in", "fast / noise", "medium / noise",
-    "slow / noise", "log length", "output", "log fit / noise", "log error", "cos(fast, fit)", "cos(gradient, slow)",
-    "log level", "log height", "log batch", "log signal / noise",
+    "log age", "1 / (1 + t)", "1 / (1 + t / 10)", "exp(-t / 3)", "log fan-in", "fast / noise", "slow / noise",
+    "log length", "output", "log fit / noise", "log error", "cos(fast, fit)", "cos(gradient, slow)", "log level",
+    "log height", "log batch", "log signal / noise", "log r",
 )  # fmt: skip
 """What the network sees of a receiver, in order. Noise is sqrt(v); the error is that of outputs alone."""
 HIDDEN = 16
@@ -63,8 +69,10 @@ def _drawn() -> np.ndarray:
     return 2 * np.random.default_rng(0).normal(size=(HIDDEN, len(FEATURES))) / np.sqrt(len(FEATURES))
 
 
-def _by_role(*coefficients: float) -> Any:
-    return eqx.field(default_factory=lambda: np.array([coefficients, coefficients]))
+def _by_role(*values: float) -> Any:
+    """A field with the same numbers for hidden neurons and for outputs."""
+    value = values[0] if len(values) == 1 else values
+    return eqx.field(default_factory=lambda: np.array([value, value]))
 
 
 class Universal(Rule):
@@ -74,32 +82,40 @@ class Universal(Rule):
     States are y, then first the slope dy/dr without the terms of the normalisation and after the backward pass delta,
     then u. Batches have two examples or more, since hidden neurons are normalised over the batch. Sources: batch
     normalisation, Ioffe and Szegedy, ICML 2015; layer-wise relative rates, You et al. 2017; fits, Benzing, ICML 2022;
-    learned optimizers that scale steps by age and signal to noise, Metz et al. 2020.
+    learned optimizers that scale steps by age and signal to noise, Metz et al. 2020; averages in place of schedules,
+    Defazio et al., NeurIPS 2024.
 
     Attributes:
-        gain: of hidden neurons.
+        gain: of hidden neurons, at first and late: `gain(t) = gain_1 + (gain_0 - gain_1) / (1 + t / tau_g)`.
+        log_gain_horizon: log of tau_g.
+        centring: alpha, the share of its mean over the batch that a hidden neuron subtracts.
         log_damping: log of the damping of fits, relative to the mean variance of what is received + `LEAST_VARIANCE`.
-        decays: b_1 ... b_4 as logits.
-        log_horizon, power: log tau and p, for hidden neurons and outputs.
-        late_log_horizon, late_power: log tau' and p', for hidden neurons and outputs.
-        coefficients: d, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
-        hidden, hidden_bias: U and c.
-        output: V, `[2, terms, hidden units]`.
+        decays: b_1, b_2, b_3 as logits.
+        log_horizon, power: log tau and p of `rate(t) = (1 + t / tau)^p`, for hidden neurons and outputs.
+        base_power: that of base(t), for hidden neurons and outputs.
+        log_share: log of k, for hidden neurons and outputs.
+        coefficients: c, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
+        base: d, likewise.
+        hidden, hidden_bias: U and a.
+        output: V, `[2, terms + 1, hidden units]`; the last is that of ln g_j.
         loss, activation, output_activation: the loss of one example, sigma of hidden neurons and outputs.
         n_fits: rounds of a fit.
     """
 
-    gain: Scalar = 1.0
+    gain: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([1.0, 1.5]))
+    log_gain_horizon: Scalar = 2.0
+    centring: Scalar = 0.5
     log_damping: Scalar = -1.0
-    decays: Float[Number, "4"] = eqx.field(default_factory=lambda: np.array([0.0, 1.5, 3.0, 3.0]))
-    log_horizon: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([1.5, 1.5]))
-    power: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([-0.7, -0.7]))
-    late_log_horizon: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([3.5, 3.5]))
-    late_power: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([0.0, 0.0]))
-    coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.0, 0.05, 0.05, 0.0)
+    decays: Float[Number, "3"] = eqx.field(default_factory=lambda: np.array([0.0, 3.0, 3.0]))
+    log_horizon: Float[Number, "2"] = _by_role(1.5)
+    power: Float[Number, "2"] = _by_role(-0.7)
+    base_power: Float[Number, "2"] = _by_role(0.0)
+    log_share: Float[Number, "2"] = _by_role(0.0)
+    coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.05, 0.05, 0.0)
+    base: Float[Number, "2 terms"] = _by_role(0.05, 0.0, 0.0, 0.0, 0.0, 0.0)
     hidden: Float[Number, "hidden features"] = eqx.field(default_factory=_drawn)
     hidden_bias: Float[Number, " hidden"] = eqx.field(default_factory=lambda: np.zeros(HIDDEN))
-    output: Float[Number, "2 terms hidden"] = eqx.field(default_factory=lambda: np.zeros((2, len(TERMS), HIDDEN)))
+    output: Float[Number, "2 outputs hidden"] = eqx.field(default_factory=lambda: np.zeros((2, len(TERMS) + 1, HIDDEN)))
     loss: losses.Loss = eqx.field(static=True, default=losses.softmax_cross_entropy)
     activation: Activation = eqx.field(static=True, default=jnp.tanh)
     output_activation: Activation = eqx.field(static=True, default=identity)
@@ -117,16 +133,23 @@ class Universal(Rule):
 
     # --- the forward pass ---
 
+    def at(self, step: Int[Array, ""]) -> "Universal":
+        """The rule with the gain of that age in the place of the first."""
+        t = jnp.asarray(step).astype(jnp.result_type(self.gain))
+        first, late = self.gain[0], self.gain[1]
+        now = late + (first - late) / (1 + t / jnp.exp(self.log_gain_horizon))
+        return dataclasses.replace(self, gain=jnp.stack([now, late]))
+
     def present(self, x: Float[Array, "1 inputs batch"]) -> States:
         centred = x - jnp.mean(x, axis=2, keepdims=True)
         return centred / jnp.sqrt(jnp.mean(centred**2) + 1e-12)
 
     def activate(self, u: Messages, activation: Activation) -> States:
-        centred = u - jnp.mean(u, axis=2, keepdims=True)
-        inverse = 1 / jnp.sqrt(jnp.mean(centred**2, axis=2, keepdims=True) + 1e-5)
-        normal = centred * inverse
-        y, slope = value_and_slope(activation, self.gain * normal)
-        return jnp.concatenate([y, self.gain * slope * inverse, normal])
+        mean = jnp.mean(u, axis=2, keepdims=True)
+        inverse = 1 / jnp.sqrt(jnp.mean((u - mean) ** 2, axis=2, keepdims=True) + 1e-5)
+        normal = (u - self.centring * mean) * inverse
+        y, slope = value_and_slope(activation, self.gain[0] * normal)
+        return jnp.concatenate([y, self.gain[0] * slope * inverse, normal])
 
     def activate_output(self, u: Messages, activation: Activation) -> States:
         return jnp.concatenate([*value_and_slope(activation, u), jnp.zeros_like(u)])
@@ -143,9 +166,33 @@ class Universal(Rule):
         direct = a[1:2] * received
         if fed is not None:  # an output, which is not normalised
             return jnp.concatenate([a[:1], direct + fed[1:2], a[2:]])
+        mean = self.centring * jnp.mean(direct, axis=2, keepdims=True)
         along = jnp.mean(direct * a[2:], axis=2, keepdims=True)
-        delta = direct - jnp.mean(direct, axis=2, keepdims=True) - a[2:] * along
+        delta = direct - mean - (a[2:] - jnp.mean(a[2:], axis=2, keepdims=True)) * along
         return jnp.concatenate([a[:1], delta, a[2:]])
+
+    # --- memory: of neurons the sum of the mean squares of delta over all steps, and their number ---
+
+    def neuron_memory(self, a: States) -> Any:
+        return jnp.zeros((2, a.shape[1]), a.dtype)
+
+    def remember(self, neurons: Neurons) -> Any:
+        square = _square(neurons)
+        return neurons.memory + jnp.concatenate([square, jnp.ones_like(square)])
+
+    def synapse_memory(self, w: Values) -> Any:
+        return (jnp.zeros_like(w),) * 5
+
+    def _moments(self, memory: Any, gradient: Values) -> list[Values]:
+        """m_1, m_2 and v after a step."""
+        b = jax.nn.sigmoid(self.decays)
+        new = (gradient, gradient, gradient**2)
+        return [b[k] * old + (1 - b[k]) * now for k, (old, now) in enumerate(zip(memory, new, strict=False))]
+
+    def _unbiased(self, step: Int[Array, ""]) -> Array:
+        """The factors by which moving averages that began at 0 have too small a mean."""
+        log_decay = jax.nn.log_sigmoid(self.decays)
+        return -1 / jnp.expm1(log_decay * (step + 1).astype(log_decay.dtype))
 
     # --- the update ---
 
@@ -157,66 +204,51 @@ class Universal(Rule):
         delta = _second(neurons.backward) / neurons.backward.shape[2]
         return delta, delta**2
 
+    def fit(self, synapses: Synapses, sums: tuple[Values, ...], step: Int[Array, ""]) -> tuple[Values, Values]:
+        return self._moments(synapses.memory, sums[0])[0] * self._unbiased(step)[0], synapses.memory[3]
+
     def damped(self, variance: Array) -> Array:
         return jnp.exp(self.log_damping) * (variance + LEAST_VARIANCE)
 
     def statistics(self, neurons: Neurons) -> tuple[Any, Any]:
         variance = jnp.var(neurons.backward[:1], axis=2)
-        square = jnp.mean(_second(neurons.backward) ** 2, axis=2)
+        square = _square(neurons)
         n = jnp.full_like(square, neurons.backward.shape[2])
-        return jnp.concatenate([jnp.ones_like(variance), variance]), jnp.concatenate([square, n])
-
-    def synapse_memory(self, w: Values) -> Any:
-        return (jnp.zeros_like(w),) * 5
-
-    def _moments(self, memory: Any, gradient: Values) -> list[Values]:
-        """m_1, m_2, m_3 and v after a step."""
-        b = jax.nn.sigmoid(self.decays)
-        new = (gradient, gradient, gradient, gradient**2)
-        return [b[k] * old + (1 - b[k]) * now for k, (old, now) in enumerate(zip(memory, new, strict=False))]
-
-    def fit(self, synapses: Synapses, sums: tuple[Values, ...], step: Int[Array, ""]) -> tuple[Values, Values]:
-        return self._moments(synapses.memory, sums[0])[1] * self._unbiased(step)[1], synapses.memory[4]
-
-    def _unbiased(self, step: Int[Array, ""]) -> Array:
-        """The factors by which moving averages that began at 0 have too small a mean."""
-        log_decay = jax.nn.log_sigmoid(self.decays)
-        return -1 / jnp.expm1(log_decay * (step + 1).astype(log_decay.dtype))
+        ever = (neurons.memory[:1] + square) / (neurons.memory[1:] + 1)
+        return jnp.concatenate([jnp.ones_like(variance), variance]), jnp.concatenate([square, n, ever])
 
     def totals(self, synapses: Synapses, sums: tuple[Values, ...]) -> tuple[Any, Any]:
         gradient, square_sum, fit = sums
-        fast, medium, slow, square = self._moments(synapses.memory, gradient)
+        fast, slow, square = self._moments(synapses.memory, gradient)
         products = (
-            synapses.forward**2, gradient**2, fast**2, medium**2, slow**2, square, fit**2, fast * fit, gradient * slow,
-            square_sum,
+            synapses.forward**2, gradient**2, fast**2, slow**2, square, fit**2, fast * fit, gradient * slow, square_sum,
         )  # fmt: skip
         return jnp.concatenate(products), None
 
     def adapt(self, into: Any, below: Any, upper: Any, place: Place, step: Int[Array, ""]) -> Any:
         n, power = jnp.maximum(below[0], 1), below[1]
-        mean = jnp.sqrt(jnp.maximum(into[:7], 0) / n[None] + _TINY)
-        length, gradient, fast, medium, slow, noise, fit = mean
+        mean = jnp.sqrt(jnp.maximum(into[:6], 0) / n[None] + _TINY)
+        length, gradient, fast, slow, noise, fit = mean
         correct = self._unbiased(step)
-        fast, medium, slow = (size * correct[k] for k, size in enumerate((fast, medium, slow)))
-        noise = noise * jnp.sqrt(correct[3])
+        fast, slow, noise = fast * correct[0], slow * correct[1], noise * jnp.sqrt(correct[2])
         t, is_output = step.astype(n.dtype), place.role == "output"
         # a hidden neuron whose synapses are all 0 is moved, too
         scale = 1 / jnp.sqrt(1 + power) if is_output else jnp.sqrt(length**2 + 1e-4 / n)
         cosines = [
-            into[7] / n * correct[0] / (fast * fit + 1e-16),
-            into[8] / n * correct[2] / (gradient * slow + 1e-16),
+            into[6] / n * correct[0] / (fast * fit + 1e-16),
+            into[7] / n * correct[1] / (gradient * slow + 1e-16),
         ]
         error = jnp.log(jnp.sqrt(upper[0] + _TINY) + 1e-3) / 2 + 1 if is_output else jnp.zeros_like(n)
-        ratios = [size / noise for size in (fast, medium, slow)]
+        relative = jnp.sqrt((upper[0] + _TINY) / (upper[2] + _TINY))
         # of the batch: how far the square of the gradient stands above that of a mean of as many random numbers
-        ratio = jnp.log((into[1] + _TINY) / (jnp.maximum(into[9] - into[1] / upper[1], 0) + _TINY))
+        ratio = jnp.log((into[1] + _TINY) / (jnp.maximum(into[8] - into[1] / upper[1], 0) + _TINY))
         # all of about one size, by which they differ
-        ages = [jnp.log1p(t) / 2 - 1, 1 / (1 + t), 1 / (1 + t / 10), jnp.exp(-t / 3)]
         z = jnp.stack(
             [
-                *(jnp.broadcast_to(age, n.shape) for age in ages),
+                *(jnp.broadcast_to(age, n.shape) for age in _ages(t)),
                 jnp.log(n) - 3,
-                *ratios,
+                fast / noise,
+                slow / noise,
                 jnp.log(length / scale + 0.1),
                 jnp.full_like(n, is_output),
                 jnp.log(fit * power / n / noise + 1e-3) / 2,
@@ -226,31 +258,52 @@ class Universal(Rule):
                 2 * jnp.log1p(place.height) - 2,
                 jnp.log(upper[1]) - 4,
                 jnp.clip(ratio, -2, 8) / 2 - 1,
+                jnp.log(relative + 0.01),
             ]
         )
+        of = int(is_output)
+        said = 0.3 * self._network(z, of)
+        c = self.coefficients[of, :, None] + said[:-1]
+        # c and d are relative to the sizes of the directions; Adam's has its own
+        sizes = [fit, fast / correct[0], slow / correct[1], jnp.ones_like(n), gradient]
+        factors = [*(scale * c[k] / size for k, size in enumerate(sizes)), c[-1]]
+        base = self.base[of]
+        more = relative * jnp.exp(said[-1]) * scale
+        bases = [*(more * base[k] / size for k, size in enumerate(sizes)), jnp.broadcast_to(base[-1], n.shape)]
+        horizon, k = jnp.exp(self.log_horizon[of]), jnp.exp(self.log_share[of])
+        rates = [(1 + t / horizon) ** power for power in (self.power[of], self.base_power[of])]
+        share = jnp.broadcast_to(k / (t + k + 1), n.shape)
+        return rates[0] * jnp.stack(factors), rates[1] * jnp.stack(bases), jnp.stack([0.1 * noise, share])
+
+    def _network(self, z: Array, of: int) -> Array:
         # a meta-gradient does not pass through what the network sees, whose logarithms are steep where little is learnt
         z = jax.lax.stop_gradient(z)
         unit = jnp.tanh(jnp.matmul(self.hidden, z, precision=precision()) + self.hidden_bias[:, None])
-        of = int(is_output)
-        c = self.coefficients[of, :, None] + 0.3 * jnp.matmul(self.output[of], unit, precision=precision())
-        early = (1 + t / jnp.exp(self.log_horizon[of])) ** self.power[of]
-        rate = early * (1 + t / jnp.exp(self.late_log_horizon[of])) ** self.late_power[of]
-        sizes = [fit, fast / correct[0], medium / correct[1], slow / correct[2], None, gradient]
-        factors = [scale * c[k] if size is None else scale * c[k] / size for k, size in enumerate(sizes)]
-        return rate * jnp.stack([*factors, c[6]]), 0.1 * noise[None]
+        return jnp.matmul(self.output[of], unit, precision=precision())
 
     def update(self, synapses: Synapses, seen: Seen) -> Synapses:
         gradient, _, fit = seen.sums
-        factors, floor = seen.into[0], seen.into[1]
-        fast, medium, slow, square = self._moments(synapses.memory, gradient)
+        factors, bases, others = seen.into
+        floor, share = others[:1], others[1:]
+        fast, slow, square = self._moments(synapses.memory, gradient)
         correct = self._unbiased(seen.step)
-        safe = jnp.sqrt(square * correct[3] + _TINY)
-        adam = medium * correct[1] / (safe + floor)
-        terms = (fit, fast, medium, slow, adam, gradient, synapses.forward)
-        change = sum(factors[k : k + 1] * term for k, term in enumerate(terms))
-        return synapses._replace(forward=synapses.forward - change, memory=(fast, medium, slow, square, fit))
+        adam = fast * correct[0] / (jnp.sqrt(square * correct[2] + _TINY) + floor)
+        terms = (fit, fast, slow, adam, gradient, synapses.forward)
+        change, base = (sum(f[k : k + 1] * term for k, term in enumerate(terms)) for f in (factors, bases))
+        lag = (1 - share) * (synapses.memory[4] + base)
+        forward = synapses.forward - change - share / (1 - share) * lag
+        return synapses._replace(forward=forward, memory=(fast, slow, square, fit, lag))
+
+
+def _ages(t: Array) -> list[Array]:
+    return [jnp.log1p(t) / 2 - 1, 1 / (1 + t), 1 / (1 + t / 10), jnp.exp(-t / 3)]
 
 
 def _second(a: States) -> Messages:
     """The second state; of inputs, which have one state and no delta, 0."""
     return jnp.zeros_like(a) if a.shape[0] == 1 else a[1:2]
+
+
+def _square(neurons: Neurons) -> Float[Array, "1 neurons"]:
+    """The mean square of delta over the batch."""
+    return jnp.mean(_second(neurons.backward) ** 2, axis=2)

@@ -10,6 +10,13 @@ FIXED = "tests/rules/test_fixed_numbers.py"
 
 PASSING = (
     Mutation(
+        "a rule that never ages",
+        "engine/arguments.py",
+        "rules_of",
+        Rewrite("rule.at(state.step)", "rule.at(0 * state.step)"),
+        ("tests/engine/test_age.py",),
+    ),
+    Mutation(
         "numbers drawn once that are drawn anew",
         PASSES,
         "_noise",

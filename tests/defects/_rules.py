@@ -7,7 +7,30 @@ BLUR, PARTS = "rules/blur.py", "rules/parts.py"
 MLP, DEFAULTS = f"{BACKPROP}[mlp]", f"{ALONE}[published defaults]"
 FILES = "tests/rules/test_rule_files.py"
 
+UNIVERSAL, OF_UNIVERSAL = "rules/universal.py", "tests/rules/test_universal.py"
+
 FORMULAS = (
+    Mutation(
+        "synapses that go all the way to where plain steps lead",
+        UNIVERSAL,
+        "Universal.update",
+        Rewrite("(1 - share) * (synapses.memory[4] + base)", "synapses.memory[4] + base"),
+        (OF_UNIVERSAL,),
+    ),
+    Mutation(
+        "errors relative to those of one step",
+        UNIVERSAL,
+        "Universal.statistics",
+        Rewrite("neurons.memory[1:] + 1", "1"),
+        (OF_UNIVERSAL,),
+    ),
+    Mutation(
+        "the common part of a neuron's pre-activations is subtracted wholly on the way down",
+        UNIVERSAL,
+        "Universal.receive_down",
+        Rewrite("self.centring * jnp.mean(direct, axis=2, keepdims=True)", "jnp.mean(direct, axis=2, keepdims=True)"),
+        (OF_UNIVERSAL,),
+    ),
     Mutation("nu transposed", BLUR, "Blur.send_up", Rewrite("self.nu", "self.nu.T"), (RUNS,)),
     Mutation("mu transposed", BLUR, "Blur.send_down", Rewrite("self.mu", "self.mu.T"), (RUNS,)),
     Mutation(

@@ -74,15 +74,20 @@ def test_nothing_is_measured_where_nothing_is_done():
 
 
 def test_an_ingredient_that_is_left_out_is_0_and_the_others_stay():
-    rule = Universal(output=jnp.asarray(np.random.default_rng(0).normal(size=(2, len(TERMS), 16))))
+    rule = Universal(output=jnp.asarray(np.random.default_rng(0).normal(size=(2, len(TERMS) + 1, 16))))
     less = ABLATIONS["without moving averages"](rule)
-    averages = [TERMS.index(name) for name in ("fast", "medium", "slow")]
-    others = [n for n in range(len(TERMS)) if n not in averages]
+    averages = [TERMS.index(name) for name in ("fast", "slow")]
+    others = [n for n in range(len(TERMS) + 1) if n not in averages]
     assert not np.asarray(less.output)[:, averages].any()
-    assert not np.asarray(less.coefficients)[:, averages].any()
     np.testing.assert_array_equal(np.asarray(less.output)[:, others], np.asarray(rule.output)[:, others])
-    np.testing.assert_array_equal(np.asarray(less.coefficients)[:, others], np.asarray(rule.coefficients)[:, others])
+    for name in ("coefficients", "base"):
+        mine, whole = (np.asarray(getattr(one, name)) for one in (less, rule))
+        assert not mine[:, averages].any()
+        np.testing.assert_array_equal(mine[:, others[:-1]], whole[:, others[:-1]])
     assert not np.asarray(ABLATIONS["without the network"](rule).output).any()
+    assert not np.asarray(ABLATIONS["without the steps that average"](rule).base).any()
+    steady = ABLATIONS["without a gain that grows"](rule)
+    assert float(steady.at(jnp.int32(1000)).gain[0]) == float(rule.gain[0]) < float(rule.at(jnp.int32(1000)).gain[0])
 
 
 @pytest.mark.parametrize(

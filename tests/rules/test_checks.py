@@ -1,5 +1,6 @@
 """What a rule of one's own gets wrong is a sentence before it runs: the method, what it gives, what it must give."""
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -153,6 +154,12 @@ def _update(change):
 
 
 MISTAKES: dict[str, tuple[str, Any, str]] = {
+    "no rule": ("at", lambda self, step: step, "at gives no rule of its class; it must give the rule itself"),
+    "numbers of another shape": (
+        "at",
+        lambda self, step: dataclasses.replace(self, rate=jnp.ones(2)),
+        "at gives a rule with other options or shapes",
+    ),
     "one state": ("activate", lambda self, u, f: f(u), "activate gives [1, 5, 3] for 5 neurons, a batch of 3 and 6"),
     "three states": ("activate", lambda self, u, f: jnp.concatenate([u, u, u]), "it must give [2, 5, 3]"),
     "stacked": ("activate", lambda self, u, f: jnp.stack([u, u]), "activate gives [2, 1, 5, 3]"),

@@ -31,14 +31,17 @@ def _rule(n_fits: int) -> Universal:
     rng = np.random.default_rng(7)
     small = Universal(n_fits=n_fits)
     return Universal(
-        gain=1.3,
+        gain=jnp.array([0.9, 1.7]),
+        log_gain_horizon=0.4,
+        centring=0.6,
         log_damping=-1.5,
-        decays=jnp.array([-0.5, 0.7, 2.0, 1.1]),
+        decays=jnp.array([-0.5, 2.0, 1.1]),
         log_horizon=jnp.array([0.3, 0.8]),
         power=jnp.array([-0.4, -0.9]),
-        late_log_horizon=jnp.array([0.7, 0.5]),
-        late_power=jnp.array([0.6, -0.3]),
+        base_power=jnp.array([-0.2, 0.3]),
+        log_share=jnp.array([0.5, -0.4]),
         coefficients=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS)))),
+        base=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS)))),
         hidden=small.hidden + 0.3 * jnp.asarray(rng.normal(size=np.shape(small.hidden))),
         hidden_bias=jnp.asarray(0.3 * rng.normal(size=np.shape(small.hidden_bias))),
         output=jnp.asarray(rng.normal(size=np.shape(small.output))),
@@ -60,13 +63,17 @@ class Loop:
         graph = nx.DiGraph(zip(wiring.senders.tolist(), wiring.receivers.tolist(), strict=True))
         self.height = [nx.dag_longest_path_length(graph.subgraph({j} | nx.descendants(graph, j))) for j in range(n)]
         self.role = [("input", "hidden", "output")[r] for r in wiring.roles]
-        self.memory = [np.zeros((5, e)), np.zeros((5, n))]
+        self.memory = [np.zeros((3, e)), np.zeros((3, n))]
+        self.plain_w, self.plain_bias = w.copy(), bias.copy()  # what the averages follow
+        self.squares: list[list[float]] = [[] for _ in range(n)]
         self.t = 0
 
     def forward(self, x):
         batch = x.shape[1]
         y, slope, normal = (np.zeros((self.wiring.n_neurons, batch)) for _ in range(3))
         inputs = {int(row): column for column, row in enumerate(self.wiring.inputs)}
+        first, late = self.rule.gain
+        gain = late + (first - late) / (1 + self.t / np.exp(self.rule.log_gain_horizon))
         common = np.sqrt(np.mean((x - x.mean(axis=1, keepdims=True)) ** 2))
         for j in self.order:
             if j in inputs:
@@ -77,9 +84,9 @@ class Loop:
                 y[j], slope[j] = r, 1.0
             else:
                 deviation = np.sqrt(np.mean((r - r.mean()) ** 2) + 1e-5)
-                normal[j] = (r - r.mean()) / deviation
-                y[j] = np.tanh(self.rule.gain * normal[j])
-                slope[j] = self.rule.gain * (1 - y[j] ** 2) / deviation
+                normal[j] = (r - self.rule.centring * r.mean()) / deviation
+                y[j] = np.tanh(gain * normal[j])
+                slope[j] = gain * (1 - y[j] ** 2) / deviation
         return y, slope, normal
 
     def prediction(self, x):
@@ -96,7 +103,8 @@ class Loop:
                 continue
             direct = slope[i] * sum(self.w[e] * delta[self.wiring.receivers[e]] for e in self.out[i])
             if self.role[i] == "hidden":
-                direct = direct - direct.mean() - normal[i] * np.mean(direct * normal[i])
+                along = (normal[i] - normal[i].mean()) * np.mean(direct * normal[i])
+                direct = direct - self.rule.centring * direct.mean() - along
             delta[i] = delta[i] + direct
         return delta
 
@@ -107,6 +115,7 @@ class Loop:
         correct = 1 / (1 - b ** (self.t + 1))
         centred = y - y.mean(axis=1, keepdims=True)
         w, bias = self.w.copy(), self.bias.copy()
+        plain_w, plain_bias = self.plain_w.copy(), self.plain_bias.copy()
         for j in self.order:
             if self.role[j] == "input":
                 continue
@@ -119,40 +128,50 @@ class Loop:
             chance = np.sum(np.var(each, axis=1)) / batch
             weight = np.append(self.w[edges], self.bias[j])
             old = np.concatenate([self.memory[0][:, edges], self.memory[1][:, [j]]], axis=1)
-            moments = [b[k] * old[k] + (1 - b[k]) * (d, d, d, d**2)[k] for k in range(4)]
+            fast, slow, square = (b[k] * old[k] + (1 - b[k]) * (d, d, d**2)[k] for k in range(3))
             covariance = centred[senders] @ centred[senders].T / batch
             variance, n = np.trace(covariance), len(edges)
             ridge = np.exp(rule.log_damping) * (variance / n + 1e-3)
-            goal = moments[1] * correct[1]
+            goal = fast * correct[0]
             fit = np.append(np.linalg.solve(covariance + ridge * np.eye(n), goal[:-1]), goal[-1] / (1 + ridge))
-            fast, medium, slow, square = moments
 
             def rms(values, n=n):
                 return np.sqrt(np.sum(values**2) / n)
 
-            noise = np.sqrt(np.sum(square) / n * correct[3])
+            noise = np.sqrt(np.sum(square) / n * correct[2])
             scale = 1 / np.sqrt(1 + variance) if of else np.sqrt(rms(weight) ** 2 + 1e-4 / n)
+            self.squares[j].append(np.mean(delta[j] ** 2))
+            relative = np.sqrt(self.squares[j][-1] / np.mean(self.squares[j]))
             cos_fit = np.sum(fast * fit) / n / (rms(fast) * rms(fit))
             cos_slow = np.sum(d * slow) / n / (rms(d) * rms(slow))
             z = [
                 np.log1p(self.t) / 2 - 1, 1 / (1 + self.t), 1 / (1 + self.t / 10), np.exp(-self.t / 3), np.log(n) - 3,
-                rms(fast) * correct[0] / noise, rms(medium) * correct[1] / noise, rms(slow) * correct[2] / noise,
+                rms(fast) * correct[0] / noise, rms(slow) * correct[1] / noise,
                 np.log(rms(weight) / scale + 0.1), of, np.log(rms(fit) * variance / n / noise + 1e-3) / 2,
                 np.log(rms_of(delta[j]) + 1e-3) / 2 + 1 if of else 0.0, cos_fit, cos_slow,
                 2 * np.log1p(self.level[j]) - 2, 2 * np.log1p(self.height[j]) - 2, np.log(batch) - 4,
-                np.clip(np.log(np.sum(d**2) / chance), -2, 8) / 2 - 1,
+                np.clip(np.log(np.sum(d**2) / chance), -2, 8) / 2 - 1, np.log(relative + 0.01),
             ]  # fmt: skip
             assert len(z) == len(FEATURES)
-            c = rule.coefficients[of] + 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
-            rate = (1 + self.t / np.exp(rule.log_horizon[of])) ** rule.power[of]
-            rate *= (1 + self.t / np.exp(rule.late_log_horizon[of])) ** rule.late_power[of]
-            adam = medium * correct[1] / (np.sqrt(square * correct[3]) + 0.1 * noise)
-            directions = [fit / rms(fit), fast / rms(fast), medium / rms(medium), slow / rms(slow), adam, d / rms(d)]
-            change = scale * sum(c[k] * phi for k, phi in enumerate(directions)) + c[6] * weight
-            new = weight - rate * change
+            said = 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
+            adam = fast * correct[0] / (np.sqrt(square * correct[2]) + 0.1 * noise)
+            directions = [scale * phi for phi in (fit / rms(fit), fast / rms(fast), slow / rms(slow), adam, d / rms(d))]
+            rate, base_rate = (
+                (1 + self.t / np.exp(rule.log_horizon[of])) ** power[of] for power in (rule.power, rule.base_power)
+            )
+            at_once = rate * ((rule.coefficients[of] + said[:-1]) @ np.array([*directions, weight]))
+            more = relative * np.exp(said[-1])
+            base = base_rate * (rule.base[of] @ np.array([*(more * phi for phi in directions), weight]))
+            # primal averaging: a step along both, then the synapse goes a part of the way to where `base` leads
+            plain = np.append(self.plain_w[edges], self.plain_bias[j]) - at_once - base
+            k = np.exp(rule.log_share[of])
+            share = k / (self.t + k + 1)
+            new = (1 - share) * (weight - at_once) + share * plain
             w[edges], bias[j] = new[:-1], new[-1]
-            kept = np.stack([fast, medium, slow, square, fit])
+            plain_w[edges], plain_bias[j] = plain[:-1], plain[-1]
+            kept = np.stack([fast, slow, square])
             self.memory[0][:, edges], self.memory[1][:, j] = kept[:, :-1], kept[:, -1]
+        self.plain_w, self.plain_bias = plain_w, plain_bias
         self.w, self.bias, self.t = w, bias, self.t + 1
 
 
@@ -182,7 +201,7 @@ def test_steps_are_those_of_a_loop_over_neurons(name):
 
 
 def test_the_backward_pass_is_the_gradient_through_the_normalisation():
-    wiring, rule = _wirings()["outputs at two levels"], Universal(gain=1.3)
+    wiring, rule = _wirings()["outputs at two levels"], Universal(gain=jnp.array([1.3, 2.0]))
     net = ng.compile(wiring)
     state = ng.engine.init(jax.random.key(1), net, rule, dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(2), (4, 9), jnp.float64)

@@ -78,19 +78,21 @@ def _without_terms(*names: str) -> Callable[[Universal], Universal]:
     rows = [TERMS.index(name) for name in names]
 
     def left_out(rule: Universal) -> Universal:
-        coefficients, output = np.array(rule.coefficients), np.array(rule.output)
-        coefficients[:, rows], output[:, rows] = 0, 0
-        return dataclasses.replace(rule, coefficients=coefficients, output=output)
+        coefficients, base, output = np.array(rule.coefficients), np.array(rule.base), np.array(rule.output)
+        coefficients[:, rows], base[:, rows], output[:, rows] = 0, 0, 0
+        return dataclasses.replace(rule, coefficients=coefficients, base=base, output=output)
 
     return left_out
 
 
 ABLATIONS: dict[str, Callable[[Universal], Universal]] = {
     "without the fit": _without_terms("fit"),
-    "without moving averages": _without_terms("fast", "medium", "slow"),
+    "without moving averages": _without_terms("fast", "slow"),
     "without Adam's direction": _without_terms("adam"),
     "without the gradient itself": _without_terms("gradient"),
     "without decay": _without_terms("decay"),
+    "without the steps that average": lambda rule: dataclasses.replace(rule, base=np.zeros_like(np.array(rule.base))),
+    "without a gain that grows": lambda rule: dataclasses.replace(rule, gain=np.array(rule.gain)[[0, 0]]),
     "without the network": lambda rule: dataclasses.replace(rule, output=np.zeros_like(np.array(rule.output))),
     UNTRAINED: lambda rule: Universal(),
 }
