@@ -21,7 +21,7 @@ GALLERY = (
     "multi_level_outputs",
 )
 COMPARISONS = {
-    "digits": ("mlp:64-64-64-10", "digits", ("digits-4state", "digits-4state-steady", "digits-2state", "universal"), 1000, 16),
+    "digits": ("mlp:64-64-64-10", "digits", (*DIGITS[:2], "digits-4state-steady", "universal"), 1000, 16),
     "mnist": ("mlp:784-128-128-10", "mnist", ("mnist-4state", "universal"), 200, 10),
     **{wiring: (wiring, "digits", DIGITS, 50, 10) for wiring in GALLERY},
     "cma": ("mlp:64-128-10", "digits", ("mnist-2state-cma",), 50, 10),
