@@ -17,6 +17,7 @@ from neurograph import ops, rules
 from neurograph.compile import compile_topology, kernels
 from neurograph.ops import kernels as library
 from neurograph.topology import Population, build, generators
+from tests.support.helpers import thorough
 
 WIDTHS = (*range(1, 20), 31, 32, 33, 63, 64, 100, 127, 128, 130, 257, 300)
 NEEDED = pytest.mark.skipif(kernels.problem() is not None, reason=f"kernels do not serve: {kernels.problem()}")
@@ -173,7 +174,6 @@ def test_a_pickled_network_runs_in_another_process(tmp_path):
     program = f"""
 import pickle, numpy as np, jax.numpy as jnp
 from neurograph import ops
-from tests.support.helpers import thorough
 net = pickle.load(open({str(tmp_path / "net")!r}, "rb"))
 print(ops.propagate(net.wiring, (jnp.ones((1, net.n_synapses)),), tuple(
     jnp.ones((1, s.size, 2)) for s in net.wiring.stages))[1][0][0, :, 0].tolist())
