@@ -6,7 +6,7 @@ backward   delta = dL/dr, exactly, the normalisation included
 synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2;  v <- b_3 v + (1 - b_3) D^2
            variance of D: (mean_b(y_i^2 delta_j^2) - D^2) / B for a batch of B
            x: each receiver's damped least-squares fit of m_1 by what it receives (see `engine.fits`)
-update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j sum_f d_f phi_f / rms_j(phi_f) + d_w w
+update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j sum_f d_f phi_f / rms_j(phi_f)
            l <- (1 - k_t) (l + base(t) q),  w <- w - rate(t) p - k_t / (1 - k_t) l,  k_t = k / (t + k + 1)
            phi: x, m_1, m_2 and D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_1 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
@@ -95,7 +95,7 @@ class Universal(Rule):
         base_power: that of base(t), for hidden neurons and outputs.
         log_share: log of k, for hidden neurons and outputs.
         coefficients: c, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
-        base: d, likewise.
+        base: d, `[2, directions]`: without the synapse itself, since averaged steps away from 0 or towards it add up.
         hidden, hidden_bias: U and a.
         output: V, `[2, terms + 1, hidden units]`; the last is that of ln g_j.
         loss, activation, output_activation: the loss of one example, sigma of hidden neurons and outputs.
@@ -112,7 +112,7 @@ class Universal(Rule):
     base_power: Float[Number, "2"] = _by_role(0.0)
     log_share: Float[Number, "2"] = _by_role(0.0)
     coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.05, 0.05, 0.0)
-    base: Float[Number, "2 terms"] = _by_role(0.05, 0.0, 0.0, 0.0, 0.0, 0.0)
+    base: Float[Number, "2 directions"] = _by_role(0.05, 0.0, 0.0, 0.0, 0.0)
     hidden: Float[Number, "hidden features"] = eqx.field(default_factory=_drawn)
     hidden_bias: Float[Number, " hidden"] = eqx.field(default_factory=lambda: np.zeros(HIDDEN))
     output: Float[Number, "2 outputs hidden"] = eqx.field(default_factory=lambda: np.zeros((2, len(TERMS) + 1, HIDDEN)))
@@ -267,9 +267,8 @@ class Universal(Rule):
         # c and d are relative to the sizes of the directions; Adam's has its own
         sizes = [fit, fast / correct[0], slow / correct[1], jnp.ones_like(n), gradient]
         factors = [*(scale * c[k] / size for k, size in enumerate(sizes)), c[-1]]
-        base = self.base[of]
         more = relative * jnp.exp(said[-1]) * scale
-        bases = [*(more * base[k] / size for k, size in enumerate(sizes)), jnp.broadcast_to(base[-1], n.shape)]
+        bases = [more * d / size for d, size in zip(self.base[of], sizes, strict=True)]
         horizon, k = jnp.exp(self.log_horizon[of]), jnp.exp(self.log_share[of])
         rates = [(1 + t / horizon) ** power for power in (self.power[of], self.base_power[of])]
         share = jnp.broadcast_to(k / (t + k + 1), n.shape)
@@ -289,7 +288,8 @@ class Universal(Rule):
         correct = self._unbiased(seen.step)
         adam = fast * correct[0] / (jnp.sqrt(square * correct[2] + _TINY) + floor)
         terms = (fit, fast, slow, adam, gradient, synapses.forward)
-        change, base = (sum(f[k : k + 1] * term for k, term in enumerate(terms)) for f in (factors, bases))
+        # `base` has no part along the synapse itself
+        change, base = (sum(f[k : k + 1] * terms[k] for k in range(len(f))) for f in (factors, bases))
         lag = (1 - share) * (synapses.memory[4] + base)
         forward = synapses.forward - change - share / (1 - share) * lag
         return synapses._replace(forward=forward, memory=(fast, slow, square, fit, lag))

@@ -22,6 +22,7 @@ from .regression import sine as sine
 from .scores import accuracy as accuracy
 from .scores import r_squared as r_squared
 from .scores import standard_error as standard_error
+from .several import one_of as one_of
 from .sources import Examples as Examples
 from .stored import from_arrays as from_arrays
 from .task import Task as Task

@@ -115,11 +115,20 @@ def from_arrays(
         n_outputs, n_least = check_outputs(name, len(classes), n_outputs, default=len(classes)), len(classes)
     if not 0 < query_fraction < 1:
         raise TaskError(f"task '{name}': query_fraction is {query_fraction}; it must lie between 0 and 1.")
-    if split_seed < 0:
-        raise TaskError(f"task '{name}': split_seed is {split_seed}; it must be a whole number, 0 or more.")
+    check_split_seed(name, split_seed)
     n_query = int(np.clip(round(query_fraction * len(values)), n_least, len(values) - n_least))
     rows = stratified_split(values, n_query, split_seed) if classes else random_split(len(values), n_query, split_seed)
     return stored_task(name, x, values, rows, classes, n_outputs, dtype, standardise)
+
+
+def check_split_seed(name: str, seed: int) -> None:
+    """Checks the seed of a task's split.
+
+    Raises:
+        TaskError: it is negative.
+    """
+    if seed < 0:
+        raise TaskError(f"task '{name}': split_seed is {seed}; it must be a whole number, 0 or more.")
 
 
 def stored_task(

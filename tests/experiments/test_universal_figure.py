@@ -1,12 +1,13 @@
 """How a rule that is to carry over is judged: leads over the best baseline, what is lost, and what is left out."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 from pydantic import ValidationError
 
-from neurograph.experiments.cells import Result
+from neurograph.experiments.cells import Result, Work
 from neurograph.experiments.figures import universal
 from neurograph.experiments.figures.universal import ABLATIONS, Problem, Settings
 from neurograph.rules import Universal
@@ -83,7 +84,8 @@ def test_an_ingredient_that_is_left_out_is_0_and_the_others_stay():
     for name in ("coefficients", "base"):
         mine, whole = (np.asarray(getattr(one, name)) for one in (less, rule))
         assert not mine[:, averages].any()
-        np.testing.assert_array_equal(mine[:, others[:-1]], whole[:, others[:-1]])
+        kept = [n for n in others if n < whole.shape[1]]
+        np.testing.assert_array_equal(mine[:, kept], whole[:, kept])
     assert not np.asarray(ABLATIONS["without the network"](rule).output).any()
     assert not np.asarray(ABLATIONS["without the steps that average"](rule).base).any()
     steady = ABLATIONS["without a gain that grows"](rule)
@@ -110,3 +112,22 @@ def test_every_problem_has_a_panel_with_the_rule_in_front():
     drawn = {tuple(np.round(np.asarray(line.get_ydata(), float), 6)) for line in first.lines}
     assert {tuple(np.round(one.mean(axis=0), 6)) for one in (RULE, SGD, ADAM)} <= drawn
     assert "left out" in [text.get_text() for text in second.texts]
+
+
+def test_a_problem_may_have_its_own_numbers_of_draws_and_divide_its_examples_anew(monkeypatch, tmp_path):
+    asked = []
+
+    def curve(work, what, topology, task, tag, how, **options):
+        asked.append((task, how.draws, how.choosing, how.batch_size))
+        return {"steps": how.steps, "accuracy": [], "loss": [], "rates": None}
+
+    monkeypatch.setattr(universal.contenders, "curve", curve)
+    own = Problem(wiring="mlp:4-5-3", task="iris", splits=5, draws=7, choosing=4, batch_size=8)
+    settings = SETTINGS.model_copy(update={"problems": [own, Problem(wiring="mlp:13-4-3", task="wine")], "ablated": []})
+    for cell in universal.cells(settings):
+        cell.run(Work(cell.name, tmp_path, 0, None, {}, lambda: False, lambda done, about: None))
+    assert [one[1:] for one in asked] == [(7, 4, 8)] * 3 + [(3, 2, 128)] * 3
+    divided, whole = asked[0][0], asked[3][0]
+    tests = {np.asarray(divided.trial(jax.random.key(n)).test.x).tobytes() for n in range(40)}
+    assert len(tests) == 5
+    assert whole.trial_of is None

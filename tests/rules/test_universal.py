@@ -41,7 +41,7 @@ def _rule(n_fits: int) -> Universal:
         base_power=jnp.array([-0.2, 0.3]),
         log_share=jnp.array([0.5, -0.4]),
         coefficients=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS)))),
-        base=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS)))),
+        base=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS) - 1))),
         hidden=small.hidden + 0.3 * jnp.asarray(rng.normal(size=np.shape(small.hidden))),
         hidden_bias=jnp.asarray(0.3 * rng.normal(size=np.shape(small.hidden_bias))),
         output=jnp.asarray(rng.normal(size=np.shape(small.output))),
@@ -160,8 +160,7 @@ class Loop:
                 (1 + self.t / np.exp(rule.log_horizon[of])) ** power[of] for power in (rule.power, rule.base_power)
             )
             at_once = rate * ((rule.coefficients[of] + said[:-1]) @ np.array([*directions, weight]))
-            more = relative * np.exp(said[-1])
-            base = base_rate * (rule.base[of] @ np.array([*(more * phi for phi in directions), weight]))
+            base = base_rate * relative * np.exp(said[-1]) * (rule.base[of] @ np.array(directions))
             # primal averaging: a step along both, then the synapse goes a part of the way to where `base` leads
             plain = np.append(self.plain_w[edges], self.plain_bias[j]) - at_once - base
             k = np.exp(rule.log_share[of])

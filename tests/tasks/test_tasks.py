@@ -474,7 +474,7 @@ def test_bad_arrays_are_sentences(features, labels, options, sentence):
         ("xor", {"query_sice": 3}, "did you mean 'query_size'"),
         ("xor", {"query_size": 0}, "query_size is 0"),
         ("blobs", {"n_outputs": 1}, "5 outputs, one per class"),
-        ("digits", {"zzz": 1}, "choose one of classes, standardise"),
+        ("digits", {"zzz": 1}, "choose one of classes, split_seed, standardise"),
         ("a.csv", {"labell": "x"}, "did you mean 'label'"),
         ("a.npz", {"label": "x"}, "there is no option 'label'"),
     ],

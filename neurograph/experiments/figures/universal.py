@@ -14,6 +14,7 @@ from ...learning import BASELINES, SCHEDULES, forward_passes, interval
 from ...rules import Rule, Universal, files
 from ...rules.universal import TERMS
 from ...runs.settings import load_topology
+from ...tasks import Task, one_of
 from ...topology import Topology
 from ...topology.files import loads
 from ...topology.files.yaml import STRICT, WHOLE
@@ -38,6 +39,14 @@ class Problem(BaseModel):
     task: str = Field(description="what is learnt")
     batch_size: Annotated[int, Field(ge=2), WHOLE] | None = Field(
         default=None, description="examples of a support batch; by default that of all problems"
+    )
+
+    draws: contenders.Count | None = Field(default=None, description="draws; by default as many as of all problems")
+    choosing: contenders.Count | None = Field(
+        default=None, description="draws by which a baseline's rate is chosen; by default as many as of all problems"
+    )
+    splits: contenders.Count = Field(
+        default=1, description="divisions of the examples into support and query set; each draw takes one of them"
     )
 
     @property
@@ -79,7 +88,8 @@ def _without_terms(*names: str) -> Callable[[Universal], Universal]:
 
     def left_out(rule: Universal) -> Universal:
         coefficients, base, output = np.array(rule.coefficients), np.array(rule.base), np.array(rule.output)
-        coefficients[:, rows], base[:, rows], output[:, rows] = 0, 0, 0
+        coefficients[:, rows], output[:, rows] = 0, 0
+        base[:, [row for row in rows if row < base.shape[1]]] = 0
         return dataclasses.replace(rule, coefficients=coefficients, base=base, output=output)
 
     return left_out
@@ -144,12 +154,19 @@ def _wiring(settings: Settings, name: str) -> Topology:
 
 
 def _how(settings: Settings, problem: Problem) -> Settings:
-    return settings if problem.batch_size is None else settings.model_copy(update={"batch_size": problem.batch_size})
+    own = problem.model_dump(include={"batch_size", "draws", "choosing"}, exclude_none=True)
+    return settings.model_copy(update=own)
+
+
+def _task(work: Work, problem: Problem) -> Task:
+    if problem.splits == 1:
+        return load_task(work, problem.task)
+    return one_of([load_task(work, problem.task, split_seed=seed) for seed in range(problem.splits)])
 
 
 def _of_rule(settings: Settings, problem: Problem, change: str | None, work: Work) -> Result:
     rule, initializer = _rule_of(settings, change)
-    task, topology = load_task(work, problem.task), _wiring(settings, problem.wiring)
+    task, topology = _task(work, problem), _wiring(settings, problem.wiring)
     found = contenders.curve(
         work, rule, topology, task, problem.name, _how(settings, problem),
         initializer=initializer, n_states=rule.n_states,
@@ -160,7 +177,7 @@ def _of_rule(settings: Settings, problem: Problem, change: str | None, work: Wor
 def _of_baseline(settings: Settings, problem: Problem, baseline: str, work: Work) -> Result:
     """A baseline at its best: plain or with the rule's own forward pass, at a rate that stays or falls."""
     rule, initializer = _rule_of(settings)
-    task, topology = load_task(work, problem.task), _wiring(settings, problem.wiring)
+    task, topology = _task(work, problem), _wiring(settings, problem.wiring)
     normalised = forward_passes.normalised_like(rule)
     forwards = {forward_passes.PLAIN: forward_passes.plain()}
     forwards |= {} if normalised is None else {"normalised": normalised}
