@@ -19,7 +19,7 @@ def test_other_seeds_divide_the_same_examples_otherwise():
     for name in ("digits", "diabetes"):
         tests = [np.asarray(ng.tasks.load(name, split_seed=seed).test.x) for seed in (0, 1)]
         assert tests[0].shape == tests[1].shape
-        assert not np.array_equal(*tests)
+        assert not np.array_equal(tests[0], tests[1])
         with pytest.raises(TaskError, match=f"task '{name}': split_seed is -1"):
             ng.tasks.load(name, split_seed=-1)
 
