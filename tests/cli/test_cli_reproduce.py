@@ -27,7 +27,7 @@ def test_the_list(run):
     assert "fig2" in shown.out
 
 
-ALWAYS = ["fig5", "fig6", "fig14", "universal"]
+ALWAYS = ["fig5", "fig6", "universal"]
 """Those that take seconds; the others compile for up to a minute."""
 
 

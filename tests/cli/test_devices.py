@@ -42,7 +42,9 @@ def of_devices(n: int, what: str) -> dict[str, list[float]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("what", ["draws", pytest.param("search", marks=pytest.mark.ci)])
+@pytest.mark.parametrize(
+    "what", [pytest.param("draws", marks=pytest.mark.ci), pytest.param("search", marks=pytest.mark.slow)]
+)
 def test_one_process_with_several_devices(what):
     """Five draws on four devices, three rules on two: what is left over is computed twice, and left out."""
     one, two, four = (of_devices(n, what) for n in (1, 2, 4))
