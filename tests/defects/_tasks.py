@@ -10,7 +10,23 @@ REGRESSION, TARGETS = "tests/tasks/test_regression.py", "tests/tasks/test_target
 IMAGES, EPISODES = "tests/tasks/test_image_tasks.py", "tests/tasks/test_episodes.py"
 SHARED = f"{EPISODES}::test_support_and_query_of_every_episode_share_nothing_and_are_all_of_the_support_set"
 
+SEVERAL = "tests/tasks/test_several.py"
+
 DATA = (
+    Mutation(
+        "one_of: always the first task",
+        "tasks/several.py",
+        "_drawn",
+        Rewrite("values[number]", "values[0]"),
+        (f"{SEVERAL}::test_a_trial_is_one_of_the_tasks_with_equal_chances",),
+    ),
+    Mutation(
+        "one_of: an episode is the whole task",
+        "tasks/several.py",
+        "_episode",
+        Rewrite("_drawn(task, which).episode(within)", "_drawn(task, which)"),
+        (f"{SEVERAL}::test_an_episode_is_made_of_the_support_examples_of_one_task",),
+    ),
     Mutation(
         "EMNIST not transposed",
         DATA_SETS,
