@@ -127,6 +127,18 @@ class Universal(Rule):
     def __check_init__(self):
         if self.n_fits < 1:
             raise RuleError(f"n_fits of the rule Universal is {self.n_fits}; its steps need a fit of 1 round or more.")
+        n, units = len(TERMS), np.shape(self.hidden_bias)[-1:]
+        shapes = dict.fromkeys(("gain", "log_horizon", "power", "base_power", "log_share"), (2,)) | {
+            "decays": (3,), "coefficients": (2, n), "base": (2, n - 1),
+            "hidden": (*units, len(FEATURES)), "output": (2, n + 1, *units),
+        }  # fmt: skip
+        for name, wanted in shapes.items():
+            found = np.shape(getattr(self, name))
+            if found[-len(wanted) :] != wanted:
+                raise RuleError(
+                    f"{name} of the rule Universal has the shape {list(found)}; give numbers of the shape {list(wanted)}, as "
+                    "they are in a rule Universal() of so many hidden units as hidden_bias has numbers."
+                )
 
     def default_activation(self, role: str) -> Activation:
         return self.output_activation if role == "output" else self.activation

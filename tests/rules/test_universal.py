@@ -1,6 +1,7 @@
 """The rule `Universal` against a loop over neurons in NumPy, with fits by a direct solver; wirings without layers."""
 
 import dataclasses
+import re
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 
 import neurograph as ng
 from neurograph.engine import views
-from neurograph.rules import Universal
+from neurograph.rules import RuleError, Universal
 from neurograph.rules.universal import FEATURES, TERMS
 from neurograph.topology import Topology, from_arrays, generators
 
@@ -257,3 +258,24 @@ def test_a_gradient_through_steps_is_finite_where_neurons_are_silent():
 def test_without_a_round_there_is_no_fit_to_step_by():
     with pytest.raises(ng.rules.RuleError, match="n_fits of the rule Universal is 0"):
         Universal(n_fits=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("gain", (3,)),
+        ("base", (2, len(TERMS))),
+        ("hidden", (16, len(FEATURES) - 1)),
+        ("output", (2, len(TERMS) + 1, 15)),
+    ],
+)
+def test_numbers_of_another_shape_are_refused(name, shape):
+    said = re.escape(f"{name} of the rule Universal has the shape {list(shape)}")
+    with pytest.raises(RuleError, match=said):
+        Universal(**{name: np.zeros(shape)})
+    # a number that is missing in a file, not only in Python
+    lines = ng.rules.files.dumps(Universal()).splitlines()
+    where = next(n for n, line in enumerate(lines) if line.startswith("  gain:"))
+    lines[where] = "  gain: [1.0]"
+    with pytest.raises(RuleError, match=r"gain of the rule Universal has the shape \[1\]"):
+        ng.rules.files.loads("\n".join(lines))
