@@ -15,9 +15,9 @@ def layered(sizes: Sequence[int], density: float = 1.0, seed: int = 0) -> Topolo
     would feed nothing feeds one neuron of the next layer, drawn at random, too.
 
     Args:
-        sizes: of the layers, inputs first.
+        sizes: how many neurons each layer has, inputs first.
         density: the share of the senders that each hidden neuron has, more than 0; it has one at least.
-        seed: of all draws.
+        seed: makes all draws.
 
     >>> layered([64, 64, 10], 0.25).n_synapses
     1664

@@ -39,7 +39,7 @@ def load_task(work: Work, spec: str, dtype: str = "float32", **options: Any) -> 
     """Loads a task, with one output for each class; a generated one by the experiment's seed.
 
     Args:
-        work: of the cell.
+        work: what the cell is given.
         spec: its name.
         dtype: the type of examples.
         options: those of the task.
@@ -61,7 +61,7 @@ def chosen(work: Work, spec: str, among: Sequence[str], stand_in: str) -> tuple[
     """Which task a cell computes with: the one named, or another in its place where no data are here at all.
 
     Args:
-        work: of the cell.
+        work: what the cell is given.
         spec: the task named.
         among: all tasks of the experiment, of which it is one.
         stand_in: takes the place of the first of these where the data of all of them are absent.

@@ -101,7 +101,7 @@ def open_new(
         what: its name, or the path of a file of one's own.
         folder: its folder, which may exist if it holds no experiment and no run.
         scale: one of `SCALES`.
-        seed: of all draws.
+        seed: makes all draws.
         data_dir: the folder of data sets; else that of the environment.
         command: that asked for it.
 

@@ -116,7 +116,7 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
     """Meta-trains a rule, or goes on from the latest checkpoint.
 
     Args:
-        work: of the cell.
+        work: what the cell is given.
         wirings: see `SearchConfig`.
         config: the settings; the seed is the experiment's, with the number of the search.
         number: of the search.

@@ -15,7 +15,8 @@ def one_of(several: Sequence[Task]) -> Task:
     """Makes a task each of whose trials, and each of whose episodes, is of one of several tasks; the key draws it.
 
     With different divisions of few examples into support and query set, an interval over draws tells how much the
-    result owes to the division, too. Used without trials, it is the first task.
+    result owes to the division, too; not what it owes to the examples, which are the same. Used without trials, it is
+    the first task.
 
     Args:
         several: tasks that differ in nothing but their numbers: the same kind, classes and numbers of examples.

@@ -159,6 +159,11 @@ def _how(settings: Settings, problem: Problem) -> Settings:
 
 
 def _task(work: Work, problem: Problem) -> Task:
+    """The task, or one of several divisions for each draw.
+
+    A baseline's rate is then chosen on support examples of several divisions, which are test examples of others: if
+    this helps anyone, then the baselines.
+    """
     if problem.splits == 1:
         return load_task(work, problem.task)
     return one_of([load_task(work, problem.task, split_seed=seed) for seed in range(problem.splits)])
