@@ -136,8 +136,8 @@ class Universal(Rule):
             found = np.shape(getattr(self, name))
             if found[-len(wanted) :] != wanted:
                 raise RuleError(
-                    f"{name} of the rule Universal has the shape {list(found)}; give numbers of the shape {list(wanted)}, as "
-                    "they are in a rule Universal() of so many hidden units as hidden_bias has numbers."
+                    f"{name} of the rule Universal has the shape {list(found)}; give numbers of the shape "
+                    f"{list(wanted)}, as in a rule Universal() of so many hidden units as hidden_bias has numbers."
                 )
 
     def default_activation(self, role: str) -> Activation:
