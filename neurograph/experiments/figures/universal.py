@@ -46,7 +46,9 @@ class Problem(BaseModel):
         default=None, description="draws by which a baseline's rate is chosen; by default as many as of all problems"
     )
     splits: contenders.Count = Field(
-        default=1, description="divisions of the examples into support and query set; each draw takes one of them"
+        default=1,
+        description="divisions of the examples into support and query set, by split_seed 0, 1, ... of the task; each draw takes "
+        "one of them",
     )
 
     @property
