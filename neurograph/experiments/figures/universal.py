@@ -47,8 +47,8 @@ class Problem(BaseModel):
     )
     splits: contenders.Count = Field(
         default=1,
-        description="divisions of the examples into support and query set, by the task's split_seed 0, 1, ...; each draw "
-        "takes one of them",
+        description="divisions of the examples into support and query set, by the task's split_seed 0, 1, ...; each "
+        "draw takes one of them",
     )
 
     @property
