@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 MOST = 1 << 24
 """Most places of all matrices together: of a wiring of wide, sparse levels they would be far more than its synapses."""
 FEW = 8
-"""Most shapes of matrices that are kept as they are; of more, sizes are rounded up to powers of 2, with zeros."""
+"""Most shapes of matrices; where levels have more, some of like shape get zeros around them until few are left."""
+_MANY = 64
+"""Most shapes among which like ones are looked for, pair by pair; of more, sizes are rounded up before."""
 
 
 class Levels(eqx.Module):
@@ -60,8 +62,7 @@ def levels_of(net: CompiledGraph) -> Levels:
             f"muon needs a matrix for each level of neurons, with {n_places:,} places in all for the wiring's "
             f"{net.n_synapses:,} synapses, and at most {MOST:,} are allowed; leave muon out for this wiring."
         )
-    if len(np.unique(shapes, axis=0)) > FEW:
-        shapes = 2 ** np.ceil(np.log2(shapes)).astype(np.int64)
+    shapes = _of_few_kinds(shapes)
     kinds, kind = np.unique(shapes, axis=0, return_inverse=True)
     kind = kind.reshape(-1)
     number = np.zeros(len(shapes), np.int64)  # of a level among those of its shape
@@ -164,6 +165,35 @@ def _levels(senders: np.ndarray, receivers: np.ndarray, n_neurons: int) -> np.nd
     for i, j in zip(senders[order].tolist(), receivers[order].tolist(), strict=True):
         level[j] = max(level[j], level[i] + 1)
     return np.array(level)
+
+
+def _of_few_kinds(shapes: np.ndarray) -> np.ndarray:
+    """Rounds shapes `[levels, 2]` up, so that there are at most `FEW`, and orthogonalising them stays cheap.
+
+    Two of them become one, as large as both, where that adds the least work, until few are left.
+    """
+    for per_octave in (8, 4, 2, 1):
+        if len(np.unique(shapes, axis=0)) > _MANY:
+            octaves = np.ceil(np.round(per_octave * np.log2(shapes), 9)) / per_octave
+            shapes = np.ceil(np.round(2**octaves, 9)).astype(np.int64)
+    kinds, kind, counts = np.unique(shapes, axis=0, return_inverse=True, return_counts=True)
+    kind = kind.reshape(-1)
+    while len(kinds) > FEW:
+        joint = np.maximum(kinds[:, None], kinds[None])
+        work = counts * _work(kinds)
+        added = (counts[:, None] + counts[None]) * _work(joint) - work[:, None] - work[None]
+        added[np.tril_indices(len(kinds))] = np.inf
+        first, second = np.unravel_index(np.argmin(added), added.shape)
+        kinds[first], counts[first] = joint[first, second], counts[first] + counts[second]
+        kinds, counts = np.delete(kinds, second, axis=0), np.delete(counts, second)
+        kind = np.where(kind == second, first, kind)
+        kind = np.where(kind > second, kind - 1, kind)
+    return kinds[kind]
+
+
+def _work(shapes: np.ndarray) -> np.ndarray:
+    """What it takes to orthogonalise a matrix, in proportion: the square of the less times the greater size."""
+    return np.prod(shapes, axis=-1, dtype=np.float64) * np.min(shapes, axis=-1)
 
 
 def _within(level: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

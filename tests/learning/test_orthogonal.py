@@ -131,6 +131,21 @@ def test_many_levels_are_a_few_stacks():
     assert [stack.shape for stack in levels.places] == [(n - 1, 1, 1)]
 
 
+@pytest.mark.parametrize("n", [10, 40, 3000])
+def test_like_shapes_become_one_and_little_work_is_added(n):
+    """Less than as much again, where powers of 2 add more than twice as much to shapes like these."""
+    shapes = np.random.default_rng(n).integers(20, 40, (n, 2)) * [8, 1]
+    found = orthogonal._of_few_kinds(shapes)
+    assert np.all(found >= shapes)
+    assert len(np.unique(found, axis=0)) == orthogonal.FEW
+
+    def work(shapes: np.ndarray) -> int:
+        return sum(rows * columns * min(rows, columns) for rows, columns in shapes.tolist())
+
+    assert work(found) < 2 * work(shapes)
+    assert work(2 ** np.ceil(np.log2(shapes)).astype(int)) > 3 * work(shapes)
+
+
 def test_matrices_that_are_far_more_than_the_synapses_are_refused(monkeypatch):
     monkeypatch.setattr(orthogonal, "MOST", 30)
     net = compile_topology(generators.mlp([5, 4, 3]), n_states=2)
