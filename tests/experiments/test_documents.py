@@ -53,6 +53,13 @@ def test_of_nothing_nothing_is_judged(name):
     assert {one.verdict for one in judged} == {"not judged"}
 
 
+@pytest.mark.parametrize("name", experiments.names())
+def test_the_figure_of_a_scale_with_many_panels_is_drawn_before_anything_is_found(name):
+    experiment = experiments.load(name)
+    figure = experiment.module.draw(experiment.at("small").settings, {})
+    assert figure.get_axes() or figure.subfigs
+
+
 def test_numbers_in_names_are_in_order(monkeypatch):
     monkeypatch.setattr(documents, "_files", lambda: dict.fromkeys(["fig10", "figs", "fig9", "fig9b", "new"]))
     assert experiments.names() == ["fig9", "fig10", "fig9b", "figs", "new"]

@@ -172,7 +172,8 @@ def _curves(axes: "Axes", settings: Settings, results: Results) -> None:
     style(axes, "test accuracy")
     axes.set_xticks(at, [f"{step:,}" for step in settings.steps], fontsize=8)
     axes.set_xlabel("examples, one at a time" if settings.batch_size == 1 else "learning steps", fontsize=8)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
     task = results[CHOSEN].numbers["test"] if CHOSEN in results else "left out"
     axes.set_title(f"{task}, never seen in meta-training", fontsize=9, color=INK)
 

@@ -111,6 +111,8 @@ def draw(settings: Settings, results: Results) -> "Figure":
             axes.set_xlabel("learning steps" if row + 1 == shape[0] else "", fontsize=8)
             if row == 0:
                 axes.set_title(wiring.replace("_", " "), fontsize=8.5, color=INK)
+    for axes in panels.ravel():  # all of them have one axis of steps
+        axes.set_xticks(np.arange(len(settings.steps)), [f"{step:,}" for step in settings.steps], fontsize=6.5)
     lines = [panels[0, 0].plot([], [], color=ink, label=rule)[0] for rule, ink in inks.items()]
     figure.legend(handles=lines, loc="outside right upper", frameon=False, fontsize=7.5)
     return figure
@@ -132,4 +134,3 @@ def _panel(axes: "Axes", settings: Settings, results: Results, task: str, wiring
         axes.text(0.5, 0.5, "left out", transform=axes.transAxes, ha="center", fontsize=8)
     axes.set_ylim(-0.02, 1.02)
     style(axes, "")
-    axes.set_xticks(at, [f"{step:,}" for step in settings.steps], fontsize=6.5)
