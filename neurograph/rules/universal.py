@@ -10,12 +10,16 @@ update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j su
            l <- (1 - k_t) (l + base(t) q),  w <- w - rate(t) p - k_t / (1 - k_t) l,  k_t = k / (t + k + 1)
            phi: x, m_1, m_2 and D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_1 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
-           1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1
+           1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1; times
+           (path_j / 3)^(-p(t)), where path_j is the number of levels of the longest path through j
            r_j: the root mean square of delta_j, relative to that of all steps so far
            c_j = c + 0.3 V tanh(U z_j + a), ln g_j likewise     z_j: age, fan-in, level, signal against noise ...
 
 What a step does to a receiver does not depend on its number of in-neighbours, its depth, or the scales of inputs and
-errors, but through what the network sees: fan-in, level, height, size of the batch, and the error at outputs.
+errors, but through what the network sees (fan-in, level, height, size of the batch, and the error at outputs) and
+through the length of paths: the changes of all levels of a path add up at its end, and those of the first steps, all
+of which follow one gradient, most. With p = 1/2 they add up to as much as those of a perceptron of two hidden layers,
+if they are as independent of each other as random numbers.
 
 p has its whole effect at once, by a rate that falls with the age. q acts through an average: synapses follow those that
 plain steps along q would have led to, with the weight k_t. Each q then counts as under a rate that falls to 0 at the
@@ -61,6 +65,8 @@ FEATURES = (
 HIDDEN = 16
 _TINY = 1e-18
 """What a mean square is never below, so that a receiver that learns nothing has finite derivatives."""
+USUAL_PATH = 3
+"""The length of the paths of a perceptron with two hidden layers, where the length changes nothing."""
 LEAST_VARIANCE = 1e-3
 """What is added to the mean variance of what a receiver fits by: where nothing varies on a batch, the fit ends."""
 
@@ -93,6 +99,7 @@ class Universal(Rule):
         decays: b_1, b_2, b_3 as logits.
         log_horizon, power: log tau and p of `rate(t) = (1 + t / tau)^p`, for hidden neurons and outputs.
         base_power: that of base(t), for hidden neurons and outputs.
+        path_power, log_path_horizon: p and log tau of `p(t) = p / (1 + t / tau)`, the power of the length of paths.
         log_share: log of k, for hidden neurons and outputs.
         coefficients: c, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
         base: d, `[2, directions]`: without the synapse itself, since averaged steps away from 0 or towards it add up.
@@ -110,6 +117,8 @@ class Universal(Rule):
     log_horizon: Float[Number, "2"] = _by_role(1.5)
     power: Float[Number, "2"] = _by_role(-0.7)
     base_power: Float[Number, "2"] = _by_role(0.0)
+    path_power: Scalar = 0.5
+    log_path_horizon: Scalar = 2.0
     log_share: Float[Number, "2"] = _by_role(0.0)
     coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.05, 0.05, 0.0)
     base: Float[Number, "2 directions"] = _by_role(0.05, 0.0, 0.0, 0.0, 0.0)
@@ -278,11 +287,13 @@ class Universal(Rule):
         c = self.coefficients[of, :, None] + said[:-1]
         # c and d are relative to the sizes of the directions; Adam's has its own
         sizes = [fit, fast / correct[0], slow / correct[1], jnp.ones_like(n), gradient]
+        power = self.path_power / (1 + t / jnp.exp(self.log_path_horizon))
+        scale = scale * ((place.level + place.height) / USUAL_PATH) ** -power
         factors = [*(scale * c[k] / size for k, size in enumerate(sizes)), c[-1]]
         more = relative * jnp.exp(said[-1]) * scale
         bases = [more * d / size for d, size in zip(self.base[of], sizes, strict=True)]
         horizon, k = jnp.exp(self.log_horizon[of]), jnp.exp(self.log_share[of])
-        rates = [(1 + t / horizon) ** power for power in (self.power[of], self.base_power[of])]
+        rates = [(1 + t / horizon) ** falls for falls in (self.power[of], self.base_power[of])]
         share = jnp.broadcast_to(k / (t + k + 1), n.shape)
         return rates[0] * jnp.stack(factors), rates[1] * jnp.stack(bases), jnp.stack([0.1 * noise, share])
 

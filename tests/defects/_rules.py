@@ -31,6 +31,13 @@ FORMULAS = (
         Rewrite("self.centring * jnp.mean(direct, axis=2, keepdims=True)", "jnp.mean(direct, axis=2, keepdims=True)"),
         (OF_UNIVERSAL,),
     ),
+    Mutation(
+        "steps that are greater where paths are longer",
+        UNIVERSAL,
+        "Universal.adapt",
+        Rewrite("self.path_power / (1 + t / jnp.exp(self.log_path_horizon))", "-self.path_power"),
+        (OF_UNIVERSAL,),
+    ),
     Mutation("nu transposed", BLUR, "Blur.send_up", Rewrite("self.nu", "self.nu.T"), (RUNS,)),
     Mutation("mu transposed", BLUR, "Blur.send_down", Rewrite("self.mu", "self.mu.T"), (RUNS,)),
     Mutation(

@@ -40,6 +40,8 @@ def _rule(n_fits: int) -> Universal:
         log_horizon=jnp.array([0.3, 0.8]),
         power=jnp.array([-0.4, -0.9]),
         base_power=jnp.array([-0.2, 0.3]),
+        path_power=0.8,
+        log_path_horizon=0.6,
         log_share=jnp.array([0.5, -0.4]),
         coefficients=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS)))),
         base=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS) - 1))),
@@ -156,6 +158,8 @@ class Loop:
             assert len(z) == len(FEATURES)
             said = 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
             adam = fast * correct[0] / (np.sqrt(square * correct[2]) + 0.1 * noise)
+            paths = (self.level[j] + self.height[j]) / 3
+            scale *= paths ** (-rule.path_power / (1 + self.t / np.exp(rule.log_path_horizon)))
             directions = [scale * phi for phi in (fit / rms(fit), fast / rms(fast), slow / rms(slow), adam, d / rms(d))]
             rate, base_rate = (
                 (1 + self.t / np.exp(rule.log_horizon[of])) ** power[of] for power in (rule.power, rule.base_power)
