@@ -3,23 +3,25 @@
 forward    hidden: u = (r - alpha mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain(t) u); outputs: y = r
            inputs: (x - mean_b x) / the root of their mean variance, one number for all of them
 backward   delta = dL/dr, exactly, the normalisation included
-synapses   D = mean_b(y_i delta_j);  m_k <- b_k m_k + (1 - b_k) D, k = 1, 2;  v <- b_3 v + (1 - b_3) D^2
-           variance of D: (mean_b(y_i^2 delta_j^2) - D^2) / B for a batch of B
+synapses   D = mean_b((y_i - a(t) mean_b y_i) delta_j), the mean of B terms, whose variance the network sees, too
+           m_k <- b_k m_k + (1 - b_k) D, k = 1, 2;  v <- b_3 v + (1 - b_3) D^2
            x: each receiver's damped least-squares fit of m_1 by what it receives (see `engine.fits`)
 update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j sum_f d_f phi_f / rms_j(phi_f)
            l <- (1 - k_t) (l + base(t) q),  w <- w - rate(t) p - k_t / (1 - k_t) l,  k_t = k / (t + k + 1)
            phi: x, m_1, m_2 and D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_1 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
-           1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1; times
-           (path_j / 3)^(-p(t)), where path_j is the number of levels of the longest path through j
+           1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1; of both times
+           (e max(1, path_j / 3)^-p)^(1 / (1 + t / tau_e)), path_j: the synapses of the longest path through j
            r_j: the root mean square of delta_j, relative to that of all steps so far
            c_j = c + 0.3 V tanh(U z_j + a), ln g_j likewise     z_j: age, fan-in, level, signal against noise ...
 
 What a step does to a receiver does not depend on its number of in-neighbours, its depth, or the scales of inputs and
-errors, but through what the network sees (fan-in, level, height, size of the batch, and the error at outputs) and
-through the length of paths: the changes of all levels of a path add up at its end, and those of the first steps, all
-of which follow one gradient, most. With p = 1/2 they add up to as much as those of a perceptron of two hidden layers,
-if they are as independent of each other as random numbers.
+errors, but through what the network sees: fan-in, level, height, size of the batch, and the error at outputs.
+
+The first steps are apart. All of them follow one gradient, so that the changes of all levels of a path add up at its
+end; they are smaller where it is long, with p = 1/2 as if they were independent random numbers. And D is the gradient
+but for a(t), by which they leave out what all synapses of a receiver have in common where senders, such as those with
+softplus, are active on the mean: together these do no more than the bias, but too much of it.
 
 p has its whole effect at once, by a rate that falls with the age. q acts through an average: synapses follow those that
 plain steps along q would have led to, with the weight k_t. Each q then counts as under a rate that falls to 0 at the
@@ -66,7 +68,7 @@ HIDDEN = 16
 _TINY = 1e-18
 """What a mean square is never below, so that a receiver that learns nothing has finite derivatives."""
 USUAL_PATH = 3
-"""The length of the paths of a perceptron with two hidden layers, where the length changes nothing."""
+"""Up to this length, that of the paths of a perceptron with two hidden layers, the length of paths changes nothing."""
 LEAST_VARIANCE = 1e-3
 """What is added to the mean variance of what a receiver fits by: where nothing varies on a batch, the fit ends."""
 
@@ -95,11 +97,13 @@ class Universal(Rule):
         gain: of hidden neurons, at first and late: `gain(t) = gain_1 + (gain_0 - gain_1) / (1 + t / tau_g)`.
         log_gain_horizon: log of tau_g.
         centring: alpha, the share of its mean over the batch that a hidden neuron subtracts.
+        sender_centring: a(0), of `a(t) = a(0) / (1 + t)`, the share of their mean that senders are without.
         log_damping: log of the damping of fits, relative to the mean variance of what is received + `LEAST_VARIANCE`.
         decays: b_1, b_2, b_3 as logits.
         log_horizon, power: log tau and p of `rate(t) = (1 + t / tau)^p`, for hidden neurons and outputs.
         base_power: that of base(t), for hidden neurons and outputs.
-        path_power, log_path_horizon: p and log tau of `p(t) = p / (1 + t / tau)`, the power of the length of paths.
+        log_early: log e, for hidden neurons and outputs.
+        path_power, log_early_horizon: p and log tau_e.
         log_share: log of k, for hidden neurons and outputs.
         coefficients: c, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
         base: d, `[2, directions]`: without the synapse itself, since averaged steps away from 0 or towards it add up.
@@ -112,13 +116,15 @@ class Universal(Rule):
     gain: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([1.0, 1.5]))
     log_gain_horizon: Scalar = 2.0
     centring: Scalar = 0.5
+    sender_centring: Scalar = 1.0
     log_damping: Scalar = -1.0
     decays: Float[Number, "3"] = eqx.field(default_factory=lambda: np.array([0.0, 3.0, 3.0]))
     log_horizon: Float[Number, "2"] = _by_role(1.5)
     power: Float[Number, "2"] = _by_role(-0.7)
     base_power: Float[Number, "2"] = _by_role(0.0)
+    log_early: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([-0.5, 0.0]))
     path_power: Scalar = 0.5
-    log_path_horizon: Scalar = 2.0
+    log_early_horizon: Scalar = 2.0
     log_share: Float[Number, "2"] = _by_role(0.0)
     coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.05, 0.05, 0.0)
     base: Float[Number, "2 directions"] = _by_role(0.05, 0.0, 0.0, 0.0, 0.0)
@@ -137,7 +143,7 @@ class Universal(Rule):
         if self.n_fits < 1:
             raise RuleError(f"n_fits of the rule Universal is {self.n_fits}; its steps need a fit of 1 round or more.")
         n, units = len(TERMS), np.shape(self.hidden_bias)[-1:]
-        shapes = dict.fromkeys(("gain", "log_horizon", "power", "base_power", "log_share"), (2,)) | {
+        shapes = dict.fromkeys(("gain", "log_horizon", "power", "base_power", "log_early", "log_share"), (2,)) | {
             "decays": (3,), "coefficients": (2, n), "base": (2, n - 1),
             "hidden": (*units, len(FEATURES)), "output": (2, n + 1, *units),
         }  # fmt: skip
@@ -155,11 +161,11 @@ class Universal(Rule):
     # --- the forward pass ---
 
     def at(self, step: Int[Array, ""]) -> "Universal":
-        """The rule with the gain of that age in the place of the first."""
+        """The rule with the gain and the centring of senders of that age in the place of the first."""
         t = jnp.asarray(step).astype(jnp.result_type(self.gain))
         first, late = self.gain[0], self.gain[1]
         now = late + (first - late) / (1 + t / jnp.exp(self.log_gain_horizon))
-        return dataclasses.replace(self, gain=jnp.stack([now, late]))
+        return dataclasses.replace(self, gain=jnp.stack([now, late]), sender_centring=self.sender_centring / (1 + t))
 
     def present(self, x: Float[Array, "1 inputs batch"]) -> States:
         centred = x - jnp.mean(x, axis=2, keepdims=True)
@@ -219,6 +225,8 @@ class Universal(Rule):
 
     def pre(self, neurons: Neurons) -> tuple[Messages, ...]:
         y = neurons.backward[:1]
+        if y.shape[2] > 1:  # the unit neuron is the same whichever the example
+            y = y - self.sender_centring * jnp.mean(y, axis=2, keepdims=True)
         return y, y**2
 
     def post(self, neurons: Neurons) -> tuple[Messages, ...]:
@@ -287,8 +295,9 @@ class Universal(Rule):
         c = self.coefficients[of, :, None] + said[:-1]
         # c and d are relative to the sizes of the directions; Adam's has its own
         sizes = [fit, fast / correct[0], slow / correct[1], jnp.ones_like(n), gradient]
-        power = self.path_power / (1 + t / jnp.exp(self.log_path_horizon))
-        scale = scale * ((place.level + place.height) / USUAL_PATH) ** -power
+        path = jnp.log(jnp.maximum((place.level + place.height) / USUAL_PATH, 1))
+        early = (self.log_early[of] - self.path_power * path) / (1 + t / jnp.exp(self.log_early_horizon))
+        scale = scale * jnp.exp(early)
         factors = [*(scale * c[k] / size for k, size in enumerate(sizes)), c[-1]]
         more = relative * jnp.exp(said[-1]) * scale
         bases = [more * d / size for d, size in zip(self.base[of], sizes, strict=True)]

@@ -35,7 +35,7 @@ FORMULAS = (
         "steps that are greater where paths are longer",
         UNIVERSAL,
         "Universal.adapt",
-        Rewrite("self.path_power / (1 + t / jnp.exp(self.log_path_horizon))", "-self.path_power"),
+        Rewrite("self.log_early[of] - self.path_power * path", "self.log_early[of] + self.path_power * path"),
         (OF_UNIVERSAL,),
     ),
     Mutation("nu transposed", BLUR, "Blur.send_up", Rewrite("self.nu", "self.nu.T"), (RUNS,)),

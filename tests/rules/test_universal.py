@@ -35,13 +35,15 @@ def _rule(n_fits: int) -> Universal:
         gain=jnp.array([0.9, 1.7]),
         log_gain_horizon=0.4,
         centring=0.6,
+        sender_centring=0.7,
         log_damping=-1.5,
         decays=jnp.array([-0.5, 2.0, 1.1]),
         log_horizon=jnp.array([0.3, 0.8]),
         power=jnp.array([-0.4, -0.9]),
         base_power=jnp.array([-0.2, 0.3]),
         path_power=0.8,
-        log_path_horizon=0.6,
+        log_early=jnp.array([-0.3, 0.2]),
+        log_early_horizon=0.6,
         log_share=jnp.array([0.5, -0.4]),
         coefficients=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS)))),
         base=jnp.asarray(0.1 * rng.normal(size=(2, len(TERMS) - 1))),
@@ -117,6 +119,7 @@ class Loop:
         batch, b = x.shape[1], 1 / (1 + np.exp(-np.asarray(rule.decays)))
         correct = 1 / (1 - b ** (self.t + 1))
         centred = y - y.mean(axis=1, keepdims=True)
+        sent = y - rule.sender_centring / (1 + self.t) * y.mean(axis=1, keepdims=True)
         w, bias = self.w.copy(), self.bias.copy()
         plain_w, plain_bias = self.plain_w.copy(), self.plain_bias.copy()
         for j in self.order:
@@ -125,9 +128,9 @@ class Loop:
             edges, of = self.into[j], int(self.role[j] == "output")
             senders = self.wiring.senders[edges]
             # of the unit neuron last
-            d = np.append(y[senders] @ delta[j], delta[j].sum()) / batch
+            d = np.append(sent[senders] @ delta[j], delta[j].sum()) / batch
             # the variance of the mean over the batch, synapse by synapse
-            each = np.concatenate([y[senders], np.ones((1, batch))]) * delta[j]
+            each = np.concatenate([sent[senders], np.ones((1, batch))]) * delta[j]
             chance = np.sum(np.var(each, axis=1)) / batch
             weight = np.append(self.w[edges], self.bias[j])
             old = np.concatenate([self.memory[0][:, edges], self.memory[1][:, [j]]], axis=1)
@@ -158,8 +161,9 @@ class Loop:
             assert len(z) == len(FEATURES)
             said = 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
             adam = fast * correct[0] / (np.sqrt(square * correct[2]) + 0.1 * noise)
-            paths = (self.level[j] + self.height[j]) / 3
-            scale *= paths ** (-rule.path_power / (1 + self.t / np.exp(rule.log_path_horizon)))
+            path = max(1, (self.level[j] + self.height[j]) / 3)
+            first = np.exp(rule.log_early[of]) * path**-rule.path_power
+            scale *= first ** (1 / (1 + self.t / np.exp(rule.log_early_horizon)))
             directions = [scale * phi for phi in (fit / rms(fit), fast / rms(fast), slow / rms(slow), adam, d / rms(d))]
             rate, base_rate = (
                 (1 + self.t / np.exp(rule.log_horizon[of])) ** power[of] for power in (rule.power, rule.base_power)
@@ -205,7 +209,7 @@ def test_steps_are_those_of_a_loop_over_neurons(name):
 
 
 def test_the_backward_pass_is_the_gradient_through_the_normalisation():
-    wiring, rule = _wirings()["outputs at two levels"], Universal(gain=jnp.array([1.3, 2.0]))
+    wiring, rule = _wirings()["outputs at two levels"], Universal(gain=jnp.array([1.3, 2.0]), sender_centring=0.0)
     net = ng.compile(wiring)
     state = ng.engine.init(jax.random.key(1), net, rule, dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(2), (4, 9), jnp.float64)
