@@ -1,6 +1,6 @@
 """An experiment in its folder: opened, run cell by cell, interrupted, resumed, finished.
 
-experiment.json     what is computed: the experiment's file, scale, seed and command, with a checksum
+experiment.json     what is computed: the experiment's file, scale, seed, command and data folder, with a checksum
 environment.jsonl   machine, cores, versions and date of each process that computed cells
 cells/, searches/   results, and run folders of cells that are meta-training (see `cells`)
 numbers.csv, numbers.json, claims.json, figure.png, report.html   written when all cells are done
@@ -110,6 +110,8 @@ def open_new(
     """
     experiment, size = load(what), scale_of(scale)
     check_free(folder)
+    if data_dir is not None:
+        data_dir = str(pathlib.Path(data_dir).expanduser().absolute())
     made = Reproduction(experiment, size, seed, data_dir, command, folder)
     check_cells(made)
     try:
@@ -118,7 +120,7 @@ def open_new(
         raise RunError(f"folder '{folder}' cannot be made: {error.strerror}", fix_of(error)) from error
     with claims_of_folders.claiming(folder):
         check_free(folder)  # which another process may have taken meanwhile
-        about = {"experiment": experiment.name, "scale": size, "seed": seed, "command": command}
+        about = {"experiment": experiment.name, "scale": size, "seed": seed, "command": command, "data_dir": data_dir}
         _record_environment(made)
         write_atomically(folder / FILE, as_line({**about, "document": dict(experiment.document)}))
     return made
@@ -138,7 +140,7 @@ def resume(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction
 
     Args:
         folder: its folder.
-        data_dir: the folder of data sets, where that is now.
+        data_dir: the folder of data sets, where that is another one now.
 
     Raises:
         RunError: the folder holds no experiment, or a damaged one; another process writes it.
@@ -167,7 +169,8 @@ def read(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction:
     if record is None or not all(key in record for key in known):
         raise RunError(f"'{path}' is damaged; start the experiment anew in another folder.")
     experiment = of_data(record["experiment"], record["document"])
-    found = Reproduction(experiment, scale_of(record["scale"]), record["seed"], data_dir, record["command"], folder)
+    place = data_dir or record.get("data_dir")  # which folders made before this was kept lack
+    found = Reproduction(experiment, scale_of(record["scale"]), record["seed"], place, record["command"], folder)
     for cell in found.cells:
         done = cells.read(folder, cell.name)
         if done is not None:

@@ -204,6 +204,17 @@ def test_a_page_of_results_is_written_from_the_folder(sums, tmp_path):
     assert row in (results / "claims.md").read_text(encoding="utf-8").splitlines()
 
 
+def test_the_folder_of_data_is_kept_and_may_be_another_one(sums, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = experiments.open_new(str(sums.path), tmp_path / "given", "small", data_dir="data", command="")
+    assert given.data_dir == str(tmp_path / "data")
+    monkeypatch.chdir("/")
+    assert experiments.resume(tmp_path / "given").data_dir == str(tmp_path / "data")
+    assert experiments.resume(tmp_path / "given", data_dir="elsewhere").data_dir == "elsewhere"
+    experiments.open_new(str(sums.path), tmp_path / "none", "small", command="")
+    assert experiments.resume(tmp_path / "none").data_dir is None
+
+
 @pytest.mark.parametrize("suffix", ["json", "safetensors"])
 def test_a_damaged_result_is_computed_anew(sums, suffix):
     made = opened(sums)
