@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from .._text import UserError
 from ..ops import DOWN, UP, Costs, Stage, Wiring
-from ..topology import Topology, heights, levels
+from ..topology import Topology, heights, levels, path_lengths
 from . import _stages as stages
 from . import kernels
 from ._blocks import (
@@ -142,6 +142,7 @@ def compile_topology(
         output_places=int32(place[rank[topology.outputs]]),
         feeds_on=jax.device_put(groups.feeds_on),
         depth=int32(np.stack([levels(topology), heights(topology)])[:, groups.order]),
+        path_length=jax.device_put(path_lengths(topology)[groups.order].astype(np.float32)),
         fan_in=int32(in_degree[topology.receivers]),
         fan_out=int32(out_degree[topology.senders]),
         bias_fan=int32(np.stack([in_degree, groups.layer_size[rank]])),

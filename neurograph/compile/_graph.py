@@ -31,6 +31,7 @@ class CompiledGraph(eqx.Module):
         output_places: where it is among the neurons of the output stages.
         feeds_on: compiled neuron -> whether it has outgoing synapses.
         depth: compiled neuron -> its level, and its height: the longest paths to it and from it.
+        path_length: compiled neuron -> the mean length of the paths through it (see `topology.path_lengths`).
         fan_in, fan_out: of each synapse's receiver and sender, in the user's order; bias excluded.
         bias_fan: `[2, neurons]`, in the user's order: fan-in, and number of neurons of its population at its level.
         weights, backward_weights, biases: initial synapses that came with the topology, in the user's order, or None.
@@ -52,6 +53,7 @@ class CompiledGraph(eqx.Module):
     output_places: Int[Array, " outputs"]
     feeds_on: Array
     depth: Int[Array, "two neurons"]
+    path_length: Float[Array, " neurons"]
     fan_in: Int[Array, " synapses"]
     fan_out: Int[Array, " synapses"]
     bias_fan: Int[Array, "two neurons"]

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from .._text import UserError, count, shown
-from ..topology import HIDDEN, OUTPUT, Population, Topology, from_arrays, heights, levels
+from ..topology import HIDDEN, OUTPUT, Population, Topology, from_arrays, heights, levels, path_lengths
 from ._blocks import int32
 from ._compile import compile_topology
 from ._graph import CompiledGraph
@@ -162,6 +162,8 @@ class Mould:
         lower, upper = _ends(net)
         depth = np.zeros((2, n), np.int64)
         depth[:, rank] = level, heights(wiring)
+        path_length = np.zeros(n, np.float32)
+        path_length[rank] = path_lengths(wiring)
         column = np.zeros(n, np.int64)
         column[rank[wiring.inputs]] = np.arange(len(wiring.inputs))
         column[rank[wiring.outputs]] = np.arange(len(wiring.outputs))
@@ -179,6 +181,7 @@ class Mould:
             output_places=int32(np.searchsorted(with_outputs, rank[wiring.outputs])),
             feeds_on=jax.device_put(out_degree > 0),
             depth=int32(depth),
+            path_length=jax.device_put(path_length),
             fan_in=int32(np.maximum(in_degree[upper], 1)),
             fan_out=int32(np.maximum(out_degree[lower], 1)),
             bias_fan=int32(np.stack([np.maximum(in_degree, 1)[np.asarray(net.neuron_rank)], of_layer])),

@@ -83,11 +83,11 @@ def updated(
     # what the receiver makes of its total, by the rule of the synapses
     below = _collected(net, ops.UP, lower_laid)
 
-    depth = net.depth.astype(state.dtype)
+    depth, path_length = net.depth.astype(state.dtype), net.path_length.astype(state.dtype)
 
     def place(s: int, type_: Any) -> Place:
         rows = slice(wiring.stages[s].start, wiring.stages[s].stop)
-        return Place(type_.role, *depth[:, rows])
+        return Place(type_.role, depth[0, rows], depth[1, rows], path_length[rows])
 
     def adapted(r: int) -> list[Any]:
         adapt = rules[r].adapt

@@ -76,11 +76,13 @@ class Place(NamedTuple):
     Attributes:
         role: "hidden" or "output"; or "input", for which nothing is read.
         level, height: the number of synapses of the longest path to a neuron, and from it.
+        path_length: the mean number of synapses of the paths through it (see `topology.path_lengths`).
     """
 
     role: str
     level: Float[Array, " neurons"]
     height: Float[Array, " neurons"]
+    path_length: Float[Array, " neurons"]
 
 
 class Seen(NamedTuple):

@@ -362,11 +362,11 @@ def _adapted(rule: Rule, into: Any, statistics: tuple[Any, Any], role: str, step
     """The shapes that `adapt` returns for neurons of a role."""
     at = _array(NEURONS)
 
-    def calls(rule: Rule, into: Any, below: Any, upper: Any, level: Any, height: Any, step: Any) -> Any:
+    def calls(rule: Rule, into: Any, below: Any, upper: Any, where: Any, step: Any) -> Any:
         # the role is no array, so that it is bound before the call on shapes
-        return type(rule).adapt(rule, into, below, upper, Place(role, level, height), step)
+        return type(rule).adapt(rule, into, below, upper, Place(role, *where), step)
 
-    return _called(rule, "adapt", into, *statistics, at, at, step, by=calls)
+    return _called(rule, "adapt", into, *statistics, (at, at, at), step, by=calls)
 
 
 def _same(rule: Rule, name: str, found: Any, wanted: Any, words: str) -> None:

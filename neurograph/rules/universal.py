@@ -11,7 +11,7 @@ update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j su
            phi: x, m_1, m_2 and D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_1 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
            1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1; of both times
-           (e max(1, path_j / 3)^-p)^(1 / (1 + t / tau_e)), path_j: the synapses of the longest path through j
+           (e max(1, path_j / 3)^-p)^(1 / (1 + t / tau_e)), path_j: `topology.path_lengths`
            r_j: the root mean square of delta_j, relative to that of all steps so far
            c_j = c + 0.3 V tanh(U z_j + a), ln g_j likewise     z_j: age, fan-in, level, signal against noise ...
 
@@ -295,7 +295,7 @@ class Universal(Rule):
         c = self.coefficients[of, :, None] + said[:-1]
         # c and d are relative to the sizes of the directions; Adam's has its own
         sizes = [fit, fast / correct[0], slow / correct[1], jnp.ones_like(n), gradient]
-        path = jnp.log(jnp.maximum((place.level + place.height) / USUAL_PATH, 1))
+        path = jnp.log(jnp.maximum(place.path_length / USUAL_PATH, 1))
         early = (self.log_early[of] - self.path_power * path) / (1 + t / jnp.exp(self.log_early_horizon))
         scale = scale * jnp.exp(early)
         factors = [*(scale * c[k] / size for k, size in enumerate(sizes)), c[-1]]

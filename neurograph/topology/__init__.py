@@ -29,6 +29,7 @@ from ._types import TopologyWarning as TopologyWarning
 from ._validate import check_fits as check_fits
 from ._validate import heights as heights
 from ._validate import levels as levels
+from ._validate import path_lengths as path_lengths
 from ._validate import validate as validate
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ All but `levels` of a deep graph run without a Python loop; that one loops over 
 level has few.
 """
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,9 +27,7 @@ def levels_or_minus_one(senders: np.ndarray, receivers: np.ndarray, n_neurons: i
     that the narrow ones are gone through edge by edge.
     """
     level = np.full(n_neurons, -1, dtype=np.int64)
-    # 16-bit keys take NumPy's radix sort, several times faster.
-    keys = senders.astype(np.uint16) if n_neurons <= np.iinfo(np.uint16).max else senders
-    sorted_receivers = receivers[np.argsort(keys, kind="stable")]
+    sorted_receivers = receivers[_argsort(senders, n_neurons)]
     start = np.concatenate(([0], np.cumsum(np.bincount(senders, minlength=n_neurons))))
     waiting_for = np.bincount(receivers, minlength=n_neurons)
     position = np.empty(n_neurons, dtype=np.int64)
@@ -52,6 +51,24 @@ def levels_or_minus_one(senders: np.ndarray, receivers: np.ndarray, n_neurons: i
         frontier = ready[position[ready] == np.arange(ready.size)]
         current += 1
     return level
+
+
+def mean_lengths(senders: np.ndarray, receivers: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Gives the mean number of steps back from each neuron along random synapses, float64 `[neurons]`, by level."""
+    degree = np.bincount(receivers, minlength=level.size)
+    length = (degree > 0).astype(np.float64)
+    order = _argsort(level[receivers], level.size)
+    senders, receivers = senders[order], receivers[order]
+    ends = np.searchsorted(level[receivers], np.arange(1, level.max(initial=0) + 2))
+    for begin, end in itertools.pairwise([0, *ends.tolist()]):
+        to = receivers[begin:end]
+        np.add.at(length, to, length[senders[begin:end]] / degree[to])
+    return length
+
+
+def _argsort(keys: np.ndarray, n: int) -> np.ndarray:
+    """The stable order of keys from 0 to n - 1; those of 16 bits take NumPy's radix sort, several times faster."""
+    return np.argsort(keys.astype(np.uint16) if n <= np.iinfo(np.uint16).max else keys, kind="stable")
 
 
 class _Views(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 
 from .._text import count, nearest, shown
-from ._graph import find_cycle, first_parallel, levels_or_minus_one, reachable
+from ._graph import find_cycle, first_parallel, levels_or_minus_one, mean_lengths, reachable
 from ._types import ACTIVATION_NAMES, HIDDEN, INPUT, OUTPUT, ROLES, Population, Topology, TopologyWarning, fail
 
 _FEW = 5
@@ -56,6 +56,31 @@ def heights(topology: Topology) -> np.ndarray:
     if (height < 0).any():
         levels(topology)  # which names the cycle
     return height
+
+
+def path_lengths(topology: Topology) -> np.ndarray:
+    """Gives the mean length of the paths through every neuron, `b_j + f_j`.
+
+    They come from a random walk that goes back from the neuron to one in-neighbour after another, each as likely as the
+    others, and one that goes on to its out-neighbours likewise: `b_j = 1 + mean_{i in I(j)} b_i`, 0
+    without in-neighbours; `f_i = 1 + mean_{j in J(i)} f_j`, 0 without out-neighbours. In a perceptron this is the
+    number of its layers of synapses; where there are short cuts it is less than level and height together.
+
+    Args:
+        topology: the wiring.
+
+    Returns:
+        float64 `[neurons]`.
+
+    Raises:
+        TopologyError: the wiring has a cycle.
+
+    >>> from neurograph import topology
+    >>> topology.path_lengths(topology.from_arrays([0, 0, 1], [1, 2, 2])).tolist()
+    [1.5, 2.0, 1.5]
+    """
+    back = mean_lengths(topology.senders, topology.receivers, levels(topology))
+    return back + mean_lengths(topology.receivers, topology.senders, heights(topology))
 
 
 def validate(topology: Topology, *, edge_place: Callable[[int], str] | None = None) -> None:

@@ -67,6 +67,7 @@ class Loop:
         self.order = np.argsort(self.level, kind="stable")
         graph = nx.DiGraph(zip(wiring.senders.tolist(), wiring.receivers.tolist(), strict=True))
         self.height = [nx.dag_longest_path_length(graph.subgraph({j} | nx.descendants(graph, j))) for j in range(n)]
+        self.path = [_walks(graph.reverse(), j) + _walks(graph, j) for j in range(n)]
         self.role = [("input", "hidden", "output")[r] for r in wiring.roles]
         self.memory = [np.zeros((3, e)), np.zeros((3, n))]
         self.plain_w, self.plain_bias = w.copy(), bias.copy()  # what the averages follow
@@ -161,7 +162,7 @@ class Loop:
             assert len(z) == len(FEATURES)
             said = 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
             adam = fast * correct[0] / (np.sqrt(square * correct[2]) + 0.1 * noise)
-            path = max(1, (self.level[j] + self.height[j]) / 3)
+            path = max(1, self.path[j] / 3)
             first = np.exp(rule.log_early[of]) * path**-rule.path_power
             scale *= first ** (1 / (1 + self.t / np.exp(rule.log_early_horizon)))
             directions = [scale * phi for phi in (fit / rms(fit), fast / rms(fast), slow / rms(slow), adam, d / rms(d))]
@@ -181,6 +182,12 @@ class Loop:
             self.memory[0][:, edges], self.memory[1][:, j] = kept[:, :-1], kept[:, -1]
         self.plain_w, self.plain_bias = plain_w, plain_bias
         self.w, self.bias, self.t = w, bias, self.t + 1
+
+
+def _walks(graph: nx.DiGraph, neuron: int) -> float:
+    """The mean length of random walks, by their enumeration."""
+    following = list(graph.successors(neuron))
+    return 1 + sum(_walks(graph, other) for other in following) / len(following) if following else 0.0
 
 
 def rms_of(values):

@@ -32,6 +32,7 @@ from neurograph.topology import (
     from_networkx,
     heights,
     levels,
+    path_lengths,
     permute,
     relabel,
     to_adjacency,
@@ -212,6 +213,20 @@ def test_levels_are_topological_generations(topology: Topology, few: int):
         backwards = nx.topological_generations(as_graph(topology).reverse())
         expected = {neuron: height for height, group in enumerate(backwards) for neuron in group}
         assert dict(enumerate(heights(topology).tolist())) == expected
+
+
+@PROPERTY
+@given(topologies())
+def test_path_lengths_are_means_over_random_walks(topology: Topology):
+    """Both ways, from neuron to neuron in networkx's order."""
+    expected = np.zeros(topology.n_neurons)
+    for graph in (as_graph(topology), as_graph(topology).reverse()):
+        length: dict[int, float] = {}
+        for j in nx.topological_sort(graph):
+            before = [length[i] for i in graph.predecessors(j)]
+            length[j] = 1 + sum(before) / len(before) if before else 0.0
+        expected += [length[j] for j in range(topology.n_neurons)]
+    np.testing.assert_allclose(path_lengths(topology), expected, rtol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore::neurograph.topology.TopologyWarning")

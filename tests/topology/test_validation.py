@@ -25,6 +25,7 @@ from neurograph.topology import (
     from_networkx,
     heights,
     levels,
+    path_lengths,
     permute,
     relabel,
     to_adjacency,
@@ -283,6 +284,8 @@ def test_levels_of_an_unchecked_cycle_are_an_error(edges):
         levels(unchecked)
     with pytest.raises(TopologyError, match=r"cycle|self-loop"):
         heights(unchecked)
+    with pytest.raises(TopologyError, match=r"cycle|self-loop"):
+        path_lengths(unchecked)
 
 
 def test_a_hidden_neuron_on_no_path_is_kept_with_a_warning():
