@@ -1,5 +1,9 @@
 """How a rule that is to carry over is judged: leads over the best baseline, what is lost, and what is left out."""
 
+import csv
+import pathlib
+import runpy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,3 +135,21 @@ def test_a_problem_may_have_its_own_numbers_of_draws_and_divide_its_examples_ane
     tests = {np.asarray(divided.trial(jax.random.key(n)).test.x).tobytes() for n in range(40)}
     assert len(tests) == 5
     assert whole.trial_of is None
+
+
+def test_the_table_of_leads_in_the_documents_is_that_of_the_numbers_beside_it():
+    docs = pathlib.Path(__file__).parents[2] / "docs"
+    script = runpy.run_path(str(docs / "make_leads.py"))
+    with (docs / "results" / "data" / "universal.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    made = script["table"](rows).splitlines()
+    said = (docs / "genomes.md").read_text(encoding="utf-8")
+    assert len(made) > 4
+    for line in made:
+        assert line.split("|", 2)[2] in said  # whatever the problem is called there
+
+
+def test_a_lead_is_bold_where_it_is_sure_and_italic_where_it_is_behind():
+    cell = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "docs" / "make_leads.py"))["cell"]
+    found = [cell(0.0123, 0.004), cell(-0.02, 0.01), cell(-0.0001, 0.01), cell(0.01, float("nan"))]
+    assert found == ["**+1.2 ± 0.4**", "*-2.0 ± 1.0*", "0.0 ± 1.0", "+1.0 ± nan"]
