@@ -119,7 +119,7 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
         work: what the cell is given.
         wirings: see `SearchConfig`.
         config: the settings; the seed is the experiment's, with the number of the search.
-        number: of the search.
+        number: that of the search.
 
     Returns:
         `rule`: the text of its file; `accuracy` and `loss` in fresh unrolls, `accuracies` of all rules of the last
@@ -166,7 +166,7 @@ def needed_rule(work: Work, name: str) -> files.RuleFile:
     """The rule that a search has found, or one that comes with the package, or a file's.
 
     Args:
-        work: of the cell that needs it.
+        work: that of the cell which needs it.
         name: that of a search, or as for `rules.load`.
 
     Raises:

@@ -3,7 +3,7 @@
 forward    hidden: u = (r - alpha mean_b r) / sqrt(var_b r + epsilon), y = sigma(gain(t) u); outputs: y = r
            inputs: (x - mean_b x) / the root of their mean variance, one number for all of them
 backward   delta = dL/dr, exactly, the normalisation included
-synapses   D = mean_b((y_i - a(t) mean_b y_i) delta_j), the mean of B terms, whose variance the network sees, too
+synapses   D = mean_b((y_i - h(t) mean_b y_i) delta_j), the mean of B terms, whose variance the network sees, too
            m_k <- b_k m_k + (1 - b_k) D, k = 1, 2;  v <- b_3 v + (1 - b_3) D^2
            x: each receiver's damped least-squares fit of m_1 by what it receives (see `engine.fits`)
 update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j sum_f d_f phi_f / rms_j(phi_f)
@@ -11,7 +11,7 @@ update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j su
            phi: x, m_1, m_2 and D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_1 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
            1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1; of both times
-           (e max(1, path_j / 3)^-p)^(1 / (1 + t / tau_e)), path_j: `topology.path_lengths`
+           (e max(1, path_j / 3)^-z)^(1 / (1 + t / tau_e)), path_j: `topology.path_lengths`
            r_j: the root mean square of delta_j, relative to that of all steps so far
            c_j = c + 0.3 V tanh(U z_j + a), ln g_j likewise     z_j: age, fan-in, level, signal against noise ...
 
@@ -19,8 +19,8 @@ What a step does to a receiver does not depend on its number of in-neighbours, i
 errors, but through what the network sees: fan-in, level, height, size of the batch, and the error at outputs.
 
 The first steps are apart. All of them follow one gradient, so that the changes of all levels of a path add up at its
-end; they are smaller where it is long, with p = 1/2 as if they were independent random numbers. And D is the gradient
-but for a(t), by which they leave out what all synapses of a receiver have in common where senders, such as those with
+end; they are smaller where it is long, with z = 1/2 as if they were independent random numbers. And D is the gradient
+but for h(t), by which they leave out what all synapses of a receiver have in common where senders, such as those with
 softplus, are active on the mean: together these do no more than the bias, but too much of it.
 
 p has its whole effect at once, by a rate that falls with the age. q acts through an average: synapses follow those that
@@ -94,16 +94,16 @@ class Universal(Rule):
     Defazio et al., NeurIPS 2024.
 
     Attributes:
-        gain: of hidden neurons, at first and late: `gain(t) = gain_1 + (gain_0 - gain_1) / (1 + t / tau_g)`.
+        gain: that of hidden neurons is, at first and late, `gain(t) = gain_1 + (gain_0 - gain_1) / (1 + t / tau_g)`.
         log_gain_horizon: log of tau_g.
         centring: alpha, the share of its mean over the batch that a hidden neuron subtracts.
-        sender_centring: a(0), of `a(t) = a(0) / (1 + t)`, the share of their mean that senders are without.
+        sender_centring: h(0), of `h(t) = h(0) / (1 + t)`, the share of their mean that senders are without.
         log_damping: log of the damping of fits, relative to the mean variance of what is received + `LEAST_VARIANCE`.
         decays: b_1, b_2, b_3 as logits.
         log_horizon, power: log tau and p of `rate(t) = (1 + t / tau)^p`, for hidden neurons and outputs.
         base_power: that of base(t), for hidden neurons and outputs.
-        log_early: log e, for hidden neurons and outputs.
-        path_power, log_early_horizon: p and log tau_e.
+        log_early: this is log e, for hidden neurons and outputs.
+        path_power, log_early_horizon: these are z and log tau_e.
         log_share: log of k, for hidden neurons and outputs.
         coefficients: c, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
         base: d, `[2, directions]`: without the synapse itself, since averaged steps away from 0 or towards it add up.

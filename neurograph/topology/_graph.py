@@ -1,7 +1,7 @@
 """Finds levels, cycles, parallel edges, and what reaches what, in a directed graph given by arrays.
 
-All but `levels` of a deep graph run without a Python loop; that one loops over levels, and over edges only where a
-level has few.
+Only levels and mean lengths are found by a Python loop, which is over levels, and over edges only where a level has
+few.
 """
 
 import itertools

@@ -27,7 +27,7 @@ class SearchOptions:
     """How a rule is improved over a distribution.
 
     Attributes:
-        optimizer: of optax, for the numbers of the rule, clipping and schedule included.
+        optimizer: one of optax, for the numbers of the rule, clipping and schedule included.
         per_step: the number of problems of a meta-step, each of another bucket while there are enough; the norm of the
             gradient of each is cut at 1, so that none outweighs the others.
         warm_up: most steps that precede an unroll in half of the meta-steps, of a number drawn log-uniformly; 0: none.

@@ -42,7 +42,7 @@ def pictures_of(task: Task) -> Pictures:
     """The examples of a task that are to learn from; of Omniglot, those of the characters for meta-learning.
 
     Args:
-        task: of stored examples, loaded with `standardise=False`.
+        task: one of stored examples, loaded with `standardise=False`.
 
     Raises:
         TaskError: it generates its examples, or they are not labelled with classes.

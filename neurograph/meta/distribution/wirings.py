@@ -31,7 +31,7 @@ class Space(NamedTuple):
         width: most neurons of a layer.
         least_depth: fewest hidden layers. The fewer depths there are, the fewer sums has the program.
         span: how many levels a synapse may pass between hidden neurons; inputs and outputs join any.
-        kinds: of `KINDS`.
+        kinds: some of `KINDS`.
     """
 
     n_inputs: int
