@@ -1,8 +1,9 @@
 """Makes the comparisons of docs/genomes.md anew: `python docs/make_comparisons.py FOLDER [WORD] [-- OPTION ...]`.
 
-Each comparison leaves a JSON file in the folder, as `neurograph compare --json` prints it, and a table on stdout. What
-has its file is not computed again, so that an interrupted series goes on with the same command; `WORD` makes only those
-with the word in their name. Options after `--` are added to each command, such as `--data-dir` or `--draws`.
+Each comparison leaves a picture and a JSON file in the folder, as `neurograph compare --json` prints it, and a table on
+stdout. What has its JSON file is not computed again, so that an interrupted series goes on with the same command;
+`WORD` makes only those with the word in their name. Options after `--` are added to each command, such as `--data-dir`
+or `--draws`.
 """
 
 import json
@@ -39,7 +40,8 @@ def made(name: str, folder: pathlib.Path, options: list[str]) -> dict:
     """What a comparison found: read, or computed and kept together with its command."""
     path, asked = folder / f"{name}.json", [*command(name), *options]
     if not path.exists():
-        whole = [sys.executable, "-m", "neurograph", *asked, "--json"]
+        picture = str(path.with_suffix(".png"))
+        whole = [sys.executable, "-m", "neurograph", *asked, "--json", "--output", picture]
         done = subprocess.run(whole, stdout=subprocess.PIPE, check=True, text=True)
         part = path.with_suffix(".part")
         part.write_text(json.dumps({"command": asked, **json.loads(done.stdout)}, indent=2), encoding="utf-8")
