@@ -26,7 +26,7 @@ def reproduce(
         str | None, typer.Argument(metavar="FIGURE", help="An experiment's name, as fig2, or a YAML file of your own.")
     ] = None,
     scale: Annotated[
-        str | None, typer.Option(help="tiny (seconds), small (about ten minutes), or full (the paper's); else small.")
+        str | None, typer.Option(help="tiny (seconds), small (5 to 25 minutes), or full (the paper's); else small.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="Seed of all draws; else 0.")] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of the data sets; else NEUROGRAPH_DATA.")] = None,

@@ -121,7 +121,7 @@ class Scales(BaseModel, Generic[_Settings]):
     model_config = STRICT
 
     tiny: ScaleConfig[_Settings] = Field(description="seconds")
-    small: ScaleConfig[_Settings] = Field(description="about ten minutes on two cores")
+    small: ScaleConfig[_Settings] = Field(description="5 to 25 minutes on two cores")
     full: ScaleConfig[_Settings] = Field(description="the size of the paper")
 
 

@@ -111,7 +111,7 @@ def as_markdown(made: Reproduction, picture: str, numbers: str, remarks: str = "
     lines = [
         f"# {made.experiment.name}: {file.title}",
         "",
-        f"{file.figure}. {file.question}",
+        f"{_origin(file.figure)}. {file.question}",
         "",
         f"![{file.title}]({picture})",
         "",
@@ -175,10 +175,31 @@ def _numbers(rows: Sequence[Mapping[str, Any]], path: str) -> list[str]:
 
 def _facts(made: Reproduction) -> list[str]:
     lines = processes(made.folder)
-    rows = [("scale", made.scale), ("seed", str(made.seed))]
+    rows = [("scale", made.scale), ("seed", str(made.seed)), *_settings(made)]
     for name in _COLUMNS:
         values = dict.fromkeys(str(line.get(name, "")) for line in lines)
         if name == "date":
             values = dict.fromkeys(value[:10] for value in values)
         rows.append((name, "; ".join(values)))
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+
+
+def _origin(figure: str) -> str:
+    """Where it comes from, as a sentence begins.
+
+    >>> _origin("new (Liao et al. 2016)")
+    'Not in the paper (Liao et al. 2016)'
+    >>> _origin("Figure 5")
+    'Figure 5'
+    """
+    return "Not in the paper" + figure.removeprefix("new") if figure.startswith("new") else figure
+
+
+def _settings(made: Reproduction) -> list[tuple[str, str]]:
+    """The settings of its scale that are numbers, words or lists of these, as the file of the experiment names them."""
+    rows = []
+    for name, value in made.settings.model_dump(mode="json", exclude_unset=True).items():
+        values = value if isinstance(value, list) else [value]
+        if values and all(isinstance(each, int | float | str) for each in values):
+            rows.append((f"`{name}`", ", ".join(map(str, values))))
+    return rows

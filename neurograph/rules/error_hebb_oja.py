@@ -1,4 +1,4 @@
-"""Plasticity for fixed random feedback: descent along random feedback, helped by two terms that see no target.
+"""Plasticity for fixed random feedback: descent along it, helped by a Hebbian term of the errors and by Oja's rule.
 
 e_l = dL/dy_o at the outputs;  e_i = sigma'(u_i) sum_{j in J(i)} b_ji e_j           b: drawn once, never changed
 w_ij <- w_ij - learning_rate mean_b(y_i e_j)                                      as in feedback alignment

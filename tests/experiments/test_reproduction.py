@@ -168,8 +168,10 @@ def test_what_is_skipped_is_said_and_tried_again(sums):
     row = "| 1 | The sum is six. | new | 3 | at least 6 and at most 6, partly if at least 3 | partly |"
     for words in (
         "![Sums](images/sums.png)",
+        "Not in the paper. What is the sum?",
         row,
         "| seed | 3 |",
+        "| `numbers` | 1, 2, 3 |",
         "not here.",
         "neurograph reproduce sums.yaml",
         "\nIt is small.\n",
