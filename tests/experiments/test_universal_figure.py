@@ -64,6 +64,17 @@ def test_the_rule_is_compared_with_the_best_baseline_at_each_number_of_steps():
     assert found["share_without the fit"] == pytest.approx(0.05)
 
 
+def test_what_was_not_seen_is_judged_by_itself():
+    problems = [*SETTINGS.problems, Problem(wiring="mlp:13-4-3", task="wine")]
+    both = SETTINGS.model_copy(update={"problems": problems, "unseen": ["wine"]})
+    on_wine = {name.replace("iris on mlp:4-5-3", "wine on mlp:13-4-3"): found for name, found in results(ADAM).items()}
+    found = universal.measures(both, {**results(RULE + 0.2), **on_wine})
+    assert found["ahead_early"] == 0.5  # on iris after both, on wine after neither
+    assert found["unseen_ahead_early"] == 0.0
+    assert found["not_behind_later"] == found["unseen_not_behind_later"] == 1.0
+    assert universal.measures(SETTINGS, results())["unseen_ahead_early"] is None
+
+
 def test_what_diverges_is_counted():
     loss = np.ones_like(RULE)
     loss[0, -1] = np.inf
@@ -102,6 +113,7 @@ def test_an_ingredient_that_is_left_out_is_0_and_the_others_stay():
         ({"baselines": ["sdg"]}, "no baseline 'sdg'"),
         ({"ablations": ["without the fits"]}, "nothing called 'without the fits'"),
         ({"ablated": ["iris on nothing"]}, "none of the problems"),
+        ({"unseen": ["irises"]}, "the task of no problem"),
     ],
 )
 def test_names_that_are_not_there_are_told(change, says):

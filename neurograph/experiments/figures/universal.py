@@ -67,14 +67,19 @@ class Settings(contenders.Comparison):
     baselines: list[str] = Field(default=list(BASELINES), description="what it is compared with")
     ablations: list[str] = Field(default=[], description="ingredients that are left out of a rule Universal")
     ablated: list[str] = Field(default=[], description="the problems on which they are, as 'TASK on WIRING'")
+    unseen: list[str] = Field(
+        default=[], description="tasks that took no part when the genome was found and nothing was chosen by"
+    )
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "Settings":
         problems = [problem.name for problem in self.problems]
+        tasks = [problem.task for problem in self.problems]
         for names, known, sentence in (
             (self.baselines, BASELINES, "there is no baseline '{}'"),
             (self.ablations, ABLATIONS, "nothing called '{}' can be left out"),
             (self.ablated, problems, "ablated names '{}', which is none of the problems"),
+            (self.unseen, tasks, "unseen names '{}', which is the task of no problem"),
         ):
             for name in names:
                 if name not in known:
@@ -236,8 +241,8 @@ def rows(settings: Settings, results: Results) -> list[dict[str, Any]]:
 
 
 def measures(settings: Settings, results: Results) -> dict[str, float | None]:
-    early: list[bool] = []
-    late: list[bool] = []
+    early: list[tuple[str, bool]] = []
+    late: list[tuple[str, bool]] = []
     distances: list[float] = []
     lost = 0
     for problem in settings.problems:
@@ -252,17 +257,24 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
         for step, lead in zip(settings.steps, leads or [], strict=False):
             half = 0.0 if np.isnan(lead.half) else lead.half
             if 0 < step <= settings.early:
-                early.append(lead.mean - half > 0)
+                early.append((problem.task, bool(lead.mean - half > 0)))
             elif step > settings.early:
-                late.append(lead.mean + half >= 0)
+                late.append((problem.task, bool(lead.mean + half >= 0)))
                 distances.append(lead.mean)
     return {
-        "ahead_early": float(np.mean(early)) if early else None,
-        "not_behind_later": float(np.mean(late)) if late else None,
+        "ahead_early": _part(early),
+        "not_behind_later": _part(late),
+        "unseen_ahead_early": _part([case for case in early if case[0] in settings.unseen]),
+        "unseen_not_behind_later": _part([case for case in late if case[0] in settings.unseen]),
         "mean_lead_later": float(np.mean(distances)) if distances else None,
         "diverged": float(lost) if any(_name("rule", p) in results for p in settings.problems) else None,
         **{f"share_{name}": _share(settings, results, name) for name in settings.ablations},
     }
+
+
+def _part(cases: list[tuple[str, bool]]) -> float | None:
+    """Of cases, each of a task, the part that is true."""
+    return float(np.mean([is_so for _, is_so in cases])) if cases else None
 
 
 def _share(settings: Settings, results: Results, change: str) -> float | None:
