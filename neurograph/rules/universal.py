@@ -11,7 +11,8 @@ update     p = s_j sum_f c_jf phi_f / rms_j(phi_f) + c_jw w,  q = r_j g_j s_j su
            phi: x, m_1, m_2 and D, each relative to its root mean square over the receiver's synapses, and Adam's
            m_1 / (sqrt(v) + floor); s_j: of hidden neurons rms_j(w), since they are normalised; of outputs
            1 / sqrt(1 + sum_i var_b(y_i)), so that a step of 1 changes what they receive by about 1; of both times
-           (e max(1, path_j / 3)^-z)^(1 / (1 + t / tau_e)), path_j: `topology.path_lengths`
+           (e max(1, path_j / 3)^-z max(1, n_j / 64)^-f)^(1 / (1 + t / tau_e)), path_j: `topology.path_lengths`,
+           n_j: in-neighbours
            r_j: the root mean square of delta_j, relative to that of all steps so far
            c_j = c + 0.3 V tanh(U z_j + a), ln g_j likewise     z_j: age, fan-in, level, signal against noise ...
 
@@ -19,7 +20,9 @@ What a step does to a receiver does not depend on its number of in-neighbours, i
 errors, but through what the network sees: fan-in, level, height, size of the batch, and the error at outputs.
 
 The first steps are apart. All of them follow one gradient, so that the changes of all levels of a path add up at its
-end; they are smaller where it is long, with z = 1/2 as if they were independent random numbers. And D is the gradient
+end; they are smaller where it is long, with z = 1/2 as if they were independent random numbers. So do the changes of
+many synapses of a receiver, where in-neighbours have much in common, as the pixels of a smooth picture have: those of n
+synapses add up to more than sqrt(n) of them, which s_j supposes, up to n, so that f = 1/2. And D is the gradient
 but for h(t), by which they leave out what all synapses of a receiver have in common where senders, such as those with
 softplus, are active on the mean: together these do no more than the bias, but too much of it.
 
@@ -69,6 +72,8 @@ _TINY = 1e-18
 """What a mean square is never below, so that a receiver that learns nothing has finite derivatives."""
 USUAL_PATH = 3
 """Up to this length, that of the paths of a perceptron with two hidden layers, the length of paths changes nothing."""
+USUAL_FAN_IN = 64
+"""Up to this many in-neighbours, their number does not change the first steps."""
 LEAST_VARIANCE = 1e-3
 """What is added to the mean variance of what a receiver fits by: where nothing varies on a batch, the fit ends."""
 
@@ -103,7 +108,7 @@ class Universal(Rule):
         log_horizon, power: log tau and p of `rate(t) = (1 + t / tau)^p`, for hidden neurons and outputs.
         base_power: that of base(t), for hidden neurons and outputs.
         log_early: this is log e, for hidden neurons and outputs.
-        path_power, log_early_horizon: these are z and log tau_e.
+        path_power, fan_in_power, log_early_horizon: these are z, f and log tau_e.
         log_share: log of k, for hidden neurons and outputs.
         coefficients: c, `[2, terms]` (see `TERMS`), for hidden neurons and outputs.
         base: d, `[2, directions]`: without the synapse itself, since averaged steps away from 0 or towards it add up.
@@ -124,6 +129,7 @@ class Universal(Rule):
     base_power: Float[Number, "2"] = _by_role(0.0)
     log_early: Float[Number, "2"] = eqx.field(default_factory=lambda: np.array([-0.5, 0.0]))
     path_power: Scalar = 0.5
+    fan_in_power: Scalar = 0.5
     log_early_horizon: Scalar = 2.0
     log_share: Float[Number, "2"] = _by_role(0.0)
     coefficients: Float[Number, "2 terms"] = _by_role(0.2, 0.0, 0.0, 0.05, 0.05, 0.0)
@@ -296,7 +302,9 @@ class Universal(Rule):
         # c and d are relative to the sizes of the directions; Adam's has its own
         sizes = [fit, fast / correct[0], slow / correct[1], jnp.ones_like(n), gradient]
         path = jnp.log(jnp.maximum(place.path_length / USUAL_PATH, 1))
-        early = (self.log_early[of] - self.path_power * path) / (1 + t / jnp.exp(self.log_early_horizon))
+        wide = jnp.log(jnp.maximum(n / USUAL_FAN_IN, 1))
+        early = self.log_early[of] - self.path_power * path - self.fan_in_power * wide
+        early = early / (1 + t / jnp.exp(self.log_early_horizon))
         scale = scale * jnp.exp(early)
         factors = [*(scale * c[k] / size for k, size in enumerate(sizes)), c[-1]]
         more = relative * jnp.exp(said[-1]) * scale

@@ -38,6 +38,13 @@ FORMULAS = (
         Rewrite("self.log_early[of] - self.path_power * path", "self.log_early[of] + self.path_power * path"),
         (OF_UNIVERSAL,),
     ),
+    Mutation(
+        "steps that do not know how many in-neighbours there are",
+        UNIVERSAL,
+        "Universal.adapt",
+        Rewrite("jnp.log(jnp.maximum(n / USUAL_FAN_IN, 1))", "jnp.zeros_like(n)"),
+        (OF_UNIVERSAL,),
+    ),
     Mutation("nu transposed", BLUR, "Blur.send_up", Rewrite("self.nu", "self.nu.T"), (RUNS,)),
     Mutation("mu transposed", BLUR, "Blur.send_down", Rewrite("self.mu", "self.mu.T"), (RUNS,)),
     Mutation(

@@ -111,7 +111,9 @@ ABLATIONS: dict[str, Callable[[Universal], Universal]] = {
     "without the steps that average": lambda rule: dataclasses.replace(rule, base=np.zeros_like(np.array(rule.base))),
     "without a gain that grows": lambda rule: dataclasses.replace(rule, gain=np.array(rule.gain)[[0, 0]]),
     "without centred senders": lambda rule: dataclasses.replace(rule, sender_centring=0.0),
-    "without smaller first steps": lambda rule: dataclasses.replace(rule, log_early=np.zeros(2), path_power=0.0),
+    "without smaller first steps": lambda rule: dataclasses.replace(
+        rule, log_early=np.zeros(2), path_power=0.0, fan_in_power=0.0
+    ),
     "without the network": lambda rule: dataclasses.replace(rule, output=np.zeros_like(np.array(rule.output))),
     UNTRAINED: lambda rule: Universal(),
 }
