@@ -19,7 +19,8 @@ from . import forward_passes
 from .baselines import CONSTANT, COSINE, SCHEDULES, Choice, Rated
 from .evaluation import Curve, Interval, evaluate, interval
 
-_CHOOSING = 2**31 - 1
+CHOOSING = 2**31 - 1
+"""Folded into a key, it makes the draws by which something is chosen: the number of no draw that is evaluated."""
 
 
 class Tuned(NamedTuple):
@@ -112,7 +113,7 @@ def tune(
         falls = choice.schedule == COSINE
         return evaluate(key, net, learners[choice], task, steps=marks, falls=falls, **common, **options)
 
-    choosing, tried = jax.random.fold_in(key, _CHOOSING), []
+    choosing, tried = jax.random.fold_in(key, CHOOSING), []
     for choice in learners:
         tried.append((choice, curve(choosing, choice, steps, n_draws=n_choosing, held_out=True)))
         tick()
