@@ -118,6 +118,7 @@ def tune(
         tried.append((choice, curve(choosing, choice, steps, n_draws=n_choosing, held_out=True)))
         tick()
     means = np.stack([found.accuracy.mean(axis=0) for _, found in tried])
+    means = np.where(np.isnan(means), -np.inf, means)  # R^2 of what has diverged, which argmax would take
     chosen = tuple(tried[index][0] for index in np.argmax(means, axis=0))
     loss, accuracy = np.zeros((2, n_draws, len(steps)))
     for choice in dict.fromkeys(chosen):

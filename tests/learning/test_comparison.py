@@ -174,3 +174,16 @@ def test_all_begin_from_the_same_synapses():
     sigmoid = {"plain": forward_passes.plain(jax.nn.sigmoid)}
     other = tune(momentum, key, net, task, forwards=sigmoid, **common).curve
     assert np.all(other.loss != own.loss), "hidden neurons have the activation asked for"
+
+
+def test_a_rate_at_which_a_regression_diverges_is_not_chosen():
+    net = compile_topology(generators.mlp([10, 3, 1], name="small"))
+    sgd = dataclasses.replace(BASELINES["sgd"], low=0.1, high=10.0, per_decade=1)
+    found = tune(
+        sgd, jax.random.key(0), net, tasks.load("diabetes"), schedules=("constant",), batch_size=32, steps=(0, 100),
+        n_draws=2, n_choosing=2,
+    )  # fmt: skip
+    scores = {choice.rate: curve.accuracy.mean(axis=0)[1] for choice, curve in found.tried}
+    assert np.isnan(scores[10.0]), "the rate that is too large diverges"
+    assert found.rates[1] == max((0.1, 1.0), key=lambda rate: scores[rate])
+    assert np.isfinite(found.curve.accuracy).all()
