@@ -75,6 +75,24 @@ def test_what_was_not_seen_is_judged_by_itself():
     assert universal.measures(SETTINGS, results())["unseen_ahead_early"] is None
 
 
+def test_of_a_single_draw_nobody_is_said_to_be_ahead_or_behind():
+    first = {
+        name: Result({**found.numbers, **{what: found.numbers[what][:1] for what in ("accuracy", "loss")}})
+        for name, found in results().items()
+    }
+    unseen = SETTINGS.model_copy(update={"unseen": ["iris"]})
+    found = universal.measures(unseen, first)
+    judged = ("ahead_early", "not_behind_later", "unseen_ahead_early", "unseen_not_behind_later")
+    assert [found[name] for name in judged] == [None] * 4
+    assert found["mean_lead_later"] == pytest.approx(-0.1)
+    problems = [*SETTINGS.problems, Problem(wiring="mlp:13-4-3", task="wine", draws=1)]
+    on_wine = {name.replace("iris on mlp:4-5-3", "wine on mlp:13-4-3"): one for name, one in first.items()}
+    both = universal.measures(SETTINGS.model_copy(update={"problems": problems}), {**results(), **on_wine})
+    assert both["ahead_early"] == 0.5, "as of the problem with three draws alone"
+    assert both["not_behind_later"] == 0.0
+    assert both["mean_lead_later"] == pytest.approx((-0.11 - 0.1) / 2)
+
+
 def test_what_diverges_is_counted():
     loss = np.ones_like(RULE)
     loss[0, -1] = np.inf
