@@ -181,5 +181,26 @@ def test_the_table_of_leads_in_the_documents_is_that_of_the_numbers_beside_it():
 
 def test_a_lead_is_bold_where_it_is_sure_and_italic_where_it_is_behind():
     cell = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "docs" / "make_leads.py"))["cell"]
-    found = [cell(0.0123, 0.004), cell(-0.02, 0.01), cell(-0.0001, 0.01), cell(0.01, float("nan"))]
-    assert found == ["**+1.2 ± 0.4**", "*-2.0 ± 1.0*", "0.0 ± 1.0", "+1.0 ± nan"]
+    nan = float("nan")
+    found = [cell(0.0123, 0.004), cell(-0.02, 0.01), cell(-0.0001, 0.01), cell(0.01, nan), cell(nan, nan)]
+    assert found == ["**+1.2 ± 0.4**", "*-2.0 ± 1.0*", "0.0 ± 1.0", "+1.0", "diverged"]
+
+
+def test_a_table_of_a_comparison_shows_no_interval_that_is_unknown_and_says_what_diverged():
+    table = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "docs" / "make_comparisons.py"))["table"]
+
+    def learner(name, *accuracies):
+        curve = [{"steps": n, "accuracy": dict(zip(("mean", "half"), at, strict=True))} for n, at in accuracies]
+        return {"name": name, "curve": curve}
+
+    start = (0, (0.1, None))
+    found = {
+        "learners": [
+            learner("a", start, (1, (0.5, 0.1)), (2, (None, None)), (3, (None, None))),
+            learner("b", start, (1, (0.25, None)), (2, (-0.5, 0.25)), (3, (None, None))),
+        ]
+    }
+    assert table(found).splitlines()[2:] == [
+        "| a | **0.500 ± 0.100** | diverged | diverged |",
+        "| b | 0.250 | **-0.500 ± 0.250** | diverged |",
+    ]
