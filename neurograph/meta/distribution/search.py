@@ -145,6 +145,8 @@ class DistributionSearch:
         if gradient is not None:
             rule, state = member(rules, 0), member(optimizer, 0)
             change, state = self._how.optimizer.update(self._rule_of(gradient), state, rule)
+            # an optimizer may move numbers whose gradient is 0, as by weight decay
+            change = self._rule_of(ravel_pytree(change)[0] * self._moves)
             rule = jax.tree.map(lambda x, d: x + d.astype(x.dtype), rule, change)
             # the first rules count no more than later ones
             memory = min(self._how.memory, 1 - 1 / (self.step + 2))
