@@ -155,6 +155,15 @@ def test_half_of_the_unrolls_have_a_warm_up_of_any_length(monkeypatch):
     assert 0.35 < np.mean(lengths < 50) < 0.65
 
 
+def test_a_warm_up_that_would_do_nothing_is_refused():
+    with pytest.raises(UserError, match=r"warm_up is 20, but .* \(es\) have no steps before them; leave it out"):
+        search.dataclasses.replace(PLAIN, warm_up=20, pairs=2)
+    for least in (1, 4):
+        with pytest.raises(UserError, match=f"warm_up is {least}, but .* has 5 steps or more; give as many"):
+            search.dataclasses.replace(PLAIN, warm_up=least)
+    assert search.dataclasses.replace(PLAIN, warm_up=5).warm_up == 5
+
+
 @pytest.mark.ci
 def test_the_estimate_of_a_gradient_is_near_it():
     """Of one number, pairs around it give the slope of the loss, but for its curvature."""
@@ -183,7 +192,8 @@ def test_the_estimate_of_a_gradient_is_near_it():
 
 @pytest.mark.parametrize("pairs", thorough([0, 2], ci=[2]))
 def test_a_search_cut_in_two_is_the_same_search(pairs):
-    how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), warm_up=20, pairs=pairs, horizon=4)
+    options = {"warm_up": 0 if pairs else 20, "pairs": pairs, "horizon": 4}
+    how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), **options)
     whole = searched(how, 4)
     first = searched(how, 2)
     second = searched(how, 0)
