@@ -61,15 +61,15 @@ def table(found: dict) -> str:
     """Accuracies and what was chosen, in Markdown; the best of each number of steps is bold."""
     learners = found["learners"]
     columns = [n for n, point in enumerate(learners[0]["curve"]) if point["steps"] > 0]
-    means = [[learner["curve"][n]["accuracy"]["mean"] or 0 for learner in learners] for n in columns]
+    means = [[learner["curve"][n]["accuracy"]["mean"] for learner in learners] for n in columns]
     lines = ["| | " + " | ".join(f"{learners[0]['curve'][n]['steps']:,}" for n in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for learner in learners:
         cells = []
         for n, each in zip(columns, means, strict=True):
-            accuracy = learner["curve"][n]["accuracy"]
-            text = f"{accuracy['mean'] or 0:.3f} ± {accuracy['half'] or 0:.3f}"
-            best = (accuracy["mean"] or 0) == max(each)
+            mean, half = (learner["curve"][n]["accuracy"][name] for name in ("mean", "half"))
+            text = "diverged" if mean is None else f"{mean:.3f}" + ("" if half is None else f" ± {half:.3f}")
+            best = mean is not None and mean == max(other for other in each if other is not None)
             chosen = f" ({in_short(learner['choices'][n])})" if "choices" in learner else ""
             cells.append((f"**{text}**" if best else text) + chosen)
         lines.append(f"| {learner['name']} | " + " | ".join(cells) + " |")

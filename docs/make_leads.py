@@ -5,6 +5,7 @@ beyond the interval.
 """
 
 import csv
+import math
 import pathlib
 import sys
 
@@ -16,7 +17,7 @@ def table(rows: list[dict[str, str]]) -> str:
     leads: dict[str, dict[int, str]] = {}
     for row in rows:
         if row["learns"].startswith(LEAD) and int(row["step"]) > 0:
-            lead = cell(float(row["accuracy"]), float(row["half_interval"] or "nan"))
+            lead = cell(float(row["accuracy"] or "nan"), float(row["half_interval"] or "nan"))
             leads.setdefault(f"{row['task']}, {row['wiring']}", {})[int(row["step"])] = lead
     steps = sorted({step for found in leads.values() for step in found})
     lines = ["| | " + " | ".join(f"{step:,}" for step in steps) + " |", "|---" * (len(steps) + 1) + "|"]
@@ -27,12 +28,15 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def cell(mean: float, half: float) -> str:
-    """A lead in points.
+    """A lead in points; without an interval where that is not known, as of a single draw.
 
     >>> cell(0.0123, 0.004), cell(-0.02, 0.01), cell(-0.0001, 0.01)
     ('**+1.2 ± 0.4**', '*-2.0 ± 1.0*', '0.0 ± 1.0')
     """
-    text = f"{100 * mean:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0") + f" ± {100 * half:.1f}"
+    if math.isnan(mean):
+        return "diverged"
+    text = f"{100 * mean:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+    text += "" if math.isnan(half) else f" ± {100 * half:.1f}"
     if mean - half > 0:
         return f"**{text}**"
     return f"*{text}*" if mean + half < 0 else text

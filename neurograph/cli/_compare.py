@@ -23,7 +23,6 @@ from ._contests import (
     check_picture,
     contest_of,
     interruptible,
-    marks_up_to,
     plain_curve,
     print_json,
     rows_of,
@@ -107,7 +106,7 @@ def compare(
     of_rules = {one: contest_of(topology, rule_of(one, "rule"), given, []) for one in rule or []}
     for contest in of_rules.values():
         contest.check_rate()  # before anything is computed
-    from ..learning import BASELINES, Entry
+    from ..learning import BASELINES, Entry, marks
     from ..learning.comparison import distinct_names
     from ..runs.contests import N_RATES, advantages, forward_passes_for
     from ._wirings import find
@@ -119,12 +118,12 @@ def compare(
     compared = dict(zip(names, [*contests.values(), *of_rules.values()], strict=False))
     forwards = forward_passes_for(compared, activation=activation, normalization=normalization) if wanted else {}
     schedules = SCHEDULES if schedule == "both" else (schedule,)
-    marks, entries, wiring = marks_up_to(steps), [], find(topology)
+    entries, wiring = [], find(topology)
     tries = [len(BASELINES[name].choices(forwards, schedules)) + 1 for name in wanted]
     with interruptible() as stopped, progress(text_console(stderr=True)) as bars:
         total = len(contests) + len(of_rules) * (N_RATES + 1) + sum(tries)
         bar = bars.add_task("compare", total=total, about="")
-        how: dict[str, Any] = {"steps": marks, "n_draws": draws}
+        how: dict[str, Any] = {"steps": marks(steps), "n_draws": draws}
         ticking = {**how, "tick": lambda: bars.advance(bar)}
         ways = {"forwards": forwards, "schedules": schedules}
         learn = [lambda contest=contest: (contest.curve(**how), None) for contest in contests.values()]

@@ -82,12 +82,6 @@ def say_divergence(name: str, found: "Curve", contest: "Contest") -> None:
         say(f"{name}: {sentence}; there the loss means nothing.")
 
 
-def marks_up_to(last: int) -> tuple[int, ...]:
-    from ..learning import STEPS
-
-    return (*(step for step in STEPS if step < last), last)
-
-
 def rows_of(curve: "Curve") -> list[tuple[int, Any, Any]]:
     """(steps, accuracy, loss), with intervals."""
     from ..learning import interval

@@ -23,7 +23,6 @@ from ._contests import (
     check_picture,
     contest_of,
     interruptible,
-    marks_up_to,
     plain_curve,
     print_json,
     rows_of,
@@ -61,11 +60,12 @@ def evaluate(
     check_picture(output)
     define_rules(rules)
     contest = contest_of(topology, rule_of(genome), settings_given(task, batch_size, seed, data_dir), set_ or [])
-    marks = marks_up_to(steps)
+    from ..learning import marks
+
     found = None
     with interruptible(), progress(text_console(stderr=True)) as bars:
-        bar = bars.add_task("evaluate", total=1, about=f"{count(draws, 'draw')} of {count(marks[-1], 'step')}")
-        found = contest.curve(steps=marks, n_draws=draws)
+        bar = bars.add_task("evaluate", total=1, about=f"{count(draws, 'draw')} of {count(steps, 'step')}")
+        found = contest.curve(steps=marks(steps), n_draws=draws)
         bars.update(bar, completed=1)
     if found is None:
         raise typer.Exit(EXIT_INTERRUPTED)

@@ -22,6 +22,8 @@ from ..runs.lines import as_line, read_lines
 
 FOLDER = "cells"
 SEARCHES = "searches"
+_PARTS = {"arrays", "numbers", "seconds"}
+"""What the record of a cell that is done has, beside its name."""
 
 
 class Interrupted(Exception):
@@ -127,9 +129,11 @@ def read(folder: pathlib.Path, name: str) -> tuple[Result, float] | None:
     try:
         lines = read_lines(_of_numbers(path))
         record = lines[0].record if len(lines) == 1 else None
-        if record is None or record.get("cell") != name:
+        if record is None or record.get("cell") != name or not record.keys() >= _PARTS:
             raise RunError(f"'{_of_numbers(path)}' is damaged.")
-        arrays = read_arrays(_of_arrays(path), "result")[0] if record["arrays"] else {}
+        arrays, about = read_arrays(_of_arrays(path), "result") if record["arrays"] else ({}, {"cell": name})
+        if about.get("cell") != name:
+            raise RunError(f"'{_of_arrays(path)}' is damaged: it holds the arrays of another cell.")
         if sorted(arrays) != record["arrays"]:
             raise RunError(f"'{_of_arrays(path)}' lacks arrays.")
     except RunError as error:

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -26,13 +27,14 @@ from ..runs import claim as claims_of_folders
 from ..runs import environment, run
 from ..runs import folder as folders
 from ..runs.atomic import append, write_atomically
-from ..runs.errors import Fix, RunError, fix_of
+from ..runs.errors import Fix, RunError, RunWarning, fix_of
 from ..runs.lines import as_line, finite, read_lines
 from . import cells
 from .claims import Judged, judge
 from .documents import SCALES, Experiment, Scale, load, of_data
 
 FILE = "experiment.json"
+CLAIMS = "claims.json"
 
 
 @dataclasses.dataclass
@@ -157,6 +159,8 @@ def resume(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction
 def read(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction:
     """Reads an experiment's folder with the results that are there; nothing is written.
 
+    Warns with a `RunWarning` where a result is damaged, or what says which cells were left out.
+
     Raises:
         RunError: the folder holds no experiment, or a damaged one.
     """
@@ -175,6 +179,21 @@ def read(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction:
         done = cells.read(folder, cell.name)
         if done is not None:
             found.results[cell.name], found.seconds[cell.name] = done
+    found.skipped = {name: why for name, why in _left_out(folder).items() if name not in found.results}
+    return found
+
+
+def _left_out(folder: pathlib.Path) -> dict[str, str]:
+    """Why cells could not be computed, of an experiment that is finished."""
+    path = folder / CLAIMS
+    if not path.exists():
+        return {}
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8"))["skipped"])
+    except (OSError, ValueError, KeyError, TypeError):
+        told = f"'{path}' is damaged, so that it does not tell what was left out; resume the experiment to write it."
+        warnings.warn(RunWarning(told), stacklevel=3)
+        return {}
     return found
 
 
@@ -277,7 +296,7 @@ def finish(made: Reproduction) -> Outcome:
     numbers = {**about, "measures": found.measures, "cells": each}
     write_atomically(folder / "numbers.json", json.dumps(finite(numbers), indent=1) + "\n")
     records = [judged.as_record() for judged in found.claims]
-    write_atomically(folder / "claims.json", json.dumps(finite({**about, "claims": records}), indent=1) + "\n")
+    write_atomically(folder / CLAIMS, json.dumps(finite({**about, "claims": records}), indent=1) + "\n")
     run.drawn(lambda: save(made.experiment.module.draw(made.settings, made.results), folder / "figure.png"))
     claims_of_folders.release(folder)
     return found
@@ -285,7 +304,7 @@ def finish(made: Reproduction) -> Outcome:
 
 def finished(folder: pathlib.Path) -> bool:
     """Whether the claims of the folder's experiment have been judged."""
-    return (folder / "claims.json").exists()
+    return (folder / CLAIMS).exists()
 
 
 def processes(folder: pathlib.Path) -> list[dict[str, Any]]:

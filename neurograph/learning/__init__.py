@@ -7,6 +7,7 @@ from .baselines import SCHEDULES as SCHEDULES
 from .baselines import Baseline as Baseline
 from .baselines import Choice as Choice
 from .baselines import Rated as Rated
+from .comparison import CHOOSING as CHOOSING
 from .comparison import Entry as Entry
 from .comparison import Lead as Lead
 from .comparison import Tuned as Tuned

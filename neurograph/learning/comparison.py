@@ -19,7 +19,8 @@ from . import forward_passes
 from .baselines import CONSTANT, COSINE, SCHEDULES, Choice, Rated
 from .evaluation import Curve, Interval, evaluate, interval
 
-_CHOOSING = 2**31 - 1
+CHOOSING = 2**31 - 1
+"""Folded into a key, it makes the draws by which something is chosen: the number of no draw that is evaluated."""
 
 
 class Tuned(NamedTuple):
@@ -112,11 +113,12 @@ def tune(
         falls = choice.schedule == COSINE
         return evaluate(key, net, learners[choice], task, steps=marks, falls=falls, **common, **options)
 
-    choosing, tried = jax.random.fold_in(key, _CHOOSING), []
+    choosing, tried = jax.random.fold_in(key, CHOOSING), []
     for choice in learners:
         tried.append((choice, curve(choosing, choice, steps, n_draws=n_choosing, held_out=True)))
         tick()
     means = np.stack([found.accuracy.mean(axis=0) for _, found in tried])
+    means = np.where(np.isnan(means), -np.inf, means)  # R^2 of what has diverged, which argmax would take
     chosen = tuple(tried[index][0] for index in np.argmax(means, axis=0))
     loss, accuracy = np.zeros((2, n_draws, len(steps)))
     for choice in dict.fromkeys(chosen):
@@ -159,47 +161,68 @@ class Lead(NamedTuple):
 
 
 def leads(entries: Sequence[Entry]) -> list[Lead]:
-    """Compares the best rule with the best baseline at every number of steps; empty where there is none of either."""
+    """Compares the best rule with the best baseline at every number of steps; empty where there is none of either.
+
+    What has diverged, so that its mean is no finite number, is the best only where all of its kind have.
+    """
     rules = [entry for entry in entries if not entry.is_baseline]
     baselines = [entry for entry in entries if entry.is_baseline]
     if not rules or not baselines:
         return []
     found = []
     for n, step in enumerate(rules[0].curve.steps):
-        one, other = (max(group, key=lambda entry: entry.curve.accuracy[:, n].mean()) for group in (rules, baselines))
+        one, other = (max(group, key=lambda entry: _mean(entry.curve.accuracy[:, n])) for group in (rules, baselines))
         difference = one.curve.accuracy[:, n] - other.curve.accuracy[:, n]
         found.append(Lead(step, one.name, other.name, interval(difference)))
     return found
 
 
+def _mean(scores: np.ndarray) -> float:
+    """The mean over draws, less than any other where it is not finite."""
+    mean = float(scores.mean())
+    return mean if math.isfinite(mean) else -math.inf
+
+
 def sentences(found: Sequence[Lead]) -> list[str]:
     """Says in words who is ahead, and after how many steps: whoever's 95 % interval of the difference excludes 0.
 
-    Compared are the best of each after each number of steps; they are named where they stay the same.
+    Compared are the best of each after each number of steps; they are named where they stay the same. Where one of
+    them diverged, so that the difference is not finite, this is said instead.
     """
     groups: dict[str, list[Lead]] = {"ahead": [], "behind": [], "level": []}
     found = [lead for lead in found if lead.step > 0]
+    diverged = [lead for lead in found if not math.isfinite(lead.difference.mean)]
+    found = [lead for lead in found if math.isfinite(lead.difference.mean)]
     if found and all(math.isnan(lead.difference.half) for lead in found):
-        return ["Who is ahead cannot be told from one draw; take 2 or more."]
+        return ["Who is ahead cannot be told from one draw; take 2 or more.", *_of_diverged(diverged)]
     for lead in found:
         sure = abs(lead.difference.mean) > lead.difference.half
         groups["level" if not sure else "ahead" if lead.difference.mean > 0 else "behind"].append(lead)
     lines = []
     for group, what in (("ahead", "is ahead of"), ("level", "is level with"), ("behind", "is behind")):
         if groups[group]:
-            steps = ", ".join(f"{lead.step:,}" for lead in groups[group])
-            steps += " step" if steps == "1" else " steps"
             points = ", ".join(f"{100 * lead.difference.mean:+.1f}" for lead in groups[group])
-            rule, baseline = (
-                alike.pop() if len(alike) == 1 else f"the best {kind}"
-                for kind, alike in (
-                    ("rule", {lead.rule for lead in groups[group]}),
-                    ("baseline", {lead.baseline for lead in groups[group]}),
-                )
-            )
+            rule, baseline, steps = _who_and_when(groups[group])
             line = f"{rule} {what} {baseline} after {steps} ({points} points)."
             lines.append(line if rule != "the best rule" else line.replace("the", "The", 1))
-    return lines
+    return lines + _of_diverged(diverged)
+
+
+def _of_diverged(found: Sequence[Lead]) -> list[str]:
+    if not found:
+        return []
+    rule, baseline, steps = _who_and_when(found)
+    return [f"After {steps} {rule} or {baseline} diverged; who is ahead there cannot be told."]
+
+
+def _who_and_when(found: Sequence[Lead]) -> tuple[str, str, str]:
+    """The rule, the baseline, and after how many steps, in words."""
+    rule, baseline = (
+        alike.pop() if len(alike) == 1 else f"the best {kind}"
+        for kind, alike in (("rule", {lead.rule for lead in found}), ("baseline", {lead.baseline for lead in found}))
+    )
+    steps = ", ".join(f"{lead.step:,}" for lead in found)
+    return rule, baseline, steps + (" step" if steps == "1" else " steps")
 
 
 def words_of(beyond: Mapping[str, Sequence[str]]) -> list[str]:

@@ -315,6 +315,8 @@ def test_a_distribution_that_is_wrong_is_told(run):
     assert_complains(run(*OVER, "--genomes", 2), "a distribution improves one genome")
     assert_complains(run(*OVER, "--method", "cma"), "method is cma, but a distribution improves one genome")
     assert_complains(run(*OVER, "--unroll", 3), "unroll is given, but what a distribution draws is as its buckets say")
+    assert_complains(run(*OVER, "--method", "es", "--set", "warm_up=20"), "warm_up is 20, but the unrolls by which")
+    assert_complains(run(*OVER, "--set", "warm_up=4"), "over a distribution a warm-up has 5 steps or more")
     assert_complains(run(*OVER, "--task", "xor"), "task 'xor' generates its own")
     assert_complains(run(*OVER, "--task", "diabetes"), "have values")
     assert_complains(run(*SHORT, "--distribution", "sizes.yaml"), "not both", code=2)

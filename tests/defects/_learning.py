@@ -215,7 +215,7 @@ COMPARING = (
         "the best of another step leads",
         COMPARISON,
         "",
-        Rewrite("_e.curve.accuracy[:, _n].mean()", "_e.curve.accuracy[:, -1].mean()"),
+        Rewrite("_f(_e.curve.accuracy[:, _n])", "_f(_e.curve.accuracy[:, -1])"),
         (f"{COMPARED}::test_leads_are_of_the_best_rule_and_the_best_baseline_at_each_mark",),
     ),
     Mutation(

@@ -15,10 +15,11 @@ from neurograph import engine
 from neurograph.engine import views
 from neurograph.engine.initializers import glorot_uniform
 from neurograph.experiments import inputs, repairs
-from neurograph.experiments.cells import Result
+from neurograph.experiments.cells import Result, Work
 from neurograph.experiments.figures import carrying
 from neurograph.experiments.layers import layered
 from neurograph.experiments.suspects import REPAIRS, possible
+from neurograph.learning import Curve
 from neurograph.topology import levels
 
 SIZES = [4, 5, 6, 3]
@@ -322,6 +323,23 @@ def test_gaps_moves_and_the_share_that_a_repair_closes():
     assert shares == pytest.approx(
         {"digits": None, "inputs: a": 0.5, "inputs: b": 1.0, "inputs: c": -7.0, "depth: 2": None}
     )
+
+
+def test_a_repair_is_chosen_by_draws_that_it_is_not_judged_by(tmp_path, monkeypatch):
+    seen = {True: [], False: []}
+
+    def curve(key, net, repaired, task, *, steps, n_draws, held_out):
+        seen[held_out].append(jax.random.key_data(key).tolist())
+        return Curve(tuple(steps), *np.zeros((2, n_draws, len(steps))))
+
+    monkeypatch.setattr(carrying.repairs, "curve", curve)
+    work = Work("a cell", tmp_path, 0, None, {}, lambda: False, lambda done, about: None)
+    key, rule = jax.random.key(7), normalising()
+    carrying._at_best(SETTINGS, work, REPAIRS["gradient descent"], key, None, rule, network(rule)[3], None, {})
+    assert set(map(tuple, seen[False])) == {tuple(jax.random.key_data(key).tolist())}
+    drawn = [jax.random.key_data(jax.random.fold_in(key, n)).tolist() for n in range(SETTINGS.draws + 100)]
+    assert len(seen[True]) > 1
+    assert not any(one in drawn for one in seen[True]), "a draw that is evaluated has the same key"
 
 
 def test_what_diverged_counts_as_nothing_learnt():

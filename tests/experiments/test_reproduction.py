@@ -184,14 +184,18 @@ def test_what_is_skipped_is_said_and_tried_again(sums):
     assert sums.done[-2:] == ["square 3", "square 3"]
 
 
-def test_a_page_of_results_is_written_from_the_folder(sums, tmp_path):
+def results_script():
     place = pathlib.Path(__file__).parents[2] / "docs" / "make_results.py"
     spec = importlib.util.spec_from_file_location("make_results", place)
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    made = opened(sums)
+    return script
+
+
+def test_a_page_of_results_is_written_from_the_folder(sums, tmp_path):
+    script, made = results_script(), opened(sums)
     with pytest.raises(SystemExit, match="holds no finished experiment"):
         script.write(sums.folder, tmp_path / "results")
     experiments.advance(made)
@@ -204,6 +208,23 @@ def test_a_page_of_results_is_written_from_the_folder(sums, tmp_path):
     assert "(data/sums.csv)" in written.read_text(encoding="utf-8")
     row = "| [sums](sums.md) | The sum is six. | new | 6 | at least 6 and at most 6, partly if at least 3 | holds |"
     assert row in (results / "claims.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_page_of_results_says_what_was_left_out(sums, tmp_path):
+    made = opened(sums)
+    sums.fails["square 3"] = Skipped("the data are not here.")
+    assert experiments.advance(made)
+    experiments.finish(made)
+    written = results_script().write(sums.folder, tmp_path / "results").read_text(encoding="utf-8")
+    assert "Left out:\n\n- square 3: the data are not here." in written
+    sums.fails.clear()
+    again = experiments.resume(sums.folder)
+    assert experiments.advance(again, stop=lambda: True) is False
+    assert experiments.advance(again)
+    assert experiments.read(sums.folder).skipped == {}, "it is done meanwhile"
+    (sums.folder / "claims.json").write_text('{"skipped": ')
+    with pytest.warns(RunWarning, match=r"claims.json' is damaged, so that it does not tell what was left out"):
+        assert experiments.read(sums.folder).skipped == {}
 
 
 def test_the_folder_of_data_is_kept_and_may_be_another_one(sums, tmp_path, monkeypatch):
@@ -231,6 +252,23 @@ def test_a_damaged_result_is_computed_anew(sums, suffix):
     assert list(again.results) == ["square 1", "square 3"]
     assert experiments.advance(again)
     assert sums.done[3:] == ["square 2"]
+    assert again.results["square 2"].arrays["squares"].tolist() == [4]
+
+
+def test_a_result_without_all_its_parts_or_with_the_arrays_of_another_cell_is_computed_anew(sums):
+    made = opened(sums)
+    assert experiments.advance(made)
+    let_go(sums)
+    folder = sums.folder / "cells"
+    (folder / "square_1.json").write_text('{"cell": "square 1", "numbers": {}}')
+    (folder / "square_2.safetensors").write_bytes((folder / "square_3.safetensors").read_bytes())
+    with pytest.warns(RunWarning) as told:
+        again = experiments.resume(sums.folder)
+    assert list(again.results) == ["square 3"]
+    first, second = (str(one.message) for one in told if one.category is RunWarning)
+    assert "square_1.json' is damaged. The cell 'square 1' is computed anew" in first
+    assert "square_2.safetensors' is damaged: it holds the arrays of another cell. The cell 'square 2'" in second
+    assert experiments.advance(again)
     assert again.results["square 2"].arrays["squares"].tolist() == [4]
 
 

@@ -75,6 +75,24 @@ def test_what_was_not_seen_is_judged_by_itself():
     assert universal.measures(SETTINGS, results())["unseen_ahead_early"] is None
 
 
+def test_of_a_single_draw_nobody_is_said_to_be_ahead_or_behind():
+    first = {
+        name: Result({**found.numbers, **{what: found.numbers[what][:1] for what in ("accuracy", "loss")}})
+        for name, found in results().items()
+    }
+    unseen = SETTINGS.model_copy(update={"unseen": ["iris"]})
+    found = universal.measures(unseen, first)
+    judged = ("ahead_early", "not_behind_later", "unseen_ahead_early", "unseen_not_behind_later")
+    assert [found[name] for name in judged] == [None] * 4
+    assert found["mean_lead_later"] == pytest.approx(-0.1)
+    problems = [*SETTINGS.problems, Problem(wiring="mlp:13-4-3", task="wine", draws=1)]
+    on_wine = {name.replace("iris on mlp:4-5-3", "wine on mlp:13-4-3"): one for name, one in first.items()}
+    both = universal.measures(SETTINGS.model_copy(update={"problems": problems}), {**results(), **on_wine})
+    assert both["ahead_early"] == 0.5, "as of the problem with three draws alone"
+    assert both["not_behind_later"] == 0.0
+    assert both["mean_lead_later"] == pytest.approx((-0.11 - 0.1) / 2)
+
+
 def test_what_diverges_is_counted():
     loss = np.ones_like(RULE)
     loss[0, -1] = np.inf
@@ -163,5 +181,26 @@ def test_the_table_of_leads_in_the_documents_is_that_of_the_numbers_beside_it():
 
 def test_a_lead_is_bold_where_it_is_sure_and_italic_where_it_is_behind():
     cell = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "docs" / "make_leads.py"))["cell"]
-    found = [cell(0.0123, 0.004), cell(-0.02, 0.01), cell(-0.0001, 0.01), cell(0.01, float("nan"))]
-    assert found == ["**+1.2 ± 0.4**", "*-2.0 ± 1.0*", "0.0 ± 1.0", "+1.0 ± nan"]
+    nan = float("nan")
+    found = [cell(0.0123, 0.004), cell(-0.02, 0.01), cell(-0.0001, 0.01), cell(0.01, nan), cell(nan, nan)]
+    assert found == ["**+1.2 ± 0.4**", "*-2.0 ± 1.0*", "0.0 ± 1.0", "+1.0", "diverged"]
+
+
+def test_a_table_of_a_comparison_shows_no_interval_that_is_unknown_and_says_what_diverged():
+    table = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "docs" / "make_comparisons.py"))["table"]
+
+    def learner(name, *accuracies):
+        curve = [{"steps": n, "accuracy": dict(zip(("mean", "half"), at, strict=True))} for n, at in accuracies]
+        return {"name": name, "curve": curve}
+
+    start = (0, (0.1, None))
+    found = {
+        "learners": [
+            learner("a", start, (1, (0.5, 0.1)), (2, (None, None)), (3, (None, None))),
+            learner("b", start, (1, (0.25, None)), (2, (-0.5, 0.25)), (3, (None, None))),
+        ]
+    }
+    assert table(found).splitlines()[2:] == [
+        "| a | **0.500 ± 0.100** | diverged | diverged |",
+        "| b | 0.250 | **-0.500 ± 0.250** | diverged |",
+    ]

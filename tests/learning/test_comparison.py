@@ -105,6 +105,25 @@ def test_sentences_say_who_is_ahead_and_where():
     assert alone == "Who is ahead cannot be told from one draw; take 2 or more."
 
 
+def test_what_has_diverged_is_not_the_best_and_is_told():
+    nan = float("nan")
+    lost = np.array([[0.3, nan, nan], [0.3, 0.4, nan]])
+    fine, worse = np.array([[0.3, 0.5, 0.6], [0.31, 0.52, 0.61]]), np.full((2, 3), 0.2)
+    for both in ([entry("lost", lost), entry("fine", fine)], [entry("fine", fine), entry("lost", lost)]):
+        found = leads([*both, entry("nothing", np.full((2, 3), nan), tuned=True), entry("sgd", worse, tuned=True)])
+        assert [(lead.rule, lead.baseline) for lead in found[1:]] == [("fine", "sgd")] * 2
+    found = leads([entry("lost", lost), entry("sgd", worse, tuned=True)])
+    assert sentences(found) == ["After 1, 10 steps lost or sgd diverged; who is ahead there cannot be told."]
+    one = [Lead(1, "g", "b", Interval(0.5, nan)), Lead(10, "g", "c", Interval(nan, nan))]
+    assert sentences(one) == [
+        "Who is ahead cannot be told from one draw; take 2 or more.",
+        "After 10 steps g or c diverged; who is ahead there cannot be told.",
+    ]
+    one[0] = one[0]._replace(difference=Interval(0.5, 0.1))
+    assert sentences(one)[0] == "g is ahead of b after 1 step (+50.0 points)."
+    assert len(sentences(one)) == 2
+
+
 def chosen(*rates: float) -> tuple[Choice, ...]:
     return tuple(Choice(rate) for rate in rates)
 
@@ -174,3 +193,16 @@ def test_all_begin_from_the_same_synapses():
     sigmoid = {"plain": forward_passes.plain(jax.nn.sigmoid)}
     other = tune(momentum, key, net, task, forwards=sigmoid, **common).curve
     assert np.all(other.loss != own.loss), "hidden neurons have the activation asked for"
+
+
+def test_a_rate_at_which_a_regression_diverges_is_not_chosen():
+    net = compile_topology(generators.mlp([10, 3, 1], name="small"))
+    sgd = dataclasses.replace(BASELINES["sgd"], low=0.1, high=10.0, per_decade=1)
+    found = tune(
+        sgd, jax.random.key(0), net, tasks.load("diabetes"), schedules=("constant",), batch_size=32, steps=(0, 100),
+        n_draws=2, n_choosing=2,
+    )  # fmt: skip
+    scores = {choice.rate: curve.accuracy.mean(axis=0)[1] for choice, curve in found.tried}
+    assert np.isnan(scores[10.0]), "the rate that is too large diverges"
+    assert found.rates[1] == max((0.1, 1.0), key=lambda rate: scores[rate])
+    assert np.isfinite(found.curve.accuracy).all()

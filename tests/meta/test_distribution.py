@@ -78,6 +78,21 @@ def test_generated_examples_can_be_told_apart(kind):
     assert np.median(found) > 0.1
 
 
+@pytest.mark.parametrize("kind", [*GENERATED, *KINDS])
+def test_a_single_input_is_enough(kind):
+    space, random = Space(1, 2, depth=2, width=3), np.random.default_rng(0)
+    for _ in range(8):
+        if kind in KINDS:
+            wiring = draw_wiring(random, space._replace(kinds=(kind,)))
+            Distribution.of([Bucket(space, batch_size=8, steps=2)]).moulds[0].cast(wiring)
+            continue
+        x, labels = GENERATED[kind](random, 1, 2)
+        assert x.shape == (len(labels), 1)
+        assert np.isfinite(x).all()
+        assert set(labels.tolist()) == {0, 1}
+        assert np.isfinite(_scaled(random, x[:100], x[100:])[0]).all()
+
+
 def test_scalings_use_support_examples_alone():
     x = np.random.default_rng(0).normal(size=(50, 4)) * [1, 5, 0.1, 0] + [0, 3, 1, 2]
 

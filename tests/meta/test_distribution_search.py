@@ -113,6 +113,7 @@ def searched(how: SearchOptions, steps: int, *, rate: float = 0.3, seed: int = 0
     return found
 
 
+DECAYING = optax.adamw(0.01, weight_decay=0.1)
 PLAIN = SearchOptions(optax.sgd(0.1), per_step=2, query_size=32)
 
 
@@ -154,6 +155,15 @@ def test_half_of_the_unrolls_have_a_warm_up_of_any_length(monkeypatch):
     assert 0.35 < np.mean(lengths < 50) < 0.65
 
 
+def test_a_warm_up_that_would_do_nothing_is_refused():
+    with pytest.raises(UserError, match=r"warm_up is 20, but .* \(es\) have no steps before them; leave it out"):
+        search.dataclasses.replace(PLAIN, warm_up=20, pairs=2)
+    for least in (1, 4):
+        with pytest.raises(UserError, match=f"warm_up is {least}, but .* has 5 steps or more; give as many"):
+            search.dataclasses.replace(PLAIN, warm_up=least)
+    assert search.dataclasses.replace(PLAIN, warm_up=5).warm_up == 5
+
+
 @pytest.mark.ci
 def test_the_estimate_of_a_gradient_is_near_it():
     """Of one number, pairs around it give the slope of the loss, but for its curvature."""
@@ -182,7 +192,8 @@ def test_the_estimate_of_a_gradient_is_near_it():
 
 @pytest.mark.parametrize("pairs", thorough([0, 2], ci=[2]))
 def test_a_search_cut_in_two_is_the_same_search(pairs):
-    how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), warm_up=20, pairs=pairs, horizon=4)
+    options = {"warm_up": 0 if pairs else 20, "pairs": pairs, "horizon": 4}
+    how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), **options)
     whole = searched(how, 4)
     first = searched(how, 2)
     second = searched(how, 0)
@@ -199,7 +210,7 @@ def test_a_search_cut_in_two_is_the_same_search(pairs):
 def test_fields_that_are_not_named_stay(pairs):
     start = as_arrays(ng.rules.blur(jax.random.key(2), 2, eta=-0.1), jnp.float32)
     fields = [path[0].name for path, _ in jax.tree_util.tree_leaves_with_path(start)]
-    how = search.dataclasses.replace(PLAIN, optimizer=optax.adam(0.01), pairs=pairs, horizon=3, fields=(fields[0],))
+    how = search.dataclasses.replace(PLAIN, optimizer=DECAYING, pairs=pairs, horizon=3, fields=(fields[0],))
     learner = DistributionSearch(jax.random.key(5), start, DISTRIBUTION, how)
     learner.advance(1)
     found = populations.member(learner._population.rules, 0)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from ..._text import UserError, count, nearest
 from ...compile import compile_topology
-from ...learning import BASELINES, SCHEDULES, Curve, forward_passes, interval, tune
+from ...learning import BASELINES, CHOOSING, SCHEDULES, Curve, forward_passes, interval, tune
 from ...rules import Blur, files
 from ...runs.settings import load_topology
 from ...topology import Topology
@@ -205,7 +205,7 @@ def _at_best(
 
     chosen = [amounts[0]] * len(settings.steps)
     if len(amounts) > 1:
-        apart = jax.random.fold_in(key, 1)
+        apart = jax.random.fold_in(key, CHOOSING)
         tried = [curve(apart, amount, settings.choosing, held_out=True).accuracy.mean(axis=0) for amount in amounts]
         chosen = [amounts[n] for n in np.argmax(np.nan_to_num(np.stack(tried)), axis=0)]
     found = {amount: curve(key, amount, settings.draws, held_out=False) for amount in dict.fromkeys(chosen)}

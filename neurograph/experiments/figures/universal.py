@@ -257,12 +257,13 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
             lost += int(np.sum(~np.isfinite(losses[:, -1]) | fallen))
         leads = _leads(settings, results, problem)
         for step, lead in zip(settings.steps, leads or [], strict=False):
-            half = 0.0 if np.isnan(lead.half) else lead.half
-            if 0 < step <= settings.early:
-                early.append((problem.task, bool(lead.mean - half > 0)))
+            is_known = not np.isnan(lead.half)  # of a single draw it is not
+            if 0 < step <= settings.early and is_known:
+                early.append((problem.task, bool(lead.mean - lead.half > 0)))
             elif step > settings.early:
-                late.append((problem.task, bool(lead.mean + half >= 0)))
                 distances.append(lead.mean)
+                if is_known:
+                    late.append((problem.task, bool(lead.mean + lead.half >= 0)))
     return {
         "ahead_early": _part(early),
         "not_behind_later": _part(late),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import optax
 
 LEAST_WARM_UP = 5
+"""The fewest steps that precede an unroll, where any do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,8 @@ class SearchOptions:
         optimizer: one of optax, for the numbers of the rule, clipping and schedule included.
         per_step: the number of problems of a meta-step, each of another bucket while there are enough; the norm of the
             gradient of each is cut at 1, so that none outweighs the others.
-        warm_up: most steps that precede an unroll in half of the meta-steps, of a number drawn log-uniformly; 0: none.
+        warm_up: most steps that precede an unroll in half of the meta-steps, of a number drawn log-uniformly from
+            `LEAST_WARM_UP` on; 0: none, as with `pairs`.
         pairs: 0: the gradient through the unroll. Else its estimate by that many pairs of rules which differ from the
             current one by +-`sigma` times the size of each number, in unrolls of `horizon` steps (antithetic evolution
             strategies; Salimans et al. 2017).
@@ -39,6 +41,9 @@ class SearchOptions:
             noise the fewer numbers it is of.
         memory: the weight of the past, in [0, 1), in the moving averages of losses and of the rule.
         query_size, initializer: see `courses.course`.
+
+    Raises:
+        UserError: there are both pairs and a warm-up, or it is shorter than any that is drawn.
     """
 
     optimizer: "optax.GradientTransformation"
@@ -51,6 +56,18 @@ class SearchOptions:
     memory: float = 0.98
     query_size: int = 256
     initializer: Initializer = glorot_uniform
+
+    def __post_init__(self):
+        if self.warm_up and self.pairs:
+            raise UserError(
+                f"warm_up is {self.warm_up}, but the unrolls by which the gradient is estimated (es) have no steps "
+                "before them; leave it out, or take the gradient itself."
+            )
+        if 0 < self.warm_up < LEAST_WARM_UP:
+            raise UserError(
+                f"warm_up is {self.warm_up}, but over a distribution a warm-up has {LEAST_WARM_UP} steps or more; give "
+                "as many, or leave it out."
+            )
 
 
 class DistributionSearch:
@@ -97,7 +114,7 @@ class DistributionSearch:
                 order = random.permutation(n_buckets)
             drawn = self._distribution.draw(random, int(order[number % n_buckets]))
             warm_up = 0
-            if how.warm_up >= LEAST_WARM_UP and random.random() < 0.5:
+            if how.warm_up and random.random() < 0.5:
                 warm_up = int(np.exp(random.uniform(np.log(LEAST_WARM_UP), np.log(how.warm_up + 1))))
             key = jax.random.fold_in(jax.random.fold_in(self._key, step), number)
             result, gradient = self._judged(key, drawn, warm_up)
@@ -145,6 +162,8 @@ class DistributionSearch:
         if gradient is not None:
             rule, state = member(rules, 0), member(optimizer, 0)
             change, state = self._how.optimizer.update(self._rule_of(gradient), state, rule)
+            # an optimizer may move numbers whose gradient is 0, as by weight decay
+            change = self._rule_of(ravel_pytree(change)[0] * self._moves)
             rule = jax.tree.map(lambda x, d: x + d.astype(x.dtype), rule, change)
             # the first rules count no more than later ones
             memory = min(self._how.memory, 1 - 1 / (self.step + 2))

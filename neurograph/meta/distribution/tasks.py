@@ -161,7 +161,7 @@ def _of_pictures(random: np.random.Generator, sizes: Sequence[Pictures], n_input
 
 def _mixture(random: np.random.Generator, n_inputs: int, n_classes: int) -> Cloud:
     """One to three Gaussians for each class, of one covariance, in a subspace, with noise around it."""
-    latent = int(random.integers(2, min(n_inputs, 24) + 1))
+    latent = int(random.integers(min(n_inputs, 2), min(n_inputs, 24) + 1))
     n_modes, apart = int(random.integers(1, 4)), np.exp(random.uniform(np.log(0.8), np.log(3.0)))
     centres = apart * random.normal(size=(n_classes, n_modes, latent))
     labels, modes = random.integers(n_classes, size=N_GENERATED), random.integers(n_modes, size=N_GENERATED)
