@@ -26,11 +26,11 @@ class Ready(NamedTuple):
 
 @contextlib.contextmanager
 def skipped_without_data() -> Iterator[None]:
-    """Has a cell skipped where the data of a task are not on this computer; any other error passes."""
+    """Has a cell skipped where the data of a task are not here; any other error passes, as of damaged data."""
     try:
         yield
     except TaskError as error:
-        if isinstance(error.__cause__, datasets.DataError):
+        if isinstance(error.__cause__, datasets.AbsentError):
             raise Skipped(str(error)) from error
         raise
 

@@ -1,5 +1,7 @@
 """Figures that are grids of meta-training: measures of made-up results, the structured start, and what stands in."""
 
+import types
+
 import jax
 import numpy as np
 import optax
@@ -13,6 +15,7 @@ from neurograph.learning import Descent
 from neurograph.rules.options import with_options
 from neurograph.runs.settings import MetaConfig
 from neurograph.tasks import TaskError, datasets
+from tests.support.data_files import IDX, write_mnist
 
 FOUND = Result({"rule": "x", "diverged": False, "accuracy": 0.5, "accuracies": [0.5, None], "task": "digits"})
 DIVERGED = Result({"rule": "", "diverged": True, "task": "digits"})
@@ -250,26 +253,59 @@ def test_the_structured_start_is_that_of_the_paper():
 # --- what stands in -------------------------------------------------------------------------------------------------
 
 
+def working(folder, name="a cell", **changes) -> Work:
+    return Work(name, folder, 0, None, {}, lambda: False, lambda done, about: None)._replace(**changes)
+
+
 def test_digits_stand_in_for_the_first_task_where_no_data_are_here(tmp_path, monkeypatch):
     here = {"digits"}
 
     def load(spec, **options):
         if spec not in here:
-            raise TaskError("there are no files.") from datasets.DataError("none.")
-        return f"the task {spec}"
+            raise TaskError("there are no files.") from datasets.AbsentError("none.")
+        return types.SimpleNamespace(name=f"the task {spec}", is_regression=False)
 
     monkeypatch.setattr(problems.tasks, "load", load)
-    work = Work("a cell", tmp_path, 0, None, {}, lambda: False, lambda done, about: None)
+    work = working(tmp_path)
     both = ("mnist:10x10", "omniglot")
-    assert problems.chosen(work, both[0], both, "digits") == ("digits", "the task digits")
+
+    def told(spec):
+        name, task = problems.chosen(work, spec, both, "digits")
+        return name, task.name
+
+    assert told(both[0]) == ("digits", "the task digits")
     with pytest.raises(Skipped, match="there are no files"):
         problems.chosen(work, both[1], both, "digits")
     here.add("omniglot")
-    assert problems.chosen(work, both[1], both, "digits") == ("omniglot", "the task omniglot")
+    assert told(both[1]) == ("omniglot", "the task omniglot")
     with pytest.raises(Skipped):
         problems.chosen(work, both[0], both, "digits")
     here.add("mnist:10x10")
-    assert problems.chosen(work, both[0], both, "digits") == ("mnist:10x10", "the task mnist:10x10")
+    assert told(both[0]) == ("mnist:10x10", "the task mnist:10x10")
+
+
+def test_only_data_that_are_absent_have_a_stand_in(tmp_path, monkeypatch):
+    """Damaged or incomplete files, and a folder that does not exist, are errors."""
+    spec = "mnist:10x10"
+
+    def name_of(folder):
+        return problems.chosen(working(tmp_path, data_dir=str(folder)), spec, (spec,), "digits")[0]
+
+    (tmp_path / "empty").mkdir()
+    assert name_of(tmp_path / "empty") == "digits"
+    write_mnist(tmp_path / "whole")
+    assert name_of(tmp_path / "whole") == spec
+    first = tmp_path / "whole" / f"{IDX[0]}.gz"
+    content = first.read_bytes()
+    first.write_bytes(content[:-30])
+    with pytest.raises(TaskError, match="is damaged: it"):
+        name_of(tmp_path / "whole")
+    first.unlink()
+    with pytest.raises(TaskError, match=f"lacks {IDX[0]}"):
+        name_of(tmp_path / "whole")
+    monkeypatch.setenv("NEUROGRAPH_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(TaskError, match=r"there is no folder '.*nowhere'"):
+        problems.chosen(working(tmp_path), spec, (spec,), "digits")
 
 
 @pytest.mark.parametrize(("task", "options"), [("digits", {}), ("mnist:10x10", {"data_dir": "here"})])
