@@ -46,7 +46,23 @@ def load_task(work: Work, spec: str, dtype: str = "float32", **options: Any) -> 
 
     Raises:
         Skipped: its data are not here.
+        TaskError: it cannot be loaded, or is a regression.
     """
+    task = _loaded(work, spec, dtype, options)
+    check_classes(task)
+    return task
+
+
+def check_classes(task: Task) -> None:
+    """Raises a TaskError where a task is no classification: what diverges has an accuracy of 0, but no least R^2."""
+    if task.is_regression:
+        raise TaskError(
+            f"task '{task.name}' is a regression, but experiments compare accuracies; give a task of classes, such as "
+            "digits."
+        )
+
+
+def _loaded(work: Work, spec: str, dtype: str, options: dict[str, Any]) -> Task:
     name = spec.partition(":")[0]
     if work.data_dir is not None and name in datasets.DATA_SETS:
         options["data_dir"] = work.data_dir

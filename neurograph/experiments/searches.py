@@ -21,7 +21,7 @@ from ..tasks import datasets
 from ..tasks.spec import parse
 from ..topology.files.yaml import STRICT
 from .cells import SEARCHES, Cell, Interrupted, Result, Results, Skipped, Work, file_name
-from .problems import skipped_without_data
+from .problems import check_classes, skipped_without_data
 
 _SEEDS = 1000
 """Searches of an experiment have the seeds from 1000 times its own on, so that no two experiments share one."""
@@ -129,8 +129,11 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
     Raises:
         Interrupted: the cell was to stop; a checkpoint is kept.
         Skipped: the data of a task are not here.
+        TaskError: a task cannot be loaded, or is a regression.
     """
     process = _opened(work, wirings, config, number)
+    for _, task in process.pairs:
+        check_classes(task)
     total = process.n_steps
     try:
         for status in run.loop(process, stop=work.stop):

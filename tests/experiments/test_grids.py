@@ -308,6 +308,16 @@ def test_only_data_that_are_absent_have_a_stand_in(tmp_path, monkeypatch):
         problems.chosen(working(tmp_path), spec, (spec,), "digits")
 
 
+def test_a_regression_is_refused_since_experiments_compare_accuracies(tmp_path, monkeypatch):
+    words = "task 'diabetes' is a regression, but experiments compare accuracies; give a task of classes"
+    with pytest.raises(TaskError, match=words):
+        problems.load_task(working(tmp_path), "diabetes")
+    process = types.SimpleNamespace(pairs=[(None, ng.tasks.load("diabetes"))], n_steps=0)
+    monkeypatch.setattr(searches, "_opened", lambda *_: process)
+    with pytest.raises(TaskError, match=words):
+        searches.search(working(tmp_path), ["mlp:10-1"], MetaConfig(tasks=("diabetes",)))
+
+
 @pytest.mark.parametrize(("task", "options"), [("digits", {}), ("mnist:10x10", {"data_dir": "here"})])
 def test_only_tasks_that_have_files_are_given_their_folder(task, options, tmp_path, monkeypatch):
     seen = []
