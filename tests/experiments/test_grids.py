@@ -9,7 +9,7 @@ import pytest
 
 import neurograph as ng
 from neurograph import experiments
-from neurograph.experiments import Result, Skipped, Work, problems, searches
+from neurograph.experiments import Interrupted, Result, Skipped, Work, grids, problems, searches
 from neurograph.experiments.figures import ablation, activations_and_states, curriculum, depth
 from neurograph.learning import Descent
 from neurograph.rules.options import with_options
@@ -282,6 +282,52 @@ def test_digits_stand_in_for_the_first_task_where_no_data_are_here(tmp_path, mon
         problems.chosen(work, both[0], both, "digits")
     here.add("mnist:10x10")
     assert told(both[0]) == ("mnist:10x10", "the task mnist:10x10")
+
+
+def test_a_stand_in_that_was_chosen_stays_whatever_data_appear(tmp_path, monkeypatch):
+    here = {"digits", "mnist:10x10", "omniglot"}
+
+    def load(spec, **options):
+        if spec not in here:
+            raise TaskError("there are no files.") from datasets.AbsentError("none.")
+        return types.SimpleNamespace(name=spec, is_regression=False)
+
+    def told(work, spec):
+        return problems.chosen(work, spec, ("mnist:10x10", "omniglot"), "digits")[0]
+
+    monkeypatch.setattr(problems.tasks, "load", load)
+    replaced = working(tmp_path, results={"before": FOUND, "other": Result({"loss": 1.0})})
+    assert told(replaced, "mnist:10x10") == "digits"
+    with pytest.raises(
+        Skipped, match=r"task 'omniglot' is left out, .* and digits took the place of mnist:10x10; start"
+    ):
+        told(replaced, "omniglot")
+    itself = working(tmp_path, results={"before": Result({**FOUND.numbers, "task": "omniglot"})})
+    assert told(itself, "mnist:10x10") == "mnist:10x10"
+    here -= {"mnist:10x10", "omniglot"}
+    with pytest.raises(Skipped, match="there are no files"):
+        told(itself, "mnist:10x10")
+
+
+def test_a_search_that_is_resumed_goes_on_with_the_task_that_it_began_with(tmp_path):
+    """It began without MNIST, whose files are there when it goes on."""
+    settings = settings_of("fig13", "tiny", task="mnist:10x10", stand_in="digits")
+    meta = settings.meta.model_copy(update={"meta_steps": 2})
+    place, asked = tmp_path / "data", iter([False, True, True])
+    place.mkdir()
+    work = working(tmp_path, "search", data_dir=str(place), stop=lambda: next(asked))
+    with pytest.raises(Interrupted):
+        grids.search(work, settings, [3], meta, "mnist:10x10")
+    write_mnist(place)
+    again = work._replace(stop=lambda: False)
+    found = grids.search(again, settings, [3], meta, "mnist:10x10")
+    assert found.numbers["task"] == "digits"
+    assert problems.begun_on(again) == ["digits"]
+    assert found.numbers["meta_steps"] == 2
+    tested = again._replace(name="test", results={"search": found})
+    assert problems.chosen(tested, "mnist:10x10", ("mnist:10x10",), "digits")[0] == "digits"
+    anew = working(tmp_path, "another", data_dir=str(place))
+    assert problems.chosen(anew, "mnist:10x10", ("mnist:10x10",), "digits")[0] == "mnist:10x10"
 
 
 def test_only_data_that_are_absent_have_a_stand_in(tmp_path, monkeypatch):
