@@ -108,10 +108,12 @@ def open_new(
         command: that asked for it.
 
     Raises:
-        UserError: there is no such experiment or scale, the folder holds one, or it cannot be written.
+        UserError: there is no such experiment or scale, the folder holds one, or it cannot be written; the folder of
+            data sets does not exist.
     """
     experiment, size = load(what), scale_of(scale)
     check_free(folder)
+    _check_data_folder(data_dir)
     if data_dir is not None:
         data_dir = str(pathlib.Path(data_dir).expanduser().absolute())
     made = Reproduction(experiment, size, seed, data_dir, command, folder)
@@ -145,8 +147,10 @@ def resume(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction
         data_dir: the folder of data sets, where that is another one now.
 
     Raises:
-        RunError: the folder holds no experiment, or a damaged one; another process writes it.
+        UserError: the folder holds no experiment, or a damaged one; another process writes it; the folder of data sets
+            that is given does not exist.
     """
+    _check_data_folder(data_dir)
     found = read(folder, data_dir=data_dir)
     with claims_of_folders.claiming(folder):
         for partial in (*folder.glob(_files.PARTIAL), *(folder / cells.FOLDER).glob(_files.PARTIAL)):
@@ -154,6 +158,14 @@ def resume(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction
         environment.compare(folder)
         _record_environment(found)
     return found
+
+
+def _check_data_folder(data_dir: str | None) -> None:
+    if data_dir is not None and not pathlib.Path(data_dir).expanduser().is_dir():
+        raise UserError(
+            f"the data folder '{data_dir}' does not exist, or is no folder; give the folder that holds the data sets, "
+            "or none."
+        )
 
 
 def read(folder: pathlib.Path, *, data_dir: str | None = None) -> Reproduction:

@@ -17,11 +17,11 @@ from ..runs.settings import (
     SynapseNormalizationConfig,
     load_topology,
 )
-from ..tasks import datasets
+from ..tasks import datasets, is_file
 from ..tasks.spec import parse
 from ..topology.files.yaml import STRICT
 from .cells import SEARCHES, Cell, Interrupted, Result, Results, Skipped, Work, file_name
-from .problems import skipped_without_data
+from .problems import begun_on, check_classes, skipped_without_data
 
 _SEEDS = 1000
 """Searches of an experiment have the seeds from 1000 times its own on, so that no two experiments share one."""
@@ -129,8 +129,11 @@ def search(work: Work, wirings: Sequence[str], config: MetaConfig, number: int =
     Raises:
         Interrupted: the cell was to stop; a checkpoint is kept.
         Skipped: the data of a task are not here.
+        TaskError: a task cannot be loaded, or is a regression.
     """
     process = _opened(work, wirings, config, number)
+    for _, task in process.pairs:
+        check_classes(task)
     total = process.n_steps
     try:
         for status in run.loop(process, stop=work.stop):
@@ -188,9 +191,11 @@ def single(file: files.RuleFile) -> Rule:
 
 def _opened(work: Work, wirings: Sequence[str], config: MetaConfig, number: int) -> meta_learning.MetaLearning:
     folder = work.folder / SEARCHES / file_name(work.name)
-    is_read = all(parse(task).name in datasets.DATA_SETS for task in config.tasks)  # other tasks have no such option
+    begun = begun_on(work)
+    # other tasks have no such option
+    is_read = all(not is_file(task) and parse(task).name in datasets.DATA_SETS for task in begun or config.tasks)
     changes: dict[str, Any] = {"data_dir": work.data_dir} if is_read and work.data_dir is not None else {}
-    if (folder / "config.yaml").exists():
+    if begun:
         return meta_learning.resume(folder, **changes)
     options = {**config.task_options, **changes}
     seeded = config.model_copy(update={"seed": _SEEDS * work.seed + number, "task_options": options})

@@ -106,7 +106,7 @@ def test_data_that_are_not_here_are_left_out(run, monkeypatch):
     from neurograph.tasks import TaskError, datasets
 
     def nowhere(spec, **options):
-        raise TaskError("there are no files of digits.") from datasets.DataError("none.")
+        raise TaskError("there are no files of digits.") from datasets.AbsentError("none.")
 
     monkeypatch.setattr(problems.tasks, "load", nowhere)
     outcome = run("reproduce", "fig6", "--scale", "tiny", "--out", "out", "--json")

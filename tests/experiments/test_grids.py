@@ -1,5 +1,7 @@
 """Figures that are grids of meta-training: measures of made-up results, the structured start, and what stands in."""
 
+import types
+
 import jax
 import numpy as np
 import optax
@@ -7,12 +9,13 @@ import pytest
 
 import neurograph as ng
 from neurograph import experiments
-from neurograph.experiments import Result, Skipped, Work, problems, searches
+from neurograph.experiments import Interrupted, Result, Skipped, Work, grids, problems, searches
 from neurograph.experiments.figures import ablation, activations_and_states, curriculum, depth
 from neurograph.learning import Descent
 from neurograph.rules.options import with_options
 from neurograph.runs.settings import MetaConfig
 from neurograph.tasks import TaskError, datasets
+from tests.support.data_files import IDX, write_mnist
 
 FOUND = Result({"rule": "x", "diverged": False, "accuracy": 0.5, "accuracies": [0.5, None], "task": "digits"})
 DIVERGED = Result({"rule": "", "diverged": True, "task": "digits"})
@@ -250,26 +253,115 @@ def test_the_structured_start_is_that_of_the_paper():
 # --- what stands in -------------------------------------------------------------------------------------------------
 
 
+def working(folder, name="a cell", **changes) -> Work:
+    return Work(name, folder, 0, None, {}, lambda: False, lambda done, about: None)._replace(**changes)
+
+
 def test_digits_stand_in_for_the_first_task_where_no_data_are_here(tmp_path, monkeypatch):
     here = {"digits"}
 
     def load(spec, **options):
         if spec not in here:
-            raise TaskError("there are no files.") from datasets.DataError("none.")
-        return f"the task {spec}"
+            raise TaskError("there are no files.") from datasets.AbsentError("none.")
+        return types.SimpleNamespace(name=f"the task {spec}", is_regression=False)
 
     monkeypatch.setattr(problems.tasks, "load", load)
-    work = Work("a cell", tmp_path, 0, None, {}, lambda: False, lambda done, about: None)
+    work = working(tmp_path)
     both = ("mnist:10x10", "omniglot")
-    assert problems.chosen(work, both[0], both, "digits") == ("digits", "the task digits")
+
+    def told(spec):
+        name, task = problems.chosen(work, spec, both, "digits")
+        return name, task.name
+
+    assert told(both[0]) == ("digits", "the task digits")
     with pytest.raises(Skipped, match="there are no files"):
         problems.chosen(work, both[1], both, "digits")
     here.add("omniglot")
-    assert problems.chosen(work, both[1], both, "digits") == ("omniglot", "the task omniglot")
+    assert told(both[1]) == ("omniglot", "the task omniglot")
     with pytest.raises(Skipped):
         problems.chosen(work, both[0], both, "digits")
     here.add("mnist:10x10")
-    assert problems.chosen(work, both[0], both, "digits") == ("mnist:10x10", "the task mnist:10x10")
+    assert told(both[0]) == ("mnist:10x10", "the task mnist:10x10")
+
+
+def test_a_stand_in_that_was_chosen_stays_whatever_data_appear(tmp_path, monkeypatch):
+    here = {"digits", "mnist:10x10", "omniglot"}
+
+    def load(spec, **options):
+        if spec not in here:
+            raise TaskError("there are no files.") from datasets.AbsentError("none.")
+        return types.SimpleNamespace(name=spec, is_regression=False)
+
+    def told(work, spec):
+        return problems.chosen(work, spec, ("mnist:10x10", "omniglot"), "digits")[0]
+
+    monkeypatch.setattr(problems.tasks, "load", load)
+    replaced = working(tmp_path, results={"before": FOUND, "other": Result({"loss": 1.0})})
+    assert told(replaced, "mnist:10x10") == "digits"
+    with pytest.raises(
+        Skipped, match=r"task 'omniglot' is left out, .* and digits took the place of mnist:10x10; start"
+    ):
+        told(replaced, "omniglot")
+    itself = working(tmp_path, results={"before": Result({**FOUND.numbers, "task": "omniglot"})})
+    assert told(itself, "mnist:10x10") == "mnist:10x10"
+    here -= {"mnist:10x10", "omniglot"}
+    with pytest.raises(Skipped, match="there are no files"):
+        told(itself, "mnist:10x10")
+
+
+def test_a_search_that_is_resumed_goes_on_with_the_task_that_it_began_with(tmp_path):
+    """It began without MNIST, whose files are there when it goes on."""
+    settings = settings_of("fig13", "tiny", task="mnist:10x10", stand_in="digits")
+    meta = settings.meta.model_copy(update={"meta_steps": 2})
+    place, asked = tmp_path / "data", iter([False, True, True])
+    place.mkdir()
+    work = working(tmp_path, "search", data_dir=str(place), stop=lambda: next(asked))
+    with pytest.raises(Interrupted):
+        grids.search(work, settings, [3], meta, "mnist:10x10")
+    write_mnist(place)
+    again = work._replace(stop=lambda: False)
+    found = grids.search(again, settings, [3], meta, "mnist:10x10")
+    assert found.numbers["task"] == "digits"
+    assert problems.begun_on(again) == ["digits"]
+    assert found.numbers["meta_steps"] == 2
+    tested = again._replace(name="test", results={"search": found})
+    assert problems.chosen(tested, "mnist:10x10", ("mnist:10x10",), "digits")[0] == "digits"
+    anew = working(tmp_path, "another", data_dir=str(place))
+    assert problems.chosen(anew, "mnist:10x10", ("mnist:10x10",), "digits")[0] == "mnist:10x10"
+
+
+def test_only_data_that_are_absent_have_a_stand_in(tmp_path, monkeypatch):
+    """Damaged or incomplete files, and a folder that does not exist, are errors."""
+    spec = "mnist:10x10"
+
+    def name_of(folder):
+        return problems.chosen(working(tmp_path, data_dir=str(folder)), spec, (spec,), "digits")[0]
+
+    (tmp_path / "empty").mkdir()
+    assert name_of(tmp_path / "empty") == "digits"
+    write_mnist(tmp_path / "whole")
+    assert name_of(tmp_path / "whole") == spec
+    first = tmp_path / "whole" / f"{IDX[0]}.gz"
+    content = first.read_bytes()
+    first.write_bytes(content[:-30])
+    with pytest.raises(TaskError, match="is damaged: it"):
+        name_of(tmp_path / "whole")
+    first.unlink()
+    with pytest.raises(TaskError, match=f"lacks {IDX[0]}"):
+        name_of(tmp_path / "whole")
+    monkeypatch.setenv("NEUROGRAPH_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(TaskError, match=r"there is no folder '.*nowhere'"):
+        problems.chosen(working(tmp_path), spec, (spec,), "digits")
+
+
+def test_a_regression_is_refused_since_experiments_compare_accuracies(tmp_path, monkeypatch):
+    words = "task 'diabetes' is a regression, but experiments compare accuracies; give a task of classes"
+    with pytest.raises(TaskError, match=words):
+        problems.load_task(working(tmp_path), "diabetes")
+    process = types.SimpleNamespace(pairs=[(None, ng.tasks.load("diabetes"))], n_steps=0)
+    monkeypatch.setattr(searches, "_opened", lambda *_: process)
+    with pytest.raises(TaskError, match=words):
+        searches.search(working(tmp_path), ["mlp:10-1"], MetaConfig(tasks=("diabetes",)))
 
 
 @pytest.mark.parametrize(("task", "options"), [("digits", {}), ("mnist:10x10", {"data_dir": "here"})])

@@ -229,13 +229,28 @@ def test_a_page_of_results_says_what_was_left_out(sums, tmp_path):
 
 def test_the_folder_of_data_is_kept_and_may_be_another_one(sums, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("data", "elsewhere"):
+        (tmp_path / name).mkdir()
     given = experiments.open_new(str(sums.path), tmp_path / "given", "small", data_dir="data", command="")
     assert given.data_dir == str(tmp_path / "data")
     monkeypatch.chdir("/")
     assert experiments.resume(tmp_path / "given").data_dir == str(tmp_path / "data")
-    assert experiments.resume(tmp_path / "given", data_dir="elsewhere").data_dir == "elsewhere"
+    other = str(tmp_path / "elsewhere")
+    assert experiments.resume(tmp_path / "given", data_dir=other).data_dir == other
     experiments.open_new(str(sums.path), tmp_path / "none", "small", command="")
     assert experiments.resume(tmp_path / "none").data_dir is None
+
+
+def test_a_folder_of_data_that_does_not_exist_is_refused_at_the_start(sums, tmp_path):
+    (tmp_path / "file").write_text("")
+    for wrong in (tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(UserError, match=rf"the data folder '{wrong}' does not exist, or is no folder; give the"):
+            experiments.open_new(str(sums.path), sums.folder, "tiny", data_dir=str(wrong), command="")
+        assert not sums.folder.exists()
+    opened(sums)
+    let_go(sums)
+    with pytest.raises(UserError, match="does not exist"):
+        experiments.resume(sums.folder, data_dir=str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize("suffix", ["json", "safetensors"])

@@ -177,7 +177,7 @@ def known(tmp_path, monkeypatch) -> tuple[Half, Half]:
 def test_one_data_set_is_not_read_as_another(tmp_path, known):
     write_mnist(tmp_path)
     assert_same(load("mnist", tmp_path), *known)
-    with pytest.raises(DataError) as error:
+    with pytest.raises(datasets.AbsentError) as error:
         load("fashion_mnist", tmp_path)
     for words in (TRAIN_LABELS, "holds the training labels of MNIST", "'fashion_mnist' was requested", "Fashion-MNIST"):
         assert words in str(error.value)

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from neurograph.tasks import datasets
-from neurograph.tasks.datasets import DATA_SETS, DataError
+from neurograph.tasks.datasets import DATA_SETS, AbsentError, DataError
 from tests.support.data_files import IDX, assert_same, load, serving, write_emnist, write_mnist, write_omniglot
 
 GZ = [f"{name}.gz" for name in IDX]
@@ -136,7 +136,7 @@ def test_what_fails_is_told_and_leaves_nothing_behind(tmp_path, monkeypatch, sou
             path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
         if how == "gone":
             path.unlink()
-        with pytest.raises(DataError) as error:
+        with pytest.raises(AbsentError) as error:
             datasets.load_pictures("mnist", size=28, classes=range(10))
     sha256 = DATA_SETS["mnist"].files[0].sha256
     reasons = {
@@ -175,5 +175,5 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, source):
 
 def test_without_a_cache_a_folder_is_asked_for(monkeypatch):
     monkeypatch.setenv("NEUROGRAPH_CACHE", "off")
-    with pytest.raises(DataError, match=r"NEUROGRAPH_CACHE is off, .*; name a folder with --data-dir or"):
+    with pytest.raises(AbsentError, match=r"NEUROGRAPH_CACHE is off, .*; name a folder with --data-dir or"):
         datasets.load_pictures("mnist", size=28, classes=range(10))

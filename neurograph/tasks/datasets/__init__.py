@@ -5,6 +5,7 @@ from ._check import MISSING as MISSING
 from ._check import FileState as FileState
 from ._check import check as check
 from ._check import found_in as found_in
+from ._errors import AbsentError as AbsentError
 from ._errors import DataError as DataError
 from ._fetch import fetch as fetch
 from ._find import data_set as data_set

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from ... import _files
 from ._digest import sha256_of
-from ._errors import DataError
+from ._errors import AbsentError, DataError
 from ._find import VARIABLE, Place, find
 from ._registry import DataSet, File
 
@@ -30,7 +30,8 @@ def fetch(data: DataSet, place: Place) -> list[pathlib.Path]:
         The files that were downloaded; none where the data set is there already, in whatever form.
 
     Raises:
-        DataError: no source has a file, or a wrong one; or it cannot be written; or a file is in the way.
+        AbsentError: no source has a file, or a wrong one.
+        DataError: it cannot be written; or a file is in the way.
     """
     if find(data, place.folder) is not None:
         return []
@@ -81,7 +82,7 @@ def _download(data: DataSet, file: File, folder: pathlib.Path, place: Place) -> 
             raise DataError(f"'{folder / file.name}' cannot be written: {error.strerror or error}.") from None
     files = ", ".join(f.name for f in data.files)
     fix = "" if place.named else f", or into a folder of your own that --data-dir or {VARIABLE} names"
-    raise DataError(
+    raise AbsentError(
         f"data set '{data.name}': '{file.name}' cannot be downloaded ({'; '.join(failures)}). Try again when there is "
         f"a connection, or put {files} into '{folder}'{fix}."
     )

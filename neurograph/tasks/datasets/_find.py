@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..._files import cache_folder, expanded
 from ..._text import nearest
 from ..foreign import Foreign
-from ._errors import DataError
+from ._errors import AbsentError, DataError
 from ._registry import DATA_SETS, DataSet
 
 VARIABLE = "NEUROGRAPH_DATA"
@@ -53,14 +53,14 @@ def place_of(data_dir: Path | None = None) -> Place:
     """Gives the data folder that the user named, else `data` within the cache folder.
 
     Raises:
-        DataError: nothing is named, and there is no cache folder.
+        AbsentError: nothing is named, and there is no cache folder.
     """
     named = named_place(data_dir)
     if named is not None:
         return Place(named, True)
     cache = cache_folder()
     if cache is None:
-        raise DataError(
+        raise AbsentError(
             "data sets are kept in the cache folder, but there is none: NEUROGRAPH_CACHE is off, or you have no home "
             f"folder; name a folder with --data-dir or {VARIABLE}, or set NEUROGRAPH_CACHE to one."
         )

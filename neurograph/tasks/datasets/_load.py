@@ -7,9 +7,9 @@ import numpy as np
 
 from ..arrays import Header
 from ._digest import contents_sha256
-from ._errors import DataError
+from ._errors import AbsentError, DataError
 from ._fetch import fetch
-from ._find import VARIABLE, Path, Source, data_set, find, place_of, shown, unclear, what_is_missing
+from ._find import VARIABLE, Path, Source, data_set, find, most_of, place_of, shown, unclear, what_is_missing
 from ._idx import KINDS, check_shape, read_idx
 from ._npz import read_array
 from ._omniglot import read_characters
@@ -84,7 +84,8 @@ def located(data: DataSet, data_dir: Path | None = None) -> dict[str, Source]:
     """Finds each part of a data set, after a download if need be.
 
     Raises:
-        DataError: a named folder lacks it; or it cannot be downloaded.
+        AbsentError: a named folder has nothing of it; or it cannot be downloaded.
+        DataError: a named folder does not exist, or has a part of it.
     """
     place = place_of(data_dir)
     found = find(data, place.folder)
@@ -104,7 +105,8 @@ def located(data: DataSet, data_dir: Path | None = None) -> dict[str, Source]:
             f"data set '{data.name}': '{folder}' has both '{both[0]}' and '{both[1]}', but its files do not share "
             "one form of name; keep those that belong together."
         )
-    raise DataError(
+    kind = AbsentError if most_of(data, place.folder) is None else DataError
+    raise kind(
         f"data set '{data.name}': '{folder}' lacks {', '.join(missing)}; put what is missing there, or download "
         f"it: neurograph data fetch {data.name} --data-dir '{place.folder}'."
     )
@@ -175,10 +177,15 @@ def _check_header(source: Source, header: Header, n_axes: int, shape: tuple[int,
 
 
 def _check_identity(data: DataSet, role: str, source: Source, values: np.ndarray) -> None:
-    """Checks that known contents are those of this part: files of several data sets have the same names."""
+    """Checks that known contents are those of this part: files of several data sets have the same names.
+
+    Raises:
+        AbsentError: they are those of another data set.
+        DataError: they are those of another part.
+    """
     owner, part = KNOWN.get(contents_sha256(values), (data, role))
     if owner.name != data.name:
-        raise DataError(
+        raise AbsentError(
             f"{shown(source)} holds the {part} of {owner.title}, but data set '{data.name}' was requested; name the "
             f"folder of {data.title}, or request '{owner.name}'."
         )
