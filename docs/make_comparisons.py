@@ -1,15 +1,24 @@
 """Makes the comparisons of docs/genomes.md anew: `python docs/make_comparisons.py FOLDER [WORD] [-- OPTION ...]`.
 
-Each comparison leaves a picture and a JSON file in the folder, as `neurograph compare --json` prints it, and a table on
-stdout. What has its JSON file is not computed again, so that an interrupted series goes on with the same command;
-`WORD` makes only those with the word in their name. Options after `--` are added to each command, such as `--data-dir`
-or `--draws`.
+Each comparison leaves a picture and a JSON file in the folder, as `neurograph compare --json` prints it, and two tables
+on stdout: accuracies, and the points by which each rule is ahead of the best baseline, with the 95 % interval over
+draws (bold where it is ahead, italic where it is behind, beyond the interval). What has its JSON file is not computed
+again, so that an interrupted series goes on with the same command; `WORD` makes only those with the word in their
+name. Options after `--` are added to each command, such as `--data-dir` or `--draws`.
 """
 
 import json
+import math
 import pathlib
+import runpy
 import subprocess
 import sys
+
+import numpy as np
+
+from neurograph.learning import interval
+
+cell = runpy.run_path(str(pathlib.Path(__file__).with_name("make_leads.py")))["cell"]
 
 DIGITS = ("digits-4state", "digits-2state", "mnist-4state", "universal")
 GALLERY = (
@@ -52,28 +61,50 @@ def made(name: str, folder: pathlib.Path, options: list[str]) -> dict:
     return found
 
 
-def in_short(choice: dict) -> str:
-    words = [f"{choice['rate']:g}", choice["schedule"], choice["forward"]]
-    return ", ".join(word for word in words if word not in ("constant", "plain", None))
+def head(learners: list[dict]) -> tuple[list[int], list[str]]:
+    """The columns, one for each number of steps but 0, and the first lines of a table."""
+    columns = [n for n, point in enumerate(learners[0]["curve"]) if point["steps"] > 0]
+    lines = ["| | " + " | ".join(f"{learners[0]['curve'][n]['steps']:,}" for n in columns) + " |"]
+    return columns, [*lines, "|---" * (len(columns) + 1) + "|"]
 
 
 def table(found: dict) -> str:
-    """Accuracies and what was chosen, in Markdown; the best of each number of steps is bold."""
+    """Accuracies in Markdown; the best of each number of steps is bold."""
     learners = found["learners"]
-    columns = [n for n, point in enumerate(learners[0]["curve"]) if point["steps"] > 0]
+    columns, lines = head(learners)
     means = [[learner["curve"][n]["accuracy"]["mean"] for learner in learners] for n in columns]
-    lines = ["| | " + " | ".join(f"{learners[0]['curve'][n]['steps']:,}" for n in columns) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
     for learner in learners:
         cells = []
         for n, each in zip(columns, means, strict=True):
             mean, half = (learner["curve"][n]["accuracy"][name] for name in ("mean", "half"))
             text = "diverged" if mean is None else f"{mean:.3f}" + ("" if half is None else f" ± {half:.3f}")
             best = mean is not None and mean == max(other for other in each if other is not None)
-            chosen = f" ({in_short(learner['choices'][n])})" if "choices" in learner else ""
-            cells.append((f"**{text}**" if best else text) + chosen)
+            cells.append(f"**{text}**" if best else text)
         lines.append(f"| {learner['name']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def leads(found: dict) -> str:
+    """The accuracy of the best baseline, and in points by how much each rule is ahead of it, draw by draw."""
+    columns, lines = head(found["learners"])
+    rules, baselines = ([one for one in found["learners"] if one["baseline"] is kind] for kind in (False, True))
+    draws = {one["name"]: [point["accuracy"]["draws"] for point in one["curve"]] for one in found["learners"]}
+    best = [max(baselines, key=lambda one: mean_of(one, n)) for n in columns]
+    said = [f"{mean_of(one, n):.3f} {one['name']}" for one, n in zip(best, columns, strict=True)]
+    lines.append("| best baseline | " + " | ".join(said) + " |")
+    for rule in rules:
+        cells = []
+        for one, n in zip(best, columns, strict=True):
+            pairs = np.array([draws[rule["name"]][n], draws[one["name"]][n]], float)
+            cells.append(cell(*interval(pairs[0] - pairs[1])))
+        lines.append(f"| `{rule['name']}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def mean_of(learner: dict, n: int) -> float:
+    """The mean accuracy; what has diverged is behind all others."""
+    found = learner["curve"][n]["accuracy"]["mean"]
+    return -math.inf if found is None else found
 
 
 def main(arguments: list[str]) -> None:
@@ -84,7 +115,8 @@ def main(arguments: list[str]) -> None:
     for name in COMPARISONS:
         if not words or any(word in name for word in words):
             found = made(name, folder, options)
-            print(f"**{name}**: `neurograph {' '.join([*command(name), *options])}`\n\n{table(found)}\n", flush=True)
+            print(f"**{name}**: `neurograph {' '.join([*command(name), *options])}`", flush=True)
+            print(f"\n{table(found)}\n\n{leads(found)}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -90,9 +90,14 @@ def rows_of(curve: "Curve") -> list[tuple[int, Any, Any]]:
 
 
 def plain_curve(curve: "Curve") -> dict[str, Any]:
+    """Of each number of steps mean, half the width of the interval, and the values of all draws, in their order."""
     rows = [
-        {"steps": step, "accuracy": accuracy._asdict(), "loss": loss._asdict()}
-        for step, accuracy, loss in rows_of(curve)
+        {
+            "steps": step,
+            "accuracy": {**accuracy._asdict(), "draws": curve.accuracy[:, n].tolist()},
+            "loss": {**loss._asdict(), "draws": curve.loss[:, n].tolist()},
+        }
+        for n, (step, accuracy, loss) in enumerate(rows_of(curve))
     ]
     return {"curve": rows}
 

@@ -93,6 +93,7 @@ def test_evaluate_prints_the_curve(run: Run):
         assert [part.strip() for part in columns(line)] == [str(MARKS[number]), str(accuracy), str(loss)]
         assert row["steps"] == MARKS[number]
         for name, value in (("accuracy", accuracy), ("loss", loss)):
+            assert row[name].pop("draws") == pytest.approx(getattr(expected, name)[:, number], rel=1e-6)
             assert row[name] == pytest.approx(value._asdict(), rel=1e-6)
     assert pathlib.Path("e.png").read_bytes().startswith(b"\x89PNG")
     assert "Traceback" not in table.err + told.err
@@ -103,7 +104,7 @@ def test_what_is_not_finite_is_null(run: Run, monkeypatch):
     outcome = run("evaluate", "plain.yaml", "--genome", "random", *FEW, "--json")
     assert "random: learning has diverged in 3 of 3 draws after 0 steps; there the loss means nothing." in outcome.err
     found = json.loads(outcome.out)
-    assert [row["loss"] for row in found["curve"]] == [{"mean": None, "half": None}] * 3
+    assert [row["loss"] for row in found["curve"]] == [{"mean": None, "half": None, "draws": [None] * 3}] * 3
 
 
 # --- a genome's file --------------------------------------------------------------------------------------------------

@@ -204,3 +204,26 @@ def test_a_table_of_a_comparison_shows_no_interval_that_is_unknown_and_says_what
         "| a | **0.500 ± 0.100** | diverged | diverged |",
         "| b | 0.250 | **-0.500 ± 0.250** | diverged |",
     ]
+
+
+def test_leads_of_a_comparison_are_over_the_best_baseline_at_each_number_of_steps_draw_by_draw():
+    leads = runpy.run_path(str(pathlib.Path(__file__).parents[2] / "docs" / "make_comparisons.py"))["leads"]
+
+    def learner(name, baseline, *draws):
+        curve = [{"steps": n, "accuracy": {"mean": float(np.mean(at)), "draws": at}} for n, at in enumerate(draws)]
+        return {"name": name, "baseline": baseline, "curve": curve}
+
+    start = [0.1, 0.1, 0.1]
+    rule, sgd = [[0.70, 0.71, 0.72], [0.8, 0.8, 0.8]], [[0.60, 0.62, 0.61], [0.5, 0.5, 0.5]]
+    adam = [[0.1, 0.1, 0.1], [0.90, 0.86, 0.88]]
+    learners = [
+        learner("a", False, start, *rule),
+        learner("sgd", True, start, *sgd),
+        learner("adam", True, start, *adam),
+    ]
+    # differences are 0.10, 0.09, 0.11 from SGD, then -0.10, -0.06, -0.08 from Adam
+    halves = [scipy.stats.t.ppf(0.975, 2) * s / np.sqrt(3) for s in (0.01, 0.02)]
+    assert leads({"learners": learners}).splitlines()[2:] == [
+        "| best baseline | 0.610 sgd | 0.880 adam |",
+        f"| `a` | **+10.0 ± {100 * halves[0]:.1f}** | *-8.0 ± {100 * halves[1]:.1f}* |",
+    ]
