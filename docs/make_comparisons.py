@@ -4,7 +4,7 @@ Each comparison leaves a picture and a JSON file in the folder, as `neurograph c
 on stdout: accuracies, and the points by which each rule is ahead of the best baseline, with the 95 % interval over
 draws (bold where it is ahead, italic where it is behind, beyond the interval). What has its JSON file is not computed
 again, so that an interrupted series goes on with the same command; `WORD` makes only those with the word in their
-name. Options after `--` are added to each command, such as `--data-dir` or `--draws`.
+name. Options after `--` are added to each command, such as `--draws 20`. NEUROGRAPH_DATA names the folder of MNIST.
 """
 
 import json
