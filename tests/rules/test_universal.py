@@ -164,7 +164,7 @@ class Loop:
             said = 0.3 * rule.output[of] @ np.tanh(rule.hidden @ np.array(z) + rule.hidden_bias)
             adam = fast * correct[0] / (np.sqrt(square * correct[2]) + 0.1 * noise)
             path = max(1, self.path[j] / 3)
-            first = np.exp(rule.log_early[of]) * path**-rule.path_power * max(1, n / 3) ** -rule.fan_in_power
+            first = np.exp(rule.log_early[of]) * path**-rule.path_power * max(1, n / 2) ** -rule.fan_in_power
             scale *= first ** (1 / (1 + self.t / np.exp(rule.log_early_horizon)))
             directions = [scale * phi for phi in (fit / rms(fit), fast / rms(fast), slow / rms(slow), adam, d / rms(d))]
             rate, base_rate = (
@@ -197,7 +197,7 @@ def rms_of(values):
 
 @pytest.mark.parametrize("name", ["random", "outputs at two levels"])
 def test_steps_are_those_of_a_loop_over_neurons(name, monkeypatch):
-    monkeypatch.setattr(universal, "USUAL_FAN_IN", 3)  # neurons of these wirings have few in-neighbours
+    monkeypatch.setattr(universal, "USUAL_FAN_IN", 2)  # neurons of these wirings have few in-neighbours
     wiring, rule = _wirings()[name], _rule(n_fits=25)  # so many rounds that fits are solved
     net = ng.compile(wiring)
     state = ng.engine.init(jax.random.key(0), net, rule, dtype=jnp.float64)
