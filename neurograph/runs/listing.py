@@ -113,9 +113,10 @@ def settings_of(what: str, unknown: str = "genome") -> dict[str, str]:
 
     Args:
         what: the name or path.
-        unknown: what a name is taken for that is neither, "rule" or "genome", so that the message tells of these.
+        unknown: what a name is taken for that is both or neither, "rule" or "genome": as the rule `universal` with the
+            numbers that it begins with, or as the genome of that name.
     """
-    if what in COMPUTED:
+    if what in COMPUTED or (unknown == "genome" and what in files.names()):
         return {"genome": what}
     is_file = files.find(what) is not None or pathlib.Path(what).is_dir()
     if what in {one.name for one in catalogue()} or (unknown == "rule" and not is_file):

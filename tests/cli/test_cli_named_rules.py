@@ -4,11 +4,14 @@ import json
 import pathlib
 from typing import cast
 
+import jax
 import pytest
 
+import neurograph as ng
 from neurograph import rules
 from neurograph.learning import BASELINES
 from neurograph.runs.contests import HIGH, LOW, N_RATES
+from neurograph.runs.listing import settings_of
 from tests.support.command_line import Run, assert_complains
 
 MINE = '''
@@ -90,3 +93,18 @@ def test_rules_by_name_are_tuned_as_baselines_are(run: Run):
     assert {lead["baseline"] for lead in found["leads"]} == {"momentum (baseline)"}
     assert N_RATES == 21
     assert pathlib.Path("c.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", rules.files.names())
+def test_the_name_of_a_genome_stands_for_its_file_though_a_rule_has_it_too(name):
+    assert settings_of(name) == {"genome": name}
+    if name == "universal":
+        assert settings_of(name, "rule") == {"rule": name, "genome": "backprop"}  # as it begins
+
+
+def test_a_genome_that_is_evaluated_is_the_one_of_the_file(run: Run):
+    options = ("--task", "digits", "--genome", "universal", "--steps", 2, "--draws", 2, "--batch-size", 32)
+    found = json.loads(run("evaluate", "mlp:64-8-10", *options, "--json").out)
+    task, net, rule = ng.tasks.load("digits"), ng.compile("mlp:64-8-10"), rules.load("universal")
+    curve = ng.evaluate(jax.random.key(0), net, rule, task, steps=(2,), n_draws=2, batch_size=32)
+    assert found["curve"][-1]["loss"]["draws"] == pytest.approx(curve.loss[:, 0], rel=1e-4)
