@@ -21,10 +21,19 @@ from neurograph.learning import interval
 cell = runpy.run_path(str(pathlib.Path(__file__).with_name("make_leads.py")))["cell"]
 
 OF_BLUR = ("digits-4state", "digits-2state", "mnist-4state")
+GALLERY = (
+    "random_dag",
+    "scale_free",
+    "erdos_renyi",
+    "local_receptive_fields",
+    "small_world",
+    "residual_mlp",
+    "multi_level_outputs",
+)
 COMPARISONS = {
     "digits": ("mlp:64-64-64-10", "digits", (*OF_BLUR[:2], "digits-4state-steady", "universal"), 1000, 16),
     "mnist": ("mlp:784-128-128-10", "mnist", ("mnist-4state",), 200, 10),
-    **{wiring: (wiring, "digits", OF_BLUR, 50, 10) for wiring in ("random_dag", "small_world", "residual_mlp")},
+    **{wiring: (wiring, "digits", OF_BLUR, 50, 10) for wiring in GALLERY},
     "cma": ("mlp:64-128-10", "digits", ("mnist-2state-cma",), 50, 10),
 }
 """Wiring, task, genomes, steps and draws, by name."""
