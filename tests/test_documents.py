@@ -150,6 +150,7 @@ def prepare_what_documents_name(folder: pathlib.Path) -> None:
     lines += [",".join(map(str, [*x, label])) for x, label in zip(wine.data, wine.target, strict=True)]
     (folder / "wine.csv").write_text("\n".join(lines), encoding="utf-8")
     topology.files.save(topology.files.load("xor"), folder / "circuit.graphml")
+    (folder / "DATA").mkdir()  # of data sets, none of which is there
     sweeps = (ROOT / "docs" / "how_to" / "use_many_devices.md").read_text(encoding="utf-8")
     block = re.search(r"^```yaml\n(.*?)^```$", sweeps, re.MULTILINE | re.DOTALL)
     assert block is not None
