@@ -90,7 +90,7 @@ def rows_of(curve: "Curve") -> list[tuple[int, Any, Any]]:
 
 
 def plain_curve(curve: "Curve") -> dict[str, Any]:
-    """Of each number of steps mean, half the width of the interval, and the values of all draws, in their order."""
+    """Gives, of each number of steps, the mean, half the width of the interval, and the values of all draws."""
     rows = [
         {
             "steps": step,

@@ -54,7 +54,7 @@ def table(
     """Makes a task of a table of features: `iris`, `wine` or `breast_cancer`, split by class.
 
     Args:
-        name: of the table.
+        name: which table is loaded.
         n_outputs: one per class, or 1 for two classes (the default of `breast_cancer` is 2).
         dtype: the type of the examples and targets.
         standardise: shift and scale each feature to mean 0 and deviation 1 over the support set; otherwise features

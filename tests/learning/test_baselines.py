@@ -62,7 +62,7 @@ LAYERS = [
     )
     for first, second, third in ((0, 5, 9), (5, 9, 15), (9, 15, 18))
 ]
-"""Of each layer of the perceptron: which edges it has, its neurons, the shape of its matrix, and its first neurons."""
+"""It holds, for each layer of the perceptron, its edges, its neurons, its matrix's shape, and its first neurons."""
 
 
 def matrices_of(edges: jax.Array) -> list[jax.Array]:

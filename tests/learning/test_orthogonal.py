@@ -28,7 +28,7 @@ from tests.support.helpers import QUICK, assert_agrees, random_batches, toleranc
 
 
 def levels_by_networkx(topology: Topology) -> list[tuple[list[int], list[int], np.ndarray]]:
-    """Of each level that receives: its senders, its neurons, and the edges into it."""
+    """Gives, for each level that receives, its senders, its neurons, and the edges into it."""
     graph = nx.DiGraph()
     graph.add_nodes_from(range(topology.n_neurons))
     graph.add_edges_from(zip(topology.senders.tolist(), topology.receivers.tolist(), strict=True))

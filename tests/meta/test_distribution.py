@@ -66,7 +66,7 @@ def test_a_perceptron_has_all_pairs_of_neighbouring_layers_and_no_others():
 
 @pytest.mark.parametrize("kind", GENERATED)
 def test_generated_examples_can_be_told_apart(kind):
-    """Of a few dozen draws, most are far better classified by their nearest neighbour than by guessing."""
+    """Most of a few dozen draws are classified far better by their nearest neighbour than by guessing."""
     found = []
     for seed in range(12):
         x, labels = GENERATED[kind](np.random.default_rng(seed), 8, 3)

@@ -276,7 +276,7 @@ def measures(settings: Settings, results: Results) -> dict[str, float | None]:
 
 
 def _part(cases: list[tuple[str, bool]]) -> float | None:
-    """Of cases, each of a task, the part that is true."""
+    """Gives the part of the cases, each of a task, that is true; None where there are none."""
     return float(np.mean([is_so for _, is_so in cases])) if cases else None
 
 
